@@ -1,0 +1,286 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package hawser
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Code classifies an error. Codes cross the network and are therefore only
+// ever appended: never renumber, reuse or remove one.
+type Code uint16
+
+// The codes. The comment of each says what happened and what to do next.
+const (
+	// CodeOK is no error.
+	CodeOK Code = iota
+	// CodeInternal is a defect of Hawser. Report it.
+	CodeInternal
+	// CodeInvalid is an argument that no server would take. Correct it.
+	CodeInvalid
+	// CodeNotFound is an agent or version that never was, or a deleted agent.
+	CodeNotFound
+	// CodeVersionGone is a version that was and has been removed.
+	CodeVersionGone
+	// CodeConflict is a condition on the head that does not hold. Restore the
+	// head, then decide.
+	CodeConflict
+	// CodeFenced is a write by somebody who does not own the agent (any more).
+	CodeFenced
+	// CodeTooLarge is a state or message above its limit.
+	CodeTooLarge
+	// CodeOverloaded is a full queue. Repeat after a while.
+	CodeOverloaded
+	// CodeStorageFull is a cluster without enough free disk to grow. Delete
+	// something or add space; reads and deletes still work.
+	CodeStorageFull
+	// CodeUnavailable is a node that cannot serve now, mostly because it
+	// knows no leader. Nothing was executed. Repeat, elsewhere if possible.
+	CodeUnavailable
+	// CodeNotLeader is a call that only the leader can take. Nodes forward,
+	// so users do not see it.
+	CodeNotLeader
+	// CodeOutcomeUnknown is a write that was sent and whose answer was lost:
+	// it may have been executed or still be. Repeat with the same request id.
+	CodeOutcomeUnknown
+	// CodeRequestExpired is a repeat that comes too late to tell whether the
+	// first attempt was executed. Nothing was executed now.
+	CodeRequestExpired
+	// CodeRequestMismatch is a request id that was used for another request.
+	CodeRequestMismatch
+	// CodeWrongGeneration is a number of another life of the cluster.
+	CodeWrongGeneration
+	// CodeCorrupt is content that does not match its checksum.
+	CodeCorrupt
+	// CodeUnauthenticated is a caller that did not prove who it is.
+	CodeUnauthenticated
+	// CodePermissionDenied is a caller that may not do this.
+	CodePermissionDenied
+	// CodeUnimplemented is a call that this server does not know.
+	CodeUnimplemented
+	// CodeDeadline is a call that ran out of time before it was executed.
+	CodeDeadline
+	// CodeCanceled is a call that its caller gave up.
+	CodeCanceled
+	// CodeRefused is a change of the cluster that its state does not allow,
+	// such as removing the last voter.
+	CodeRefused
+
+	codeEnd // keep last
+)
+
+var codeNames = [...]string{
+	CodeOK: "ok", CodeInternal: "internal error", CodeInvalid: "invalid argument", CodeNotFound: "not found",
+	CodeVersionGone: "version gone", CodeConflict: "conflict", CodeFenced: "fenced", CodeTooLarge: "too large",
+	CodeOverloaded: "overloaded", CodeStorageFull: "storage full", CodeUnavailable: "unavailable",
+	CodeNotLeader: "not the leader", CodeOutcomeUnknown: "outcome unknown", CodeRequestExpired: "request expired",
+	CodeRequestMismatch: "request id used for another request", CodeWrongGeneration: "wrong generation",
+	CodeCorrupt: "corrupt", CodeUnauthenticated: "unauthenticated", CodePermissionDenied: "permission denied",
+	CodeUnimplemented: "unimplemented", CodeDeadline: "deadline exceeded", CodeCanceled: "canceled", CodeRefused: "refused",
+}
+
+// Codes returns every code but [CodeOK], in order.
+func Codes() []Code {
+	codes := make([]Code, 0, codeEnd-1)
+	for c := CodeOK + 1; c < codeEnd; c++ {
+		codes = append(codes, c)
+	}
+	return codes
+}
+
+// String returns the code in words.
+func (c Code) String() string {
+	if int(c) < len(codeNames) {
+		return codeNames[c]
+	}
+	return fmt.Sprintf("code %d", uint16(c))
+}
+
+// Retry says whether repeating a call helps.
+type Retry uint8
+
+const (
+	// RetryNever: the same call meets the same answer.
+	RetryNever Retry = iota
+	// RetryElsewhere: at once, at the leader or another node. Nothing was executed.
+	RetryElsewhere
+	// RetryBackoff: after a while, with the same request id. Nothing was executed.
+	RetryBackoff
+	// RetrySameID: with the same request id only; the call may have been executed.
+	RetrySameID
+)
+
+// String returns the advice in words.
+func (r Retry) String() string {
+	return [...]string{"never", "elsewhere", "after backoff", "with the same request id"}[r&3]
+}
+
+// Retry returns the advice for errors of this code.
+func (c Code) Retry() Retry {
+	switch c {
+	case CodeNotLeader:
+		return RetryElsewhere
+	case CodeUnavailable, CodeOverloaded:
+		return RetryBackoff
+	case CodeOutcomeUnknown:
+		return RetrySameID
+	default:
+		return RetryNever
+	}
+}
+
+// Sentinels, one a code, for errors.Is.
+var (
+	ErrInternal         error = &Error{Code: CodeInternal}
+	ErrInvalid          error = &Error{Code: CodeInvalid}
+	ErrNotFound         error = &Error{Code: CodeNotFound}
+	ErrVersionGone      error = &Error{Code: CodeVersionGone}
+	ErrConflict         error = &Error{Code: CodeConflict}
+	ErrFenced           error = &Error{Code: CodeFenced}
+	ErrTooLarge         error = &Error{Code: CodeTooLarge}
+	ErrOverloaded       error = &Error{Code: CodeOverloaded}
+	ErrStorageFull      error = &Error{Code: CodeStorageFull}
+	ErrUnavailable      error = &Error{Code: CodeUnavailable}
+	ErrNotLeader        error = &Error{Code: CodeNotLeader}
+	ErrOutcomeUnknown   error = &Error{Code: CodeOutcomeUnknown}
+	ErrRequestExpired   error = &Error{Code: CodeRequestExpired}
+	ErrRequestMismatch  error = &Error{Code: CodeRequestMismatch}
+	ErrWrongGeneration  error = &Error{Code: CodeWrongGeneration}
+	ErrCorrupt          error = &Error{Code: CodeCorrupt}
+	ErrUnauthenticated  error = &Error{Code: CodeUnauthenticated}
+	ErrPermissionDenied error = &Error{Code: CodePermissionDenied}
+	ErrUnimplemented    error = &Error{Code: CodeUnimplemented}
+	ErrDeadline         error = &Error{Code: CodeDeadline}
+	ErrCanceled         error = &Error{Code: CodeCanceled}
+	ErrRefused          error = &Error{Code: CodeRefused}
+)
+
+// Error is the error of every Hawser operation. All fields but Code may be
+// zero. It prints as "op key: code: msg: cause", leaving out what is empty.
+type Error struct {
+	Code Code
+	// Op is what was being done, such as "save".
+	Op string
+	// Key is what it was done to, such as an agent.
+	Key string
+	// Msg says what was wrong and, where it is not obvious, what to do next.
+	Msg string
+	// Err is the cause, for errors.Is and errors.As.
+	Err error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	add := func(s string) {
+		if s == "" {
+			return
+		}
+		if b.Len() > 0 {
+			b.WriteString(": ")
+		}
+		b.WriteString(s)
+	}
+	head := e.Op
+	if e.Key != "" {
+		head = strings.TrimSpace(e.Op + " " + fmt.Sprintf("%q", e.Key))
+	}
+	add(head)
+	if e.Code != CodeInvalid || e.Msg == "" {
+		add(e.Code.String())
+	}
+	add(e.Msg)
+	if e.Err != nil {
+		add(e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is the sentinel of e's code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code && t.Op == "" && t.Key == "" && t.Msg == "" && t.Err == nil
+}
+
+// CodeOf returns the code of the first Hawser error in err's chain, CodeOK
+// for nil and CodeInternal for an error of another kind.
+func CodeOf(err error) Code {
+	if err == nil {
+		return CodeOK
+	}
+	if coded, ok := errors.AsType[interface {
+		error
+		HawserCode() Code
+	}](err); ok {
+		return coded.HawserCode()
+	}
+	return CodeInternal
+}
+
+// HawserCode returns e.Code.
+func (e *Error) HawserCode() Code { return e.Code }
+
+// ConflictError is a condition on the head that does not hold. It matches
+// [ErrConflict].
+type ConflictError struct {
+	Agent AgentID
+	// Expected is the number that the call expected; nil when it came with
+	// another condition.
+	Expected *uint64
+	// Head is the version that was found; its Number is 0 when the agent has
+	// none.
+	Head Version
+}
+
+// Error implements error.
+func (e *ConflictError) Error() string {
+	found := "it has no version"
+	if e.Head.Number != 0 {
+		found = fmt.Sprintf("its head is version %d", e.Head.Number)
+	}
+	want := ""
+	if e.Expected != nil && *e.Expected == 0 {
+		want = ", expected none"
+	} else if e.Expected != nil {
+		want = fmt.Sprintf(", expected version %d", *e.Expected)
+	}
+	return fmt.Sprintf("agent %q: conflict: %s%s; restore it, then decide what to save", e.Agent, found, want)
+}
+
+// HawserCode returns [CodeConflict].
+func (e *ConflictError) HawserCode() Code { return CodeConflict }
+
+// Is reports whether target is [ErrConflict].
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// UnknownOutcomeError is a write whose answer was lost. It matches
+// [ErrOutcomeUnknown] and its cause, mostly context.DeadlineExceeded.
+type UnknownOutcomeError struct {
+	RequestID RequestID
+	Err       error
+}
+
+// Error implements error.
+func (e *UnknownOutcomeError) Error() string {
+	msg := fmt.Sprintf("%s %q: outcome unknown, it may have been executed; ask or repeat with request id %s",
+		e.RequestID.Kind, e.RequestID.Agent, e.RequestID)
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return msg
+}
+
+// HawserCode returns [CodeOutcomeUnknown].
+func (e *UnknownOutcomeError) HawserCode() Code { return CodeOutcomeUnknown }
+
+// Is reports whether target is [ErrOutcomeUnknown].
+func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrOutcomeUnknown }
+
+// Unwrap returns the cause.
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }

@@ -1,0 +1,36 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package hawser
+
+// Limits. Each is checked at the edge (client and node) and again where a
+// violation could cost memory or disk. Raising one is compatible, lowering
+// one is not.
+const (
+	// MaxAgentName is the longest agent name in bytes. Names become part of
+	// every key of the agent, so they are bounded well below a disk block.
+	MaxAgentName = 512
+	// MaxNamespace is the longest namespace in bytes.
+	MaxNamespace = 64
+	// MaxStateSize is the largest state in bytes, unpacked. States are held
+	// in memory whole and travel in one log entry each until they can be
+	// staged in parts.
+	MaxStateSize = 8 << 20
+	// MaxLabels is the number of labels of one version.
+	MaxLabels = 32
+	// MaxLabelKey and MaxLabelValue bound one label in bytes.
+	MaxLabelKey   = 128
+	MaxLabelValue = 512
+	// MaxContentType, MaxSchema and MaxInstance bound these fields in bytes.
+	MaxContentType = 128
+	MaxSchema      = 256
+	MaxInstance    = 128
+	// MaxPage is the most items of one page of a list; DefaultPage is used
+	// where the caller names no limit.
+	MaxPage     = 1000
+	DefaultPage = 100
+	// IdempotencyWindow is how many of an agent's newest numbers are searched
+	// for a repeated request. A repeat that is older is refused with
+	// [ErrRequestExpired], never executed again.
+	IdempotencyWindow = 64
+)
