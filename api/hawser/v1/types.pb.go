@@ -709,7 +709,9 @@ type ErrorDetail struct {
 	Leader        string `protobuf:"bytes,7,opt,name=leader,proto3" json:"leader,omitempty"`
 	LeaderAddress string `protobuf:"bytes,8,opt,name=leader_address,json=leaderAddress,proto3" json:"leader_address,omitempty"`
 	// Wrong generation: the generation of the node.
-	Generation    uint64 `protobuf:"varint,9,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation uint64 `protobuf:"varint,9,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Conflict: the number that the call expected.
+	ExpectVersion *uint64 `protobuf:"varint,10,opt,name=expect_version,json=expectVersion,proto3,oneof" json:"expect_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -807,6 +809,13 @@ func (x *ErrorDetail) GetGeneration() uint64 {
 	return 0
 }
 
+func (x *ErrorDetail) GetExpectVersion() uint64 {
+	if x != nil && x.ExpectVersion != nil {
+		return *x.ExpectVersion
+	}
+	return 0
+}
+
 var File_hawser_v1_types_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_types_proto_rawDesc = "" +
@@ -870,7 +879,7 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"storedSize\x129\n" +
 	"\n" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x14\n" +
-	"\x05epoch\x18\a \x01(\x04R\x05epochJ\x04\b\b\x10\x15\"\x89\x02\n" +
+	"\x05epoch\x18\a \x01(\x04R\x05epochJ\x04\b\b\x10\x15\"\xc8\x02\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x10\n" +
@@ -883,8 +892,10 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\x0eleader_address\x18\b \x01(\tR\rleaderAddress\x12\x1e\n" +
 	"\n" +
 	"generation\x18\t \x01(\x04R\n" +
-	"generationJ\x04\b\n" +
-	"\x10\x15*I\n" +
+	"generation\x12*\n" +
+	"\x0eexpect_version\x18\n" +
+	" \x01(\x04H\x00R\rexpectVersion\x88\x01\x01B\x11\n" +
+	"\x0f_expect_versionJ\x04\b\v\x10\x15*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
@@ -945,6 +956,7 @@ func file_hawser_v1_types_proto_init() {
 	if File_hawser_v1_types_proto != nil {
 		return
 	}
+	file_hawser_v1_types_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1,0 +1,142 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+)
+
+// AgentToProto returns a as a message.
+func AgentToProto(a hawser.AgentID) *hawserv1.Agent {
+	return &hawserv1.Agent{Namespace: a.Namespace, Name: a.Name}
+}
+
+// AgentFromProto returns the agent that m names, in canonical form. Errors
+// match hawser.ErrInvalid.
+func AgentFromProto(m *hawserv1.Agent) (hawser.AgentID, error) {
+	return hawser.NewAgentID(m.GetNamespace(), m.GetName())
+}
+
+// agentFromNode returns the agent in a node's answer, which is canonical.
+func agentFromNode(m *hawserv1.Agent) hawser.AgentID {
+	return hawser.AgentID{Namespace: m.GetNamespace(), Name: m.GetName()}
+}
+
+// VersionToProto returns v as a message.
+func VersionToProto(v hawser.Version) *hawserv1.Version {
+	m := &hawserv1.Version{
+		Number:      v.Number,
+		Size:        uint64(v.Size),
+		Sha256:      v.SHA256[:],
+		Parent:      v.Parent,
+		Epoch:       v.Epoch,
+		Instance:    v.Instance,
+		Labels:      v.Labels,
+		ContentType: v.ContentType,
+		Schema:      v.Schema,
+		Revision:    uint64(v.Revision),
+		State:       hawserv1.VersionState(v.State),
+		StoredSize:  uint64(v.StoredSize),
+	}
+	if !v.Agent.IsZero() {
+		m.Agent = AgentToProto(v.Agent)
+	}
+	if !v.CreatedAt.IsZero() {
+		m.CreatedAt = timestamppb.New(v.CreatedAt)
+	}
+	return m
+}
+
+// VersionFromProto returns the version in a node's answer. A nil m gives the
+// zero Version.
+func VersionFromProto(m *hawserv1.Version) hawser.Version {
+	if m == nil {
+		return hawser.Version{}
+	}
+	v := hawser.Version{
+		Agent:       agentFromNode(m.GetAgent()),
+		Number:      m.GetNumber(),
+		Size:        int64(m.GetSize()),
+		Parent:      m.GetParent(),
+		Epoch:       m.GetEpoch(),
+		Instance:    m.GetInstance(),
+		Labels:      m.GetLabels(),
+		ContentType: m.GetContentType(),
+		Schema:      m.GetSchema(),
+		CreatedAt:   timeFromProto(m.GetCreatedAt()),
+		Revision:    hawser.Revision(m.GetRevision()),
+		State:       hawser.VersionState(m.GetState()),
+		StoredSize:  int64(m.GetStoredSize()),
+	}
+	copy(v.SHA256[:], m.GetSha256())
+	return v
+}
+
+func timeFromProto(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+// AgentInfoToProto returns a as a message.
+func AgentInfoToProto(a hawser.Agent) *hawserv1.AgentInfo {
+	m := &hawserv1.AgentInfo{
+		Agent:      AgentToProto(a.ID),
+		Head:       a.Head,
+		Versions:   a.Versions,
+		StoredSize: uint64(a.StoredSize),
+		CreatedAt:  timestamppb.New(a.CreatedAt),
+		Epoch:      a.Epoch,
+	}
+	if a.Version != nil {
+		m.Version = VersionToProto(*a.Version)
+	}
+	return m
+}
+
+// AgentInfoFromProto returns the agent in a node's answer.
+func AgentInfoFromProto(m *hawserv1.AgentInfo) hawser.Agent {
+	a := hawser.Agent{
+		ID:         agentFromNode(m.GetAgent()),
+		Head:       m.GetHead(),
+		Versions:   m.GetVersions(),
+		StoredSize: int64(m.GetStoredSize()),
+		CreatedAt:  timeFromProto(m.GetCreatedAt()),
+		Epoch:      m.GetEpoch(),
+	}
+	if m.GetVersion() != nil {
+		v := VersionFromProto(m.GetVersion())
+		a.Version = &v
+	}
+	return a
+}
+
+// RequestToProto returns the part of id that is not in the request itself.
+// attempt is 0 for the first sending.
+func RequestToProto(id hawser.RequestID, attempt uint32) *hawserv1.RequestID {
+	return &hawserv1.RequestID{
+		Nonce: id.Nonce[:], Generation: uint64(id.Generation), Seen: id.Seen, Attempt: attempt,
+	}
+}
+
+// RequestFromProto rebuilds the id of a request of this kind, agent and
+// condition. Errors match hawser.ErrInvalid.
+func RequestFromProto(m *hawserv1.RequestID, kind hawser.RequestKind, agent hawser.AgentID, expect *uint64) (hawser.RequestID, error) {
+	id := hawser.RequestID{
+		Kind: kind, Agent: agent, Generation: hawser.Generation(m.GetGeneration()), Seen: m.GetSeen(), Expect: expect,
+	}
+	if len(m.GetNonce()) != len(id.Nonce) {
+		return id, &hawser.Error{
+			Code: hawser.CodeInvalid, Op: kind.String(), Key: agent.String(), Msg: "needs a request id with a nonce of 16 bytes",
+		}
+	}
+	copy(id.Nonce[:], m.GetNonce())
+	return id, nil
+}
