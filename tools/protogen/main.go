@@ -56,10 +56,10 @@ func run() error {
 	}
 	request := &pluginpb.CodeGeneratorRequest{
 		FileToGenerate: flag.Args(),
-		Parameter:      proto.String("module=" + *module),
+		Parameter:      new("module=" + *module),
 		ProtoFile:      descriptors(files),
 		CompilerVersion: &pluginpb.Version{
-			Major: proto.Int32(0), Minor: proto.Int32(0), Patch: proto.Int32(0), Suffix: proto.String("protogen"),
+			Major: new(int32(0)), Minor: new(int32(0)), Patch: new(int32(0)), Suffix: new("protogen"),
 		},
 	}
 	for _, plugin := range plugins {

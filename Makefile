@@ -1,0 +1,131 @@
+# Copyright 2026 The Hawser Authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make check` is what CI runs; `make help` lists everything.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+GO ?= go
+MODULE := github.com/hawserdb/hawser
+
+# The linter is built once from tools/go.mod and kept outside the tree, keyed
+# by all that decides what the binary is.
+TOOLS_KEY := $(shell { cat tools/go.mod tools/go.sum; $(GO) env GOVERSION GOOS GOARCH; } | cksum | cut -d' ' -f1)
+TOOLS_DIR ?= $(dir $(shell $(GO) env GOCACHE))hawser-tools/$(TOOLS_KEY)
+LINT := $(TOOLS_DIR)/golangci-lint
+
+# Packages that share state between goroutines run under the race detector.
+RACE_PACKAGES := /(client|cluster|fsm|gossip|hawsertest|internal/engine)(/|$$)
+
+# Seconds for all fuzz targets together in `make check`, and for one in `make fuzz`.
+FUZZ_TOTAL ?= 60
+FUZZ_TIME ?= 30s
+
+BENCH ?= .
+TEST_TIMEOUT ?= 9m
+
+# The steps of `make check`, in the order in which they fail fastest.
+CHECKS := tidy-check fmt-check vet proto-check lint deps-check cross test race fuzz-short
+
+PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sort $(wildcard internal/peerpb/*.proto)))
+GENERATED_DIRS := api internal/peerpb
+
+.PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
+	deps-check cross vuln check demo clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
+		awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## build bin/hawser
+	$(GO) build -o bin/ ./cmd/hawser
+
+test: ## run the tests of every package
+	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+	$(GO) -C tools test ./...
+
+race: ## run the tests of the concurrent packages under the race detector
+	@packages=$$($(GO) list ./... | grep -E '$(RACE_PACKAGES)'); \
+	echo "$(GO) test -race" $$packages; \
+	$(GO) test -race -timeout $(TEST_TIMEOUT) $$packages
+
+lint: $(LINT) ## run golangci-lint
+	$(LINT) run ./...
+	cd tools && $(LINT) run --config ../.golangci.yml ./...
+
+fmt: $(LINT) ## format the code (gofumpt, gci)
+	$(LINT) fmt ./...
+	cd tools && $(LINT) fmt --config ../.golangci.yml ./...
+
+fmt-check: $(LINT) ## fail if a file is not formatted
+	$(LINT) fmt --diff ./...
+	cd tools && $(LINT) fmt --config ../.golangci.yml --diff ./...
+
+vet: ## run go vet
+	$(GO) vet ./...
+	$(GO) -C tools vet ./...
+
+$(LINT):
+	@echo "building golangci-lint into $(TOOLS_DIR): minutes the first time, once"
+	@mkdir -p $(TOOLS_DIR)
+	$(GO) -C tools build -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+fuzz: ## run every fuzz target for FUZZ_TIME (30s)
+	bash .ci/fuzz each $(FUZZ_TIME)
+
+fuzz-short: ## run every fuzz target, FUZZ_TOTAL (60) seconds in all
+	bash .ci/fuzz total $(FUZZ_TOTAL)
+
+bench: ## run the benchmarks (BENCH=regexp)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
+
+proto: ## regenerate the code of the .proto files
+	cd tools && $(GO) run ./protogen -out .. -module $(MODULE) -I ../api -I ../internal/peerpb $(PROTOS)
+
+proto-check: ## fail if the generated code is not what the .proto files say
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	(cd tools && $(GO) run ./protogen -out "$$fresh" -module $(MODULE) -I ../api -I ../internal/peerpb $(PROTOS)); \
+	for dir in $(GENERATED_DIRS); do \
+		diff -ru --exclude='*.proto' --exclude='*.md' --exclude='*_test.go' "$$dir" "$$fresh/$$dir" || \
+			{ echo "generated code under $$dir is out of date: run 'make proto' and commit the result"; exit 1; }; \
+	done; \
+	echo "generated code of $(words $(PROTOS)) .proto files is up to date"
+
+tidy-check: ## fail if a go.mod or go.sum is not tidy
+	$(GO) mod tidy -diff
+	$(GO) -C tools mod tidy -diff
+	$(GO) mod verify
+
+deps-check: ## hold the imports and the pins to the picture in ARCHITECTURE.md
+	$(GO) test -count=1 -v -run '^TestDependencies' .
+
+# os/arch pairs that ./cmd/hawser must build for, without cgo.
+CROSS := linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
+
+cross: ## build ./cmd/hawser for every platform we name
+	@for target in $(CROSS); do \
+		echo "CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build ./cmd/hawser"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./cmd/hawser; \
+	done
+
+vuln: ## look up known vulnerabilities (needs the internet, so not part of check)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+check: ## everything that CI checks
+	@begin=$$SECONDS; report=; \
+	for step in $(CHECKS); do \
+		echo; echo "== make $$step"; started=$$SECONDS; \
+		$(MAKE) $$step || { echo; echo "== FAILED: make $$step"; exit 1; }; \
+		report+=$$(printf '\n   %-12s %4d s' $$step $$((SECONDS - started))); \
+	done; \
+	echo; echo "== all checks passed:$$report"; echo "   in all       $$(printf %4d $$((SECONDS - begin))) s"
+
+demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir for real states)
+	$(GO) run ./examples/demo $(if $(STATES),-states '$(STATES)')
+
+clean: ## remove what was built
+	rm -rf bin
+	$(GO) clean -testcache
