@@ -69,7 +69,7 @@ const (
 	// such as removing the last voter.
 	CodeRefused
 
-	codeEnd // keep last
+	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
 
 var codeNames = [...]string{
@@ -103,13 +103,16 @@ func (c Code) String() string {
 type Retry uint8
 
 const (
-	// RetryNever: the same call meets the same answer.
+	// RetryNever means that the same call meets the same answer.
 	RetryNever Retry = iota
-	// RetryElsewhere: at once, at the leader or another node. Nothing was executed.
+	// RetryElsewhere means at once, at the leader or another node. Nothing was
+	// executed.
 	RetryElsewhere
-	// RetryBackoff: after a while, with the same request id. Nothing was executed.
+	// RetryBackoff means after a while, with the same request id. Nothing was
+	// executed.
 	RetryBackoff
-	// RetrySameID: with the same request id only; the call may have been executed.
+	// RetrySameID means with the same request id only; the call may have been
+	// executed.
 	RetrySameID
 )
 
@@ -127,9 +130,12 @@ func (c Code) Retry() Retry {
 		return RetryBackoff
 	case CodeOutcomeUnknown:
 		return RetrySameID
-	default:
+	case CodeOK, CodeInternal, CodeInvalid, CodeNotFound, CodeVersionGone, CodeConflict, CodeFenced, CodeTooLarge,
+		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
+		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused:
 		return RetryNever
 	}
+	return RetryNever // a code of a newer server
 }
 
 // Sentinels, one a code, for errors.Is.

@@ -15,7 +15,7 @@ import (
 const DefaultNamespace = "default"
 
 // AgentID names an agent: who it is, not which process runs it. Make one with
-// [NewAgentID] or [ParseAgentID]; the zero value names nothing. Values are
+// [NewAgentID]; the zero value names nothing. Values are
 // comparable, and equal values name the same agent.
 type AgentID struct {
 	// Namespace isolates agents of different teams or purposes.
@@ -44,8 +44,8 @@ func NewAgentID(namespace, name string) (AgentID, error) {
 	return AgentID{Namespace: namespace, Name: name}, nil
 }
 
-// String returns "namespace/name". It is for people; since both parts of a
-// name may hold slashes' worth of meaning, programs keep the two fields.
+// String returns "namespace/name". It is for people; programs keep the two
+// fields.
 func (a AgentID) String() string { return a.Namespace + "/" + a.Name }
 
 // IsZero reports whether a names nothing.
