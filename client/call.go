@@ -1,0 +1,225 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+const (
+	// baseAttempt is what one attempt gets when there is another endpoint,
+	// plus the time its bytes take at bytesPerSecond.
+	baseAttempt    = 500 * time.Millisecond
+	bytesPerSecond = 10 << 20
+)
+
+// call is one operation, sent as often as it takes.
+type call struct {
+	op, key string
+	// write: an attempt without answer may have been executed.
+	write bool
+	// id is that of a save or delete; nil for reads and cluster changes.
+	id *hawser.RequestID
+	// repeat: the id was sent before this call, by whomever.
+	repeat bool
+	// once: a second execution would not be harmless, and the cluster does
+	// not recognise it; never repeated once it may have been executed.
+	once bool
+	// leader: the leader answers soonest.
+	leader bool
+	// bytes is the size of what is sent or expected; slow adds to the time of
+	// an attempt.
+	bytes int
+	slow  time.Duration
+	send  func(ctx context.Context, s sending) (*hawserv1.Header, error)
+}
+
+// sending is one attempt.
+type sending struct {
+	conn    grpc.ClientConnInterface
+	attempt uint32
+	options []grpc.CallOption
+}
+
+// run is a call under way.
+type run struct {
+	*call
+	client *Client
+	tour   tour
+	// attempts counts those begun, timeouts those that ran out of time.
+	attempts uint32
+	timeouts int
+	// open: an attempt may have been executed.
+	open bool
+	done bool
+	// final is the answer that ends the call, last the newest error.
+	final error
+	last  error
+}
+
+// do sends cl until it is answered, within the request timeout. The error is a
+// Hawser error.
+func (c *Client) do(ctx context.Context, cl *call) error {
+	ctx, cancel := c.budget(ctx)
+	defer cancel()
+	r := &run{call: cl, client: c, tour: tour{leader: cl.leader}, open: cl.repeat}
+	if cl.repeat {
+		r.attempts = 1
+	}
+	c.retry(ctx, func() next { return r.attempt(ctx) })
+	return r.result(ctx)
+}
+
+// attempt sends the call once and says how to go on.
+func (r *run) attempt(ctx context.Context) next {
+	if ctx.Err() != nil {
+		return stop
+	}
+	e, alone, err := r.client.router.pick(&r.tour)
+	if err != nil {
+		r.last = err
+		return stop
+	}
+	attemptCtx, cancel := r.attemptContext(ctx, alone)
+	defer cancel()
+	var at peer.Peer
+	header, err := r.send(attemptCtx, sending{conn: e.conn, attempt: r.attempts, options: []grpc.CallOption{grpc.Peer(&at)}})
+	r.attempts++
+	if err == nil {
+		r.done = true
+		r.client.learn(header.GetGeneration())
+		r.client.router.succeeded(e, header)
+		return stop
+	}
+	r.client.cfg.Logger.Debug("attempt failed", slog.String("op", r.op), slog.String("key", r.key),
+		slog.String("endpoint", e.address), slog.Uint64("attempt", uint64(r.attempts)), slog.Any("error", err))
+	if attemptCtx.Err() != nil && ctx.Err() == nil {
+		r.timeouts++
+	}
+	v := judge(err, at.Addr != nil)
+	r.note(e, v, err)
+	return r.next(ctx, v)
+}
+
+// attemptContext bounds one attempt, unless there is nowhere else to go.
+func (r *run) attemptContext(ctx context.Context, alone bool) (context.Context, context.CancelFunc) {
+	if alone {
+		return context.WithCancel(ctx)
+	}
+	limit := baseAttempt + r.slow + time.Duration(r.bytes)*time.Second/bytesPerSecond
+	return context.WithTimeout(ctx, limit<<min(r.timeouts, 6))
+}
+
+// note tells the router what happened at e.
+func (r *run) note(e *endpoint, v verdict, err error) {
+	router := r.client.router
+	switch {
+	case v.answered:
+		code := hawser.CodeOf(v.err)
+		router.answered(e, &r.tour, wire.HintOf(err), code == hawser.CodeUnavailable || code == hawser.CodeOutcomeUnknown)
+	case v.retry == hawser.RetryNever:
+		router.answered(e, &r.tour, wire.Leader{}, false)
+	default:
+		router.failed(e)
+	}
+}
+
+// next takes note of a verdict and says how to go on.
+func (r *run) next(ctx context.Context, v verdict) next {
+	r.open = r.open || v.executed && r.write
+	r.last = v.err
+	switch {
+	case v.retry == hawser.RetryNever:
+		r.final = v.err
+		return stop
+	case ctx.Err() != nil, r.once && r.open, r.client.router.isClosed():
+		return stop
+	case v.retry != hawser.RetryBackoff && r.client.router.more(&r.tour):
+		return retryNow
+	default:
+		return retryLater
+	}
+}
+
+// result returns how the call ended.
+func (r *run) result(ctx context.Context) error {
+	switch {
+	case r.done:
+		return nil
+	case r.final != nil && (!r.open || settles(hawser.CodeOf(r.final))):
+		return r.final
+	case r.final != nil && r.repeat && errors.Is(r.final, hawser.ErrRequestExpired):
+		return r.final
+	case r.final != nil:
+		return r.unknown(r.final)
+	case r.open:
+		return r.unknown(joinCause(ctx.Err(), r.last))
+	case r.client.router.isClosed():
+		return errClosed
+	case r.last == nil || errors.Is(ctx.Err(), context.Canceled):
+		return notStarted(r.op, r.key, joinCause(ctx.Err(), r.last))
+	}
+	code := hawser.CodeOf(r.last)
+	if code.Retry() == hawser.RetryNever {
+		code = hawser.CodeUnavailable // no node answered
+	}
+	return &hawser.Error{
+		Code: code, Op: r.op, Key: r.key,
+		Msg: fmt.Sprintf("not executed in %d attempts", r.attempts), Err: joinCause(ctx.Err(), r.last),
+	}
+}
+
+// unknown returns the error of a call that may have been executed.
+func (r *run) unknown(cause error) error {
+	if r.id != nil {
+		return &hawser.UnknownOutcomeError{RequestID: *r.id, Err: cause}
+	}
+	return &hawser.Error{
+		Code: hawser.CodeOutcomeUnknown, Op: r.op, Key: r.key,
+		Msg: "it may have been executed; look at the members before you repeat it", Err: cause,
+	}
+}
+
+// notStarted returns the error of a call that ended before anything was sent
+// that could be executed.
+func notStarted(op, key string, cause error) error {
+	code := hawser.CodeCanceled
+	if errors.Is(cause, context.DeadlineExceeded) {
+		code = hawser.CodeDeadline
+	}
+	return &hawser.Error{Code: code, Op: op, Key: key, Msg: "nothing was executed", Err: cause}
+}
+
+// joinCause returns an error that is both, either of which may be nil.
+func joinCause(end, last error) error {
+	switch {
+	case end == nil:
+		return last
+	case last == nil || errors.Is(last, end):
+		return end
+	default:
+		return fmt.Errorf("%w; last attempt: %w", end, last)
+	}
+}
+
+// learn takes note of the generation in an answer. It only rises.
+func (c *Client) learn(generation uint64) {
+	for {
+		known := c.generation.Load()
+		if generation <= known || c.generation.CompareAndSwap(known, generation) {
+			return
+		}
+	}
+}

@@ -1,0 +1,55 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client saves and restores the states of AI agents in a Hawser
+// cluster.
+//
+//	c, err := client.Dial(client.Config{Endpoints: []string{"127.0.0.1:7420"}})
+//	agent := c.Agent("researcher-7")
+//	cp, err := agent.Restore(ctx)   // hawser.ErrNotFound at the first start
+//	v, err := agent.Save(ctx, state)
+//
+// # Conditions
+//
+// A handle from [Client.Agent] stands for one line of work. Its [Agent.Save]
+// is conditional on the head that the same handle last restored or saved; a
+// handle that has seen nothing may only create. Whoever else saved in between
+// causes a *hawser.ConflictError, and the handle keeps its old position until
+// it restores. [ExpectVersion] names another condition, [Overwrite] none.
+//
+// # Repeating and unknown outcomes
+//
+// Every mutating call carries a request id, made once. The client repeats the
+// call under the same id at another node, and the cluster executes it once.
+// When time runs out after an attempt was sent and no answer came, the error
+// is a *hawser.UnknownOutcomeError: the call may have been executed. It is
+// never reported as failed, and a call that was certainly not executed is
+// never reported as unknown. [Client.Outcome] asks what became of it,
+// [WithRequestID] repeats it, from another process if need be.
+//
+// A handle remembers the id of its last unknown save or delete, and nothing
+// else of it. Its next Save first asks the cluster for that outcome: if it was
+// executed, the handle's position moves to what it made, otherwise it stays,
+// and since both are conditional on the same head at most one of them can take
+// effect. So an agent that goes on after an unknown outcome neither loses a
+// step nor conflicts with itself. (Keeping the content to repeat it would tell
+// no more and cost the memory of a whole state for each handle.)
+//
+// # Time
+//
+// [Config.RequestTimeout] is the budget of a whole call with all its
+// repetitions, unless the context ends earlier. One attempt gets 500 ms plus
+// the time its bytes take at 10 MB/s, twice that after each attempt that ran
+// out, and goes on at another endpoint; where there is no other, it gets all
+// that is left.
+//
+// # Nodes
+//
+// Any node takes any call, so one endpoint of three is enough. The client
+// learns from every answer who leads and sends writes and linearizable reads
+// there, once a connection to it stands. Endpoints that fail are tried last
+// for a while.
+//
+// All types are safe for concurrent use. The package starts no goroutine of
+// its own; gRPC's end with [Client.Close].
+package client

@@ -1,0 +1,160 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"maps"
+
+	"github.com/hawserdb/hawser"
+)
+
+// SaveOption adjusts one [Agent.Save].
+type SaveOption interface{ applySave(o *saveOptions) }
+
+// DeleteOption adjusts one [Agent.Delete].
+type DeleteOption interface{ applyDelete(o *writeOptions) }
+
+// WriteOption adjusts one [Agent.Save] or [Agent.Delete].
+type WriteOption interface {
+	SaveOption
+	DeleteOption
+}
+
+// RestoreOption adjusts one [Agent.Restore].
+type RestoreOption interface{ applyRestore(o *readOptions) }
+
+// ListOption adjusts one [Agent.Versions] or [Client.Agents].
+type ListOption interface{ applyList(o *readOptions) }
+
+// ReadOption adjusts any read.
+type ReadOption interface {
+	RestoreOption
+	ListOption
+}
+
+// condition is what must hold of the head for a write to be executed.
+type condition uint8
+
+const (
+	conditionHandle  condition = iota // what the handle last saw
+	conditionVersion                  // the number in expect
+	conditionNone
+)
+
+type writeOptions struct {
+	condition condition
+	expect    uint64
+	id        *hawser.RequestID
+}
+
+type saveOptions struct {
+	writeOptions
+	labels      map[string]string
+	contentType string
+	schema      string
+}
+
+type readOptions struct {
+	stale       bool
+	minRevision hawser.Revision
+	version     uint64 // 0 for the head
+	limit       int    // 0 for all
+}
+
+type writeOption func(o *writeOptions)
+
+func (f writeOption) applySave(o *saveOptions)    { f(&o.writeOptions) }
+func (f writeOption) applyDelete(o *writeOptions) { f(o) }
+
+type saveOption func(o *saveOptions)
+
+func (f saveOption) applySave(o *saveOptions) { f(o) }
+
+type readOption func(o *readOptions)
+
+func (f readOption) applyRestore(o *readOptions) { f(o) }
+func (f readOption) applyList(o *readOptions)    { f(o) }
+
+type restoreOption func(o *readOptions)
+
+func (f restoreOption) applyRestore(o *readOptions) { f(o) }
+
+type listOption func(o *readOptions)
+
+func (f listOption) applyList(o *readOptions) { f(o) }
+
+// ExpectVersion makes the write conditional on the agent's head having this
+// number, whatever the handle has seen. 0 means that the agent must not exist.
+func ExpectVersion(number uint64) WriteOption {
+	return writeOption(func(o *writeOptions) { o.condition, o.expect = conditionVersion, number })
+}
+
+// Overwrite makes the write unconditional: it follows whatever the head is.
+func Overwrite() WriteOption {
+	return writeOption(func(o *writeOptions) { o.condition = conditionNone })
+}
+
+// WithRequestID repeats an earlier write whose outcome was unknown, under its
+// id and its condition; the content must be the same. The result is that of
+// the first execution, or hawser.ErrRequestExpired when it is too late to
+// tell. [ExpectVersion] and [Overwrite] are ignored beside it.
+func WithRequestID(id hawser.RequestID) WriteOption {
+	return writeOption(func(o *writeOptions) { o.id = &id })
+}
+
+// Label records a label of the caller's own with the version. At most
+// hawser.MaxLabels of them; the last value of a key counts.
+func Label(key, value string) SaveOption {
+	return saveOption(func(o *saveOptions) {
+		if o.labels == nil {
+			o.labels = make(map[string]string)
+		}
+		o.labels[key] = value
+	})
+}
+
+// Labels records several labels, as [Label] does. The map is not retained.
+func Labels(labels map[string]string) SaveOption {
+	return saveOption(func(o *saveOptions) {
+		if o.labels == nil {
+			o.labels = make(map[string]string, len(labels))
+		}
+		maps.Copy(o.labels, labels)
+	})
+}
+
+// ContentType records what the content is, such as "application/json".
+func ContentType(contentType string) SaveOption {
+	return saveOption(func(o *saveOptions) { o.contentType = contentType })
+}
+
+// Schema records which schema or code version wrote the content, so that a
+// later reader knows how to read it.
+func Schema(schema string) SaveOption {
+	return saveOption(func(o *saveOptions) { o.schema = schema })
+}
+
+// AtVersion restores the version with this number instead of the head. It
+// does not move the handle's position. 0 is the head.
+func AtVersion(number uint64) RestoreOption {
+	return restoreOption(func(o *readOptions) { o.version = number })
+}
+
+// Stale takes what the answering node has, without asking the others: faster,
+// and possibly old.
+func Stale() ReadOption {
+	return readOption(func(o *readOptions) { o.stale = true })
+}
+
+// MinRevision is [Stale], but the answer reflects at least this revision; the
+// node waits for it if it has to. With the revision of a version that was just
+// saved it reads one's own write, in whichever process.
+func MinRevision(revision hawser.Revision) ReadOption {
+	return readOption(func(o *readOptions) { o.stale, o.minRevision = true, revision })
+}
+
+// Limit ends a list after n items. 0 is no limit.
+func Limit(n int) ListOption {
+	return listOption(func(o *readOptions) { o.limit = n })
+}
