@@ -1,0 +1,132 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package procs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+)
+
+// Node is where one node of a local cluster lives.
+type Node struct {
+	Name string
+	// Dir is its data directory, Log the file with its output.
+	Dir, Log string
+	// Addresses, host:port.
+	Client, Peer, Gossip, HTTP string
+}
+
+// Ports that the addresses of a node have apart, as in the defaults 7420,
+// 7421, 7422 and 7480, and that two nodes have apart.
+const (
+	peerOffset   = 1
+	gossipOffset = 2
+	httpOffset   = 60
+	nodeStep     = 10
+	// MaxPlanned is the most nodes of a plan: with a seventh, the addresses
+	// of two nodes would meet.
+	MaxPlanned = 6
+)
+
+// DefaultBasePort is the client port of the first node of a plan.
+const DefaultBasePort = 7420
+
+// Plan lays out nodes n1, n2, ... under dir, on loopback, node i with its
+// ports at basePort + 10*(i-1). Errors say what number is out of range.
+func Plan(dir string, nodes, basePort int) ([]Node, error) {
+	if nodes < 1 || nodes > MaxPlanned {
+		return nil, fmt.Errorf("%d nodes: a local cluster has 1 to %d", nodes, MaxPlanned)
+	}
+	if last := basePort + (nodes-1)*nodeStep + httpOffset; basePort < 1024 || last > 65535 {
+		return nil, fmt.Errorf("base port %d: the ports from it to %d must lie between 1024 and 65535", basePort, last)
+	}
+	plan := make([]Node, nodes)
+	for i := range plan {
+		port := basePort + i*nodeStep
+		plan[i] = node(dir, i, [4]int{port, port + peerOffset, port + gossipOffset, port + httpOffset})
+	}
+	return plan, nil
+}
+
+// PlanFree is Plan with ports that are free now.
+func PlanFree(dir string, nodes int) ([]Node, error) {
+	ports, err := freePorts(nodes * 4)
+	if err != nil {
+		return nil, err
+	}
+	plan := make([]Node, nodes)
+	for i := range plan {
+		plan[i] = node(dir, i, [4]int(ports[i*4:]))
+	}
+	return plan, nil
+}
+
+func node(dir string, i int, ports [4]int) Node {
+	name := "n" + strconv.Itoa(i+1)
+	at := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+	return Node{
+		Name: name, Dir: filepath.Join(dir, name), Log: filepath.Join(dir, name+".log"),
+		Client: at(ports[0]), Peer: at(ports[1]), Gossip: at(ports[2]), HTTP: at(ports[3]),
+	}
+}
+
+// freePorts returns n ports that were free for TCP and UDP a moment ago.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close()
+		}
+	}()
+	for tries := 0; len(ports) < n; tries++ {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil || tries > 10*n {
+			return nil, fmt.Errorf("find a free port: %w", errors.Join(err))
+		}
+		held = append(held, l)
+		if freeUDP(l.Addr().String()) == nil {
+			ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		}
+	}
+	return ports, nil
+}
+
+func freeUDP(address string) error {
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// CheckFree returns an error that names every address of the plan that is
+// taken.
+func CheckFree(plan []Node) error {
+	var taken []error
+	for _, n := range plan {
+		for _, a := range []struct{ use, address string }{
+			{"client", n.Client}, {"peer", n.Peer}, {"gossip", n.Gossip}, {"http", n.HTTP},
+		} {
+			if err := checkFree(a.address, a.use == "gossip"); err != nil {
+				taken = append(taken, fmt.Errorf("%s address of %s: %w", a.use, n.Name, err))
+			}
+		}
+	}
+	return errors.Join(taken...)
+}
+
+func checkFree(address string, udp bool) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	if err := l.Close(); err != nil || !udp {
+		return err
+	}
+	return freeUDP(address)
+}

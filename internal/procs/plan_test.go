@@ -1,0 +1,74 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package procs
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Claim: the first node has the ports of a single server, no address of a plan
+// is given twice, and numbers out of range are refused by name.
+func TestPlan_Addresses(t *testing.T) {
+	nodes, err := Plan("d", MaxPlanned, DefaultBasePort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := Node{
+		Name: "n1", Dir: filepath.Join("d", "n1"), Log: filepath.Join("d", "n1.log"),
+		Client: "127.0.0.1:7420", Peer: "127.0.0.1:7421", Gossip: "127.0.0.1:7422", HTTP: "127.0.0.1:7480",
+	}
+	if nodes[0] != first {
+		t.Errorf("first node %+v, want %+v", nodes[0], first)
+	}
+	seen := map[string]string{}
+	for _, n := range nodes {
+		for _, address := range []string{n.Client, n.Peer, n.Gossip, n.HTTP} {
+			if other := seen[address]; other != "" {
+				t.Errorf("%s and %s share %s", other, n.Name, address)
+			}
+			seen[address] = n.Name
+		}
+	}
+	for _, bad := range []struct{ nodes, base int }{{0, 7420}, {-1, 7420}, {MaxPlanned + 1, 7420}, {1, 0}, {1, 1023}, {3, 65500}} {
+		if _, err := Plan("d", bad.nodes, bad.base); err == nil {
+			t.Errorf("Plan(%d nodes, port %d) succeeded", bad.nodes, bad.base)
+		}
+	}
+}
+
+// Claim: every taken address is named with its node and use, TCP or UDP.
+func TestCheckFree_NamesWhatIsTaken(t *testing.T) {
+	nodes, err := PlanFree(t.TempDir(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckFree(nodes); err != nil {
+		t.Fatalf("free ports: %v", err)
+	}
+	l, err := net.Listen("tcp", nodes[0].HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	u, err := net.ListenPacket("udp", nodes[1].Gossip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	err = CheckFree(nodes)
+	if err == nil {
+		t.Fatal("taken ports were found free")
+	}
+	for _, want := range []string{"http address of n1", nodes[0].HTTP, "gossip address of n2", nodes[1].Gossip} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not name %q: %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "client address") {
+		t.Errorf("error names a free address: %v", err)
+	}
+}
