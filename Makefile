@@ -124,7 +124,7 @@ check: ## everything that CI checks
 	echo; echo "== all checks passed:$$report"; echo "   in all       $$(printf %4d $$((SECONDS - begin))) s"
 
 demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir for real states)
-	$(GO) run ./examples/demo $(if $(STATES),-states '$(STATES)')
+	$(GO) run ./cmd/hawser demo $(if $(STATES),--states '$(STATES)')
 
 clean: ## remove what was built
 	rm -rf bin

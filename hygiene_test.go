@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hawserdb/hawser/internal/halt"
 )
 
 // Claim: every source file that people write says whose it is and under which
@@ -177,6 +179,21 @@ func TestHygiene_DocumentedCommands(t *testing.T) {
 	}
 	if checked == 0 {
 		t.Error("no command found in any document: the check checks nothing")
+	}
+}
+
+// Claim: the operations guide explains every exit code with which a node can
+// stop itself, in the same words as the node.
+func TestHygiene_ExitCodesAreDocumented(t *testing.T) {
+	guide := read(t, "docs/operations.md")
+	last := halt.Directory
+	for ; !strings.HasPrefix(last.String(), "reason "); last++ {
+		if row := fmt.Sprintf("| %d | %s | ", last.ExitCode(), last); !strings.Contains(guide, row) {
+			t.Errorf("docs/operations.md has no row %q", row)
+		}
+	}
+	if last <= halt.Removed {
+		t.Errorf("only codes up to %d were checked", last-1)
 	}
 }
 
