@@ -8,19 +8,18 @@ import (
 	"net"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/hawserdb/hawser"
 )
 
-// RaftStreams is Raft's view of the port. Addresses are node ids: Dial
-// resolves one at each call, and Addr is the own one.
+// RaftStreams is Raft's view of the port: a net.Listener and a Dial, which is
+// all that a raft.StreamLayer is but for the type of the address. Addresses
+// are node ids: Dial resolves one at each call, and Addr is the own one.
 type RaftStreams struct {
 	port *Port
 	in   *intake
 }
 
-var _ raft.StreamLayer = (*RaftStreams)(nil)
+var _ net.Listener = (*RaftStreams)(nil)
 
 // nodeAddr is a node id as a net.Addr.
 type nodeAddr string
@@ -80,9 +79,9 @@ func (s *RaftStreams) Close() error { return s.in.Close() }
 // timeout if that is shorter or timeout is zero. Errors match
 // [hawser.ErrUnavailable], [hawser.ErrUnauthenticated], [ErrWrongCluster] or
 // [ErrNotMember]; they name both nodes.
-func (s *RaftStreams) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+func (s *RaftStreams) Dial(nodeID string, timeout time.Duration) (net.Conn, error) {
 	if s.in.isClosed() {
-		return nil, dialError(hawser.CodeUnavailable, string(address), "", ErrClosed)
+		return nil, dialError(hawser.CodeUnavailable, nodeID, "", ErrClosed)
 	}
 	ctx := context.Background()
 	if timeout > 0 {
@@ -90,14 +89,14 @@ func (s *RaftStreams) Dial(address raft.ServerAddress, timeout time.Duration) (n
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	c, err := s.port.dialNode(ctx, string(address), kindRaft)
+	c, err := s.port.dialNode(ctx, nodeID, kindRaft)
 	if err != nil {
 		return nil, err
 	}
 	if s.in.isClosed() { // meanwhile, and its close may have missed c
 		_ = c.NetConn().Close()
 		_ = c.Close()
-		return nil, dialError(hawser.CodeUnavailable, string(address), "", ErrClosed)
+		return nil, dialError(hawser.CodeUnavailable, nodeID, "", ErrClosed)
 	}
 	return c, nil
 }
