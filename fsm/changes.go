@@ -1,0 +1,181 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/engine"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+// source is where stored values are read: the engine, or a snapshot of it.
+type source interface {
+	Get(key []byte) (value []byte, ok bool, err error)
+	Iter(lower, upper []byte) (*engine.Iterator, error)
+}
+
+// changes gathers what the commands of one delivered batch do: one engine
+// batch, and over the engine a view that already shows it. Maps are looked up,
+// never walked.
+type changes struct {
+	src      source
+	batch    *engine.Batch
+	maxLevel uint32
+	state    state
+	// agents holds every agent that was looked at; order holds them in the
+	// order of the first look, in which they are written at the end.
+	agents map[hawser.AgentID]*agent
+	order  []*agent
+	// chain holds the records that were written; nil for one removed.
+	chain map[chainRef]*chainRecord
+	key   []byte
+	value []byte
+}
+
+type chainRef struct {
+	id     hawser.AgentID
+	number uint64
+}
+
+// agent is an agent while a batch is applied.
+type agent struct {
+	id hawser.AgentID
+	agentRecord
+	// wasLive and wasTomb say which family it was read from.
+	wasLive, wasTomb bool
+	changed          bool
+}
+
+func newChanges(src source, batch *engine.Batch, s state, maxLevel uint32) *changes {
+	return &changes{
+		src: src, batch: batch, state: s, maxLevel: maxLevel,
+		agents: make(map[hawser.AgentID]*agent), chain: make(map[chainRef]*chainRecord),
+	}
+}
+
+// agent returns the agent as the batch has left it so far; one that never was
+// has all counters zero.
+func (c *changes) agent(id hawser.AgentID) (*agent, error) {
+	if a, ok := c.agents[id]; ok {
+		return a, nil
+	}
+	rec, family, err := readAgent(c.src, &c.key, id)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{id: id, agentRecord: rec, wasLive: family == prefixAgent, wasTomb: family == prefixTomb}
+	c.agents[id] = a
+	c.order = append(c.order, a)
+	return a, nil
+}
+
+// readAgent returns the record of an agent and the family that it is in, 0
+// for an agent that never was.
+func readAgent(src source, scratch *[]byte, id hawser.AgentID) (agentRecord, byte, error) {
+	for _, prefix := range [...]byte{prefixAgent, prefixTomb} {
+		*scratch = agentKey((*scratch)[:0], prefix, id)
+		value, ok, err := src.Get(*scratch)
+		if err != nil {
+			return agentRecord{}, 0, err
+		}
+		if !ok {
+			continue
+		}
+		rec, err := parseAgent(value)
+		if err != nil || (rec.live != 0) != (prefix == prefixAgent) {
+			return agentRecord{}, 0, damagedKey("agent", id, 0)
+		}
+		return rec, prefix, nil
+	}
+	return agentRecord{}, 0, nil
+}
+
+// record returns the record of a number, nil when there is none.
+func (c *changes) record(id hawser.AgentID, number uint64) (*chainRecord, error) {
+	if rec, ok := c.chain[chainRef{id, number}]; ok {
+		return rec, nil
+	}
+	return readChain(c.src, &c.key, id, number)
+}
+
+func readChain(src source, scratch *[]byte, id hawser.AgentID, number uint64) (*chainRecord, error) {
+	*scratch = chainKey((*scratch)[:0], id, number)
+	value, ok, err := src.Get(*scratch)
+	if err != nil || !ok {
+		return nil, err
+	}
+	rec, err := parseChain(value)
+	if err != nil || rec.number != number {
+		return nil, damagedKey("record", id, number)
+	}
+	return rec, nil
+}
+
+func (c *changes) putRecord(id hawser.AgentID, rec *chainRecord) {
+	c.chain[chainRef{id, rec.number}] = rec
+	c.key = chainKey(c.key[:0], id, rec.number)
+	c.value = rec.append(c.value[:0])
+	c.batch.Set(c.key, c.value)
+}
+
+func (c *changes) dropRecord(id hawser.AgentID, number uint64) {
+	c.chain[chainRef{id, number}] = nil
+	c.key = chainKey(c.key[:0], id, number)
+	c.batch.Delete(c.key)
+}
+
+// newSegment stores the first content of a new segment and returns its number.
+func (c *changes) newSegment(content record.Content) uint64 {
+	segment := c.state.segments
+	c.state.segments++
+	c.key = contentKey(c.key[:0], segment, 0)
+	c.value = record.AppendHeader(c.value[:0], content)
+	c.batch.Set(c.key, c.value, content.Data)
+	return segment
+}
+
+func (c *changes) dropContent(rec *chainRecord) {
+	c.key = contentKey(c.key[:0], rec.segment, rec.position)
+	c.batch.Delete(c.key)
+}
+
+func (c *changes) markGarbage(id hawser.AgentID, is bool) {
+	c.key = agentKey(c.key[:0], prefixGarbage, id)
+	if is {
+		c.batch.Set(c.key)
+	} else {
+		c.batch.Delete(c.key)
+	}
+}
+
+// finish writes the agents, the state and the meta.
+func (c *changes) finish(meta *Meta, newConfiguration bool) {
+	for _, a := range c.order {
+		if a.changed {
+			c.putAgent(a)
+		}
+	}
+	applied, configuration, stateKey := metaKeys()
+	c.value = c.state.append(c.value[:0])
+	c.batch.Set(stateKey, c.value)
+	c.value = meta.append(c.value[:0])
+	c.batch.Set(applied, c.value)
+	if newConfiguration {
+		c.batch.Set(configuration, meta.Configuration)
+	}
+}
+
+func (c *changes) putAgent(a *agent) {
+	prefix, other, inOther := byte(prefixAgent), byte(prefixTomb), a.wasTomb
+	if a.live == 0 {
+		prefix, other, inOther = prefixTomb, prefixAgent, a.wasLive
+	}
+	if inOther {
+		c.key = agentKey(c.key[:0], other, a.id)
+		c.batch.Delete(c.key)
+	}
+	c.key = agentKey(c.key[:0], prefix, a.id)
+	c.value = a.append(c.value[:0])
+	c.batch.Set(c.key, c.value)
+}

@@ -1,0 +1,107 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import "github.com/hawserdb/hawser"
+
+// apply removes an agent: its versions are below its floor from now on, which
+// costs the same however many there are. [Reclaim] frees them later. The
+// number that the delete takes is no version.
+func (d *Delete) apply(c *changes) (Result, error) {
+	if !validAgent(d.Agent) {
+		return c.refuse(invalidCommand("delete", "the agent's name is not valid"))
+	}
+	if g := d.Request.Generation; g != 0 && g != c.state.generation {
+		return c.refuse(wrongGeneration("delete", d.Agent, g, c.state.generation))
+	}
+	a, err := c.agent(d.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	if a.live == 0 && (d.Request.Attempt == 0 || !isExpired(a.head, d.Request)) {
+		// Not the first attempt's fault: only a repeat that is found is better than this.
+		if rec, err := c.find(a, d.Request); err != nil || rec == nil {
+			res, _ := c.refuse(notFound("delete", d.Agent, "there is no such agent"))
+			return res, err
+		}
+	}
+	if res, done, err := c.repeat(a, hawser.RequestDelete, d.Request, &d.Request.Seen, nil); done {
+		return res, err
+	}
+	// The fence is checked here, once agents can be claimed.
+	if d.Request.Seen != a.live {
+		return c.conflict(a, &d.Request.Seen)
+	}
+	return c.deleteAgent(a, d)
+}
+
+func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
+	c.state.agents--
+	c.state.revision++
+	rec := &chainRecord{
+		number: a.head + 1, kind: hawser.RequestDelete, state: hawser.VersionGone,
+		nonce: d.Request.Nonce, expect: &d.Request.Seen,
+		parent: a.live, epoch: a.epoch, created: c.state.time, revision: hawser.Revision(c.state.revision),
+	}
+	a.live, a.versions, a.stored, a.floor = 0, 0, 0, rec.number
+	c.markGarbage(a.id, true)
+	if err := c.take(a, rec); err != nil {
+		return Result{}, err
+	}
+	res := c.result()
+	res.Number = rec.number
+	return res, nil
+}
+
+const (
+	defaultReclaim = 256
+	maxReclaim     = 4096
+)
+
+// apply frees the contents of up to Limit numbers below the floor, oldest
+// first, and drops their records where they have left the window. It changes
+// nothing that a user can see, and so makes no revision.
+func (r *Reclaim) apply(c *changes) (Result, error) {
+	if !validAgent(r.Agent) {
+		return c.refuse(invalidCommand("reclaim", "the agent's name is not valid"))
+	}
+	a, err := c.agent(r.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	limit := uint64(min(r.Limit, maxReclaim))
+	if limit == 0 {
+		limit = defaultReclaim
+	}
+	for range min(limit, a.floor-a.cleared) {
+		if err := c.reclaim(a, a.cleared+1); err != nil {
+			return Result{}, err
+		}
+		a.cleared++
+		a.changed = true
+	}
+	if a.cleared == a.floor {
+		c.markGarbage(a.id, false)
+	}
+	return c.result(), nil
+}
+
+func (c *changes) reclaim(a *agent, number uint64) error {
+	rec, err := c.record(a.id, number)
+	if err != nil || rec == nil {
+		return err
+	}
+	if rec.state != hawser.VersionGone {
+		c.dropContent(rec)
+	}
+	switch {
+	case number+window <= a.head:
+		c.dropRecord(a.id, number)
+	case rec.state != hawser.VersionGone:
+		stub := *rec
+		stub.state = hawser.VersionGone
+		c.putRecord(a.id, &stub)
+	}
+	return nil
+}

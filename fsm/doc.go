@@ -1,0 +1,38 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fsm is the replicated state machine: agents, their chains of
+// versions, and what the cluster knows about itself.
+//
+// # Determinism
+//
+// [Machine.Apply] is a function of the state and the log entries. It reads no
+// clock, no randomness and nothing of the machine it runs on; time is the
+// stamp in each batch, and moves forward only. Replicas that applied the same
+// entries have the same [Machine.Digest], however the entries were grouped,
+// whatever restarts, crashes and swaps lay between. So a refusal is a
+// [Result], the same everywhere, and never an error; an error stops the
+// replica, because one that guesses diverges.
+//
+// # Durability
+//
+// All that one call of Apply does is one batch of the engine, with the index
+// of the last entry in it. It is in memory until the engine flushes: a crash
+// leaves the state of some earlier index, exactly, and the log must still hold
+// the entries after it. [Machine.Durable] names that index, [Machine.Flush]
+// moves it. The state itself is the raft snapshot; [Machine.Checkpoint] copies
+// it by hard links, [Machine.Swap] puts such a copy in its place.
+//
+// # Levels
+//
+// Each command carries the feature level that introduced it. A command of an
+// unknown kind, or of a level above the machine's, stops the replica with
+// halt.Level; it is never skipped.
+//
+// # Concurrency
+//
+// Apply and Swap are called by one goroutine at a time; everything else by
+// any. A [View] is a moment of the state and stays what it is, also over a
+// Swap. The machine starts no goroutine of its own; the engine's end with
+// [Machine.Close].
+package fsm

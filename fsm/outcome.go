@@ -1,0 +1,85 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"fmt"
+
+	"github.com/hawserdb/hawser"
+)
+
+// OutcomeState says what became of a request.
+type OutcomeState uint8
+
+const (
+	// OutcomeDone: it was executed.
+	OutcomeDone OutcomeState = iota + 1
+	// OutcomeNotDone: it was not executed so far. An attempt that is still on
+	// its way may execute it later.
+	OutcomeNotDone
+	// OutcomeExpired: too many numbers lie after the one it saw to tell.
+	OutcomeExpired
+)
+
+// String returns the state in words.
+func (o OutcomeState) String() string {
+	switch o {
+	case OutcomeDone:
+		return "done"
+	case OutcomeNotDone:
+		return "not done"
+	case OutcomeExpired:
+		return "expired"
+	}
+	return fmt.Sprintf("outcome %d", uint8(o))
+}
+
+// Outcome tells what became of a request.
+type Outcome struct {
+	State OutcomeState
+	// Number is what it took in the chain, 0 unless it is done.
+	Number   uint64
+	Revision hawser.Revision
+	// Version is what a save made, as it is now.
+	Version hawser.Version
+}
+
+// Outcome tells what became of a request, without executing anything. Expect
+// is the condition of a save; a delete has none but Request.Seen. Errors match
+// hawser.ErrWrongGeneration and hawser.ErrRequestMismatch.
+func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, expect *uint64) (Outcome, error) {
+	if !validAgent(id) {
+		return Outcome{}, invalidCommand("outcome", "the agent's name is not valid")
+	}
+	if q.Generation != 0 && q.Generation != v.state.generation {
+		return Outcome{}, wrongGeneration("outcome", id, q.Generation, v.state.generation)
+	}
+	if kind == hawser.RequestDelete {
+		expect = &q.Seen
+	}
+	var scratch []byte
+	rec, _, err := readAgent(v.snap, &scratch, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	var found *chainRecord
+	if low := searchFloor(rec.head, q); low < rec.head {
+		if found, err = findRequest(v.snap, id, rec.head, low, q.Nonce); err != nil {
+			return Outcome{}, err
+		}
+	}
+	switch {
+	case found != nil && !found.is(kind, expect, nil):
+		return Outcome{}, mismatch("outcome", id, found.number)
+	case found != nil:
+		out := Outcome{State: OutcomeDone, Number: found.number, Revision: found.revision}
+		if kind == hawser.RequestSave {
+			out.Version = visible(id, rec.floor, found)
+		}
+		return out, nil
+	case isExpired(rec.head, q):
+		return Outcome{State: OutcomeExpired}, nil
+	}
+	return Outcome{State: OutcomeNotDone}, nil
+}

@@ -1,0 +1,105 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"bytes"
+
+	"github.com/hawserdb/hawser"
+)
+
+// window is how many of a chain's newest numbers keep their record, whatever
+// becomes of their content. It is frozen at the feature level that set it.
+const window = hawser.IdempotencyWindow
+
+// repeat looks for an earlier attempt of the same request. It returns done
+// when the command must not be executed: the first attempt was found, or it
+// is too late to tell.
+func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *uint64, sha *hawser.Hash) (res Result, done bool, err error) {
+	rec, err := c.find(a, q)
+	if err != nil {
+		return Result{}, true, err
+	}
+	switch {
+	case rec != nil && !rec.is(kind, expect, sha):
+		res, err = c.refuse(mismatch(kind.String(), a.id, rec.number))
+		return res, true, err
+	case rec != nil:
+		res = Result{Number: rec.number, Repeated: true, Revision: rec.revision, Time: unix(c.state.time)}
+		if kind == hawser.RequestSave {
+			res.Version = visible(a.id, a.floor, rec)
+		}
+		return res, true, nil
+	case !isExpired(a.head, q):
+		return Result{}, false, nil
+	case q.Attempt == 0 && expect != nil && *expect != a.live:
+		res, err = c.conflict(a, expect)
+		return res, true, err
+	default:
+		res, err = c.refuse(expired(kind.String(), a.id))
+		return res, true, err
+	}
+}
+
+// isExpired reports whether the request saw a number so old that its own may
+// have left the window.
+func isExpired(head uint64, q Request) bool { return head > q.Seen && head-q.Seen > window }
+
+// is reports whether rec is what the request would have made.
+func (c *chainRecord) is(kind hawser.RequestKind, expect *uint64, sha *hawser.Hash) bool {
+	sameExpect := (expect == nil) == (c.expect == nil) && (expect == nil || *expect == *c.expect)
+	return c.kind == kind && sameExpect && (sha == nil || *sha == c.sha)
+}
+
+// visible is the version of rec as a reader sees it: one below the floor is gone.
+func visible(id hawser.AgentID, floor uint64, rec *chainRecord) hawser.Version {
+	v := rec.version(id)
+	if rec.number <= floor {
+		v.State = hawser.VersionGone
+	}
+	return v
+}
+
+// find returns the record with the request's nonce among the numbers that
+// came after the one it saw, nil when there is none.
+func (c *changes) find(a *agent, q Request) (*chainRecord, error) {
+	low := searchFloor(a.head, q)
+	if low >= a.head {
+		return nil, nil //nolint:nilnil // nil says that there is none, as documented
+	}
+	for n := a.head; n > low && len(c.chain) > 0; n-- {
+		if rec := c.chain[chainRef{a.id, n}]; rec != nil && rec.nonce == q.Nonce {
+			return rec, nil
+		}
+	}
+	return findRequest(c.src, a.id, a.head, low, q.Nonce)
+}
+
+// searchFloor is the number after which a repeat of q may be found.
+func searchFloor(head uint64, q Request) uint64 {
+	return max(q.Seen, head-min(head, window))
+}
+
+// findRequest looks for a nonce among the stored numbers in (low, head].
+func findRequest(src source, id hawser.AgentID, head, low uint64, nonce hawser.Nonce) (*chainRecord, error) {
+	it, err := src.Iter(chainKey(nil, id, head), chainKey(nil, id, low))
+	if err != nil {
+		return nil, err
+	}
+	var found *chainRecord
+	for found == nil && err == nil && it.Next() {
+		value := it.Value()
+		if len(value) < chainNonceAt+len(nonce) || !bytes.Equal(value[chainNonceAt:chainNonceAt+len(nonce)], nonce[:]) {
+			continue
+		}
+		found, err = parseChain(value)
+		if err != nil {
+			err = damagedKey("record", id, 0)
+		}
+	}
+	if closeErr := it.Close(); closeErr != nil {
+		return nil, closeErr
+	}
+	return found, err
+}

@@ -1,0 +1,94 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hawserdb/hawser"
+)
+
+// Result is what became of one command. It is the same on every replica.
+type Result struct {
+	// Err is why the command was refused, nil when it was executed: a
+	// *hawser.Error or *hawser.ConflictError.
+	Err error
+	// Version is what a save made; of a repeated save what the first attempt
+	// made, as it is now.
+	Version hawser.Version
+	// Number is what a save or delete took in the agent's chain.
+	Number uint64
+	// Repeated is set when an earlier attempt had executed the command.
+	Repeated bool
+	// Revision is the one that the command made; of a repeat the one that the
+	// first attempt made, else the machine's.
+	Revision hawser.Revision
+	// Time is the machine's clock when the command was executed or refused.
+	Time time.Time
+}
+
+func (c *changes) result() Result {
+	return Result{Revision: hawser.Revision(c.state.revision), Time: unix(c.state.time)}
+}
+
+func (c *changes) refuse(err error) (Result, error) {
+	res := c.result()
+	res.Err = err
+	return res, nil
+}
+
+// conflict is a refusal because a's head is not the one expected.
+func (c *changes) conflict(a *agent, expected *uint64) (Result, error) {
+	e := &hawser.ConflictError{Agent: a.id, Expected: expected}
+	if a.live != 0 {
+		rec, err := c.record(a.id, a.live)
+		if err != nil {
+			return Result{}, err
+		}
+		if rec == nil {
+			return Result{}, damagedKey("record", a.id, a.live)
+		}
+		e.Head = rec.version(a.id)
+	}
+	return c.refuse(e)
+}
+
+func wrongGeneration(op string, id hawser.AgentID, asked, have uint64) error {
+	return &hawser.Error{
+		Code: hawser.CodeWrongGeneration, Op: op, Key: id.String(),
+		Msg: fmt.Sprintf("the request is of generation %d, the cluster of %d; restore the head, then decide", asked, have),
+	}
+}
+
+func expired(op string, id hawser.AgentID) error {
+	return &hawser.Error{
+		Code: hawser.CodeRequestExpired, Op: op, Key: id.String(),
+		Msg: fmt.Sprintf("more than %d numbers lie after the one it saw; restore the head, then decide", window),
+	}
+}
+
+func mismatch(op string, id hawser.AgentID, number uint64) error {
+	return &hawser.Error{
+		Code: hawser.CodeRequestMismatch, Op: op, Key: id.String(),
+		Msg: fmt.Sprintf("it made number %d with other content or another condition", number),
+	}
+}
+
+func notFound(op string, id hawser.AgentID, msg string) error {
+	return &hawser.Error{Code: hawser.CodeNotFound, Op: op, Key: id.String(), Msg: msg}
+}
+
+func invalidCommand(op, msg string) error {
+	return &hawser.Error{Code: hawser.CodeInvalid, Op: op, Msg: msg}
+}
+
+// damagedKey is a stored value that cannot be what was written.
+func damagedKey(what string, id hawser.AgentID, number uint64) error {
+	where := fmt.Sprintf("%s of agent %q", what, id)
+	if number != 0 {
+		where = fmt.Sprintf("%s %d of agent %q", what, number, id)
+	}
+	return damaged(where, errMalformed)
+}

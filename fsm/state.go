@@ -1,0 +1,116 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/hawserdb/hawser"
+)
+
+// state is what the machine keeps of the cluster as a whole.
+type state struct {
+	level      uint32
+	cluster    [16]byte
+	generation uint64
+	revision   uint64
+	time       int64
+	agents     uint64
+	leaderTerm uint64
+	leaderNode string
+	// segments counts the segments ever made; the next one gets the next number.
+	segments uint64
+}
+
+// firstLevel is the feature level of a new machine.
+const firstLevel = 1
+
+func (s *state) append(dst []byte) []byte {
+	// Format and level come first in every format, so that an old binary can say why it refuses.
+	dst = binary.AppendUvarint(append(dst, storedFormat), uint64(s.level))
+	dst = append(dst, s.cluster[:]...)
+	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return appendBytes(dst, s.leaderNode)
+}
+
+// parseState reads a state, which may be of a later version of Hawser: then
+// the error is *halt.Error{Level}.
+func parseState(b []byte, maxLevel uint32) (state, error) {
+	r := &reader{b: b}
+	format := r.byte()
+	s := state{level: r.uint32()}
+	if !r.bad && s.level > maxLevel {
+		return state{}, levelError(fmt.Errorf("the state is of feature level %d, this binary knows levels up to %d", s.level, maxLevel))
+	}
+	if format != storedFormat || s.level == 0 {
+		return state{}, errMalformed
+	}
+	copy(s.cluster[:], r.take(uint64(len(s.cluster))))
+	s.generation, s.revision, s.time = r.uvarint(), r.uvarint(), int64(r.uvarint())
+	s.agents, s.leaderTerm, s.segments = r.uvarint(), r.uvarint(), r.uvarint()
+	s.leaderNode = r.string()
+	return s, r.end()
+}
+
+// Info is what the machine knows of the cluster as a whole.
+type Info struct {
+	// ClusterID and Generation are zero before the first LeaderStart.
+	ClusterID  [16]byte
+	Generation hawser.Generation
+	// Revision counts the commands that changed something a user can see.
+	Revision hawser.Revision
+	// Time is the machine's clock: the newest stamp, never going back.
+	Time time.Time
+	// Level is the feature level.
+	Level uint32
+	// Agents counts the agents that have a live version.
+	Agents uint64
+	// LeaderTerm and LeaderNode are of the last LeaderStart.
+	LeaderTerm uint64
+	LeaderNode string
+}
+
+func (s *state) info() Info {
+	return Info{
+		ClusterID: s.cluster, Generation: hawser.Generation(s.generation), Revision: hawser.Revision(s.revision),
+		Time: unix(s.time), Level: s.level, Agents: s.agents, LeaderTerm: s.leaderTerm, LeaderNode: s.leaderNode,
+	}
+}
+
+// Meta says how far a state has come in the raft log. It is kept in the state
+// itself and changes together with it.
+type Meta struct {
+	// Index and Term are of the last applied entry, 0 for none.
+	Index, Term uint64
+	// Configuration is the newest cluster configuration up to Index, as it
+	// was given to Apply, and ConfigurationIndex its index.
+	Configuration      []byte
+	ConfigurationIndex uint64
+}
+
+func (m *Meta) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, storedFormat), m.Index)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, m.Term), m.ConfigurationIndex)
+}
+
+// parseMeta reads the two stored values; nil is a machine that applied nothing.
+func parseMeta(applied, configuration []byte) (Meta, error) {
+	if applied == nil {
+		return Meta{}, nil
+	}
+	r := &reader{b: applied}
+	if r.byte() != storedFormat {
+		return Meta{}, errMalformed
+	}
+	m := Meta{Index: r.uvarint(), Term: r.uvarint(), ConfigurationIndex: r.uvarint()}
+	if m.ConfigurationIndex > m.Index || (m.ConfigurationIndex == 0) != (configuration == nil) {
+		r.fail()
+	}
+	m.Configuration = configuration
+	return m, r.end()
+}

@@ -1,0 +1,190 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/engine"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+// View is the state of one moment. It must be closed. All methods are safe
+// for concurrent use; Close comes last. Errors are *hawser.Error values, or
+// *halt.Error for what must stop the node.
+type View struct {
+	m      *Machine
+	store  *store
+	snap   *engine.Snapshot
+	state  state
+	closed atomic.Bool
+}
+
+// View returns the newest state. Whatever Wait has returned for is in it.
+func (m *Machine) View() (*View, error) {
+	s, err := m.acquire()
+	if err != nil {
+		return nil, err
+	}
+	snap, err := s.db.Snapshot()
+	if err != nil {
+		_ = m.release(s) // the engine has failed; err says so
+		return nil, err
+	}
+	v := &View{m: m, store: s, snap: snap}
+	_, _, stateKey := metaKeys()
+	value, ok, err := snap.Get(stateKey)
+	switch {
+	case err == nil && !ok:
+		v.state = state{level: firstLevel}
+	case err == nil:
+		v.state, err = parseState(value, m.opts.MaxLevel)
+	}
+	if err != nil {
+		_ = v.Close() // the error to report is the first
+		return nil, err
+	}
+	return v, nil
+}
+
+// Close releases the view. It may be called again.
+func (v *View) Close() error {
+	if v.closed.Swap(true) {
+		return nil
+	}
+	err := v.snap.Close()
+	if releaseErr := v.m.release(v.store); err == nil {
+		err = releaseErr
+	}
+	return err
+}
+
+// Info returns what the machine knew of the cluster at the view's moment.
+func (v *View) Info() Info { return v.state.info() }
+
+// Agent describes an agent. One that was deleted is described too, without a
+// Version and with the Head that its chain goes on from; one that never was
+// is hawser.ErrNotFound.
+func (v *View) Agent(id hawser.AgentID) (hawser.Agent, error) {
+	rec, err := v.agent(id)
+	if err != nil {
+		return hawser.Agent{}, err
+	}
+	return v.describe(id, rec)
+}
+
+func (v *View) agent(id hawser.AgentID) (agentRecord, error) {
+	if !validAgent(id) {
+		return agentRecord{}, invalidCommand("agent", "its name is not valid")
+	}
+	var scratch []byte
+	rec, family, err := readAgent(v.snap, &scratch, id)
+	if err == nil && family == 0 {
+		err = notFound("agent", id, "there is no such agent")
+	}
+	return rec, err
+}
+
+func (v *View) describe(id hawser.AgentID, rec agentRecord) (hawser.Agent, error) {
+	a := hawser.Agent{ID: id, Head: rec.head, Versions: rec.versions, StoredSize: int64(rec.stored), CreatedAt: unix(rec.created), Epoch: rec.epoch}
+	if rec.live == 0 {
+		return a, nil
+	}
+	head, err := v.chain(id, rec.live)
+	if err != nil {
+		return hawser.Agent{}, err
+	}
+	version := head.version(id)
+	a.Version = &version
+	return a, nil
+}
+
+// chain returns a record that must be there.
+func (v *View) chain(id hawser.AgentID, number uint64) (*chainRecord, error) {
+	var scratch []byte
+	rec, err := readChain(v.snap, &scratch, id, number)
+	if err == nil && rec == nil {
+		err = damagedKey("record", id, number)
+	}
+	return rec, err
+}
+
+// Version describes one version; number 0 is the head. A number that was
+// never given, or was given to a delete, and every number of a deleted agent,
+// is hawser.ErrNotFound; a version that was removed is hawser.ErrVersionGone.
+func (v *View) Version(id hawser.AgentID, number uint64) (hawser.Version, error) {
+	rec, err := v.version(id, number)
+	if err != nil {
+		return hawser.Version{}, err
+	}
+	return rec.version(id), nil
+}
+
+func (v *View) version(id hawser.AgentID, number uint64) (*chainRecord, error) {
+	a, err := v.agent(id)
+	if err != nil {
+		return nil, err
+	}
+	if number == 0 {
+		number = a.live
+	}
+	key := fmt.Sprintf("%s@%d", id, number)
+	switch {
+	case a.live == 0:
+		return nil, notFound("agent", id, "it was deleted")
+	case number > a.head:
+		return nil, &hawser.Error{Code: hawser.CodeNotFound, Op: "version", Key: key, Msg: fmt.Sprintf("the newest is %d", a.live)}
+	case number <= a.floor:
+		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key, Msg: "the agent was deleted and made anew"}
+	}
+	rec, err := v.chain(id, number)
+	if err != nil {
+		return nil, err
+	}
+	if rec.state == hawser.VersionGone {
+		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key}
+	}
+	return rec, nil
+}
+
+// Content returns a version with its stored form, keyframe first; number 0 is
+// the head. Errors are those of Version, and hawser.ErrCorrupt when the bytes
+// do not match their checksum; the caller compares the SHA-256.
+func (v *View) Content(id hawser.AgentID, number uint64) (hawser.Version, []record.Content, error) {
+	rec, err := v.version(id, number)
+	if err != nil {
+		return hawser.Version{}, nil, err
+	}
+	if rec.state != hawser.VersionLive {
+		return hawser.Version{}, nil, corruptVersion(id, rec, nil)
+	}
+	if rec.position >= record.MaxChain {
+		return hawser.Version{}, nil, damagedKey("record", id, rec.number)
+	}
+	chain := make([]record.Content, 0, rec.position+1)
+	for position := range rec.position + 1 {
+		value, ok, err := v.snap.Get(contentKey(nil, rec.segment, position))
+		if err != nil {
+			return hawser.Version{}, nil, err
+		}
+		if !ok {
+			return hawser.Version{}, nil, damagedKey("content", id, rec.number)
+		}
+		content, err := record.ParseContent(value)
+		if err == nil && record.Checksum(content.Data) != content.CRC32C {
+			err = fmt.Errorf("segment %d, position %d: checksum does not match", rec.segment, position)
+		}
+		if err != nil {
+			return hawser.Version{}, nil, corruptVersion(id, rec, err)
+		}
+		chain = append(chain, content)
+	}
+	return rec.version(id), chain, nil
+}
+
+func corruptVersion(id hawser.AgentID, rec *chainRecord, err error) error {
+	return &hawser.Error{Code: hawser.CodeCorrupt, Op: "version", Key: fmt.Sprintf("%s@%d", id, rec.number), Err: err}
+}

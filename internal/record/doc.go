@@ -1,0 +1,20 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package record is the stored form of a version: how its bytes are packed,
+// checked and put together again.
+//
+// A version is kept as a [Keyframe], the whole state, or as a [Delta], the
+// difference to the version before it. A keyframe and the deltas after it are
+// a chain; [Chain] says when the next keyframe is due and [Materialise] walks
+// one. The delta codec itself is elsewhere.
+//
+// Decoding trusts nothing: the declared size is checked against the caller's
+// limit before memory is taken, no more than the declared size is ever
+// written, and anything before, between or after the one expected frame is an
+// error. Errors match hawser.ErrCorrupt or hawser.ErrTooLarge.
+//
+// The package starts no goroutine and keeps nothing but pools of encoders and
+// decoders; all functions are safe for concurrent use. The client imports it,
+// so it stays light.
+package record
