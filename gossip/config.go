@@ -59,21 +59,21 @@ type Config struct {
 func (c *Config) validate() error {
 	var errs []error
 	if c.ID == "" || len(c.ID) > 64 {
-		errs = append(errs, fmt.Errorf("ID must have 1 to 64 bytes, has %d", len(c.ID)))
+		errs = append(errs, fmt.Errorf("id must have 1 to 64 bytes, has %d", len(c.ID)))
 	}
 	if len(c.Key) != keySize {
-		errs = append(errs, fmt.Errorf("Key must have %d bytes, has %d", keySize, len(c.Key)))
+		errs = append(errs, fmt.Errorf("key must have %d bytes, has %d", keySize, len(c.Key)))
 	}
 	if len(c.ClusterLabel) > memberlist.LabelMaxSize {
-		errs = append(errs, fmt.Errorf("ClusterLabel must have at most %d bytes, has %d", memberlist.LabelMaxSize, len(c.ClusterLabel)))
+		errs = append(errs, fmt.Errorf("cluster label must have at most %d bytes, has %d", memberlist.LabelMaxSize, len(c.ClusterLabel)))
 	}
 	for name, addr := range map[string]string{"PeerAddress": c.Meta.PeerAddress, "ClientAddress": c.Meta.ClientAddress, "HTTPAddress": c.Meta.HTTPAddress} {
 		if len(addr) > MaxAddress {
-			errs = append(errs, fmt.Errorf("Meta.%s must have at most %d bytes, has %d", name, MaxAddress, len(addr)))
+			errs = append(errs, fmt.Errorf("metadata: %s must have at most %d bytes, has %d", name, MaxAddress, len(addr)))
 		}
 	}
 	if c.RejoinEvery < 0 {
-		errs = append(errs, fmt.Errorf("RejoinEvery must not be negative, is %v", c.RejoinEvery))
+		errs = append(errs, fmt.Errorf("rejoin interval must not be negative, is %v", c.RejoinEvery))
 	}
 	if c.RejoinEvery == 0 {
 		c.RejoinEvery = DefaultRejoinEvery
@@ -105,10 +105,11 @@ func (c *Config) library(d *delegate) *memberlist.Config {
 	m.AwarenessMaxMultiplier = 4
 	m.GossipInterval = 50 * time.Millisecond
 	m.GossipToTheDeadTime = 30 * time.Second
-	m.PushPullInterval = 10 * time.Second
+	m.PushPullInterval = 2 * time.Second
 	m.TCPTimeout = streamTimeout
-	// A restarted node may come back on another address.
-	m.DeadNodeReclaimTime = time.Second
+	// A restarted node may come back on another address. Until it was found
+	// dead it is refused there; the next push and pull tries again.
+	m.DeadNodeReclaimTime = time.Millisecond
 	m.Logger = logbridge.Std(newThrottled(c.Logger.Handler()))
 	m.LogOutput = nil
 	m.Delegate, m.Events, m.Alive, m.Conflict, m.Ping = d, d, d, d, d

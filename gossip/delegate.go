@@ -4,7 +4,6 @@
 package gossip
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -97,7 +96,7 @@ var errOtherCluster = errors.New("it belongs to another cluster")
 func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	theirs, _, err := decodeMeta(n.Meta)
 	if err != nil {
-		return nil //nolint:nilerr // a newer binary's node is shown, without its metadata
+		return nil // shown without its metadata: it may come from a newer binary
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,6 +121,6 @@ func (d *delegate) NotifyConflict(existing, other *memberlist.Node) {
 	if quiet {
 		return
 	}
-	d.log.LogAttrs(context.Background(), slog.LevelWarn, "two nodes gossip under one id; stop one, a copied data directory must not be started",
-		slog.String("id", existing.Name), slog.String("address", existing.Address()), slog.String("other", other.Address()))
+	d.log.Warn("two nodes gossip under one id; stop one, a copied data directory must not be started",
+		"id", existing.Name, "address", existing.Address(), "other", other.Address())
 }

@@ -23,7 +23,7 @@ func (p *Port) accept() {
 		raw, err := p.listener.Accept()
 		if err != nil {
 			// Out of descriptors, mostly: wait, others will close theirs.
-			if delay = min(max(2*delay, 5*time.Millisecond), time.Second); !p.pause(err, delay) {
+			if delay = min(max(2*delay, 5*time.Millisecond), time.Second); !p.pause(ctx, err, delay) {
 				return
 			}
 			continue
@@ -56,13 +56,13 @@ func (p *Port) untilClosed() (context.Context, context.CancelFunc) {
 }
 
 // pause waits after a failed accept. It returns false when the port is closed.
-func (p *Port) pause(err error, delay time.Duration) bool {
+func (p *Port) pause(ctx context.Context, err error, delay time.Duration) bool {
 	select {
 	case <-p.done:
 		return false
 	default:
 	}
-	p.failures.warn("listener", err.Error())
+	p.failures.warn(ctx, "listener", err.Error())
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -102,7 +102,7 @@ func (p *Port) admit(ctx context.Context, raw net.Conn) {
 	if err := p.answer(c, &t, v); err != nil || v != verdictOK || !stop() {
 		_ = conn.Close()
 		if err == nil && v != verdictOK {
-			p.failures.warn(raw.RemoteAddr().String(), v.reason(ours, remote))
+			p.failures.warn(ctx, raw.RemoteAddr().String(), v.reason(ours, remote))
 		}
 		return
 	}
@@ -131,5 +131,5 @@ func (p *Port) refused(ctx context.Context, remote net.Addr, err error) {
 	case errors.Is(err, net.ErrClosed):
 		reason = "given up as the oldest of too many"
 	}
-	p.failures.warn(remote.String(), reason)
+	p.failures.warn(ctx, remote.String(), reason)
 }

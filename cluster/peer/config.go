@@ -58,18 +58,18 @@ type Config struct {
 func (c *Config) validate() error {
 	var errs []error
 	if c.Listener == nil {
-		errs = append(errs, errors.New("Listener is missing"))
+		errs = append(errs, errors.New("listener is missing"))
 	}
 	if c.Identity == nil {
-		errs = append(errs, errors.New("Identity is missing"))
+		errs = append(errs, errors.New("identity is missing"))
 	} else if err := checkNodeID(c.Identity().NodeID); err != nil {
-		errs = append(errs, fmt.Errorf("Identity: %w", err))
+		errs = append(errs, fmt.Errorf("identity: %w", err))
 	}
 	if err := checkSecret(c.Secret); err != nil {
-		errs = append(errs, fmt.Errorf("Secret: %w", err))
+		errs = append(errs, fmt.Errorf("secret: %w", err))
 	}
 	if c.HandshakeTimeout < 0 || c.MaxHandshakes < 0 {
-		errs = append(errs, errors.New("HandshakeTimeout and MaxHandshakes may not be negative"))
+		errs = append(errs, errors.New("handshake timeout and number may not be negative"))
 	}
 	if c.AllowRaft == nil {
 		c.AllowRaft = func(string) bool { return false }

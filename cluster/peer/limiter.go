@@ -13,7 +13,6 @@ import (
 // limiter writes at most one line an interval and counts the others.
 type limiter struct {
 	log      *slog.Logger
-	msg      string
 	interval time.Duration
 
 	mu         sync.Mutex
@@ -21,12 +20,12 @@ type limiter struct {
 	suppressed int
 }
 
-func newLimiter(log *slog.Logger, msg string, interval time.Duration) *limiter {
-	return &limiter{log: log, msg: msg, interval: interval}
+func newLimiter(log *slog.Logger, interval time.Duration) *limiter {
+	return &limiter{log: log, interval: interval}
 }
 
 // warn logs who was refused and why, with how many went unlogged before.
-func (l *limiter) warn(remote, reason string) {
+func (l *limiter) warn(ctx context.Context, remote, reason string) {
 	now := time.Now()
 	l.mu.Lock()
 	if now.Before(l.next) {
@@ -37,6 +36,5 @@ func (l *limiter) warn(remote, reason string) {
 	suppressed := l.suppressed
 	l.suppressed, l.next = 0, now.Add(l.interval)
 	l.mu.Unlock()
-	l.log.LogAttrs(context.Background(), slog.LevelWarn, l.msg,
-		slog.String("remote", remote), slog.String("reason", reason), slog.Int("suppressed", suppressed))
+	l.log.WarnContext(ctx, "peer connection refused", "remote", remote, "reason", reason, "suppressed", suppressed)
 }

@@ -57,7 +57,7 @@ func Open(cfg Config) (*Port, error) {
 	p := &Port{
 		listener: cfg.Listener, secret: bytes.Clone(cfg.Secret),
 		identity: cfg.Identity, allowRaft: cfg.AllowRaft, resolve: cfg.Resolve,
-		log: cfg.Logger, failures: newLimiter(cfg.Logger, "peer handshake failed", time.Second),
+		log: cfg.Logger, failures: newLimiter(cfg.Logger, time.Second),
 		timeout: cfg.HandshakeTimeout, server: server, client: client,
 		handshakes: newGate(cfg.MaxHandshakes),
 		done:       make(chan struct{}),
