@@ -1,0 +1,53 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+type forwardedKey struct{}
+
+// Forwarded marks the calls of a server as forwarded by another node: they
+// are answered here or sent back, never forwarded again.
+func Forwarded(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	return handler(context.WithValue(ctx, forwardedKey{}, true), req)
+}
+
+func isForwarded(ctx context.Context) bool { return ctx.Value(forwardedKey{}) != nil }
+
+// Observer is told of every finished call.
+type Observer func(method string, code hawser.Code, took time.Duration)
+
+// Unary returns the interceptor that every server of s needs: it bounds the
+// call's time, turns errors into statuses and keeps a defect in one call from
+// ending the process.
+func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+		begin := time.Now()
+		defer func() {
+			if p := recover(); p != nil {
+				log.ErrorContext(ctx, "call panicked", "method", info.FullMethod, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				err = &hawser.Error{Code: hawser.CodeInternal, Op: info.FullMethod, Msg: "a defect; the node's log has more"}
+			}
+			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
+			err = wire.ToStatus(err, s.hint())
+		}()
+		if _, bounded := ctx.Deadline(); !bounded {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, maxCall)
+			defer cancel()
+		}
+		return handler(ctx, req)
+	}
+}

@@ -1,0 +1,247 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/record"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+// Restore implements hawserv1.StateServer.
+func (s *Service) Restore(ctx context.Context, r *hawserv1.RestoreRequest) (*hawserv1.RestoreResponse, error) {
+	agent, err := wire.AgentFromProto(r.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+	b, view, err := s.view(ctx, r.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	version, chain, err := view.Content(agent, r.GetVersion())
+	if err != nil {
+		return nil, err
+	}
+	content, err := whole(chain)
+	if err != nil {
+		return nil, err
+	}
+	info := view.Info()
+	return &hawserv1.RestoreResponse{
+		Header:  b.header(info, info.Revision),
+		Version: wire.VersionToProto(version),
+		Payload: contentToProto(content),
+	}, nil
+}
+
+// whole returns the one keyframe of chain. Every version is a keyframe until
+// there are deltas.
+func whole(chain []record.Content) (record.Content, error) {
+	if len(chain) != 1 || chain[0].Kind != record.Keyframe {
+		return record.Content{}, &hawser.Error{Code: hawser.CodeInternal, Op: "restore", Msg: "the version is not one keyframe"}
+	}
+	return chain[0], nil
+}
+
+// Show implements hawserv1.StateServer.
+func (s *Service) Show(ctx context.Context, r *hawserv1.ShowRequest) (*hawserv1.ShowResponse, error) {
+	agent, err := wire.AgentFromProto(r.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+	b, view, err := s.view(ctx, r.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	found, err := view.Agent(agent)
+	if err != nil {
+		return nil, err
+	}
+	info := view.Info()
+	resp := &hawserv1.ShowResponse{Header: b.header(info, info.Revision), Agent: wire.AgentInfoToProto(found)}
+	if r.GetVersion() == 0 {
+		resp.Version = resp.GetAgent().GetVersion()
+		return resp, nil
+	}
+	version, err := view.Version(agent, r.GetVersion())
+	if err != nil {
+		return nil, err
+	}
+	resp.Version = wire.VersionToProto(version)
+	return resp, nil
+}
+
+// Agents implements hawserv1.StateServer.
+func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawserv1.AgentsResponse, error) {
+	namespace := r.GetNamespace()
+	if namespace == "" {
+		namespace = hawser.DefaultNamespace
+	}
+	if err := hawser.CheckNamespace(namespace); err != nil {
+		return nil, err
+	}
+	if err := hawser.CheckPrefix(r.GetPrefix()); err != nil {
+		return nil, err
+	}
+	b, view, err := s.view(ctx, r.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	info := view.Info()
+	list := page{kind: pageAgents, generation: info.Generation, scope: namespace + "\x00" + r.GetPrefix()}
+	after, err := list.parse(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	limit := pageLimit(r.GetLimit())
+	agents, err := view.Agents(namespace, r.GetPrefix(), after, limit)
+	if err != nil {
+		return nil, err
+	}
+	resp := &hawserv1.AgentsResponse{Header: b.header(info, info.Revision)}
+	for _, a := range agents {
+		resp.Agents = append(resp.Agents, wire.AgentInfoToProto(a))
+	}
+	if len(agents) == limit {
+		resp.NextPageToken = list.token(agents[limit-1].ID.Name)
+	}
+	return resp, nil
+}
+
+// Versions implements hawserv1.StateServer.
+func (s *Service) Versions(ctx context.Context, r *hawserv1.VersionsRequest) (*hawserv1.VersionsResponse, error) {
+	agent, err := wire.AgentFromProto(r.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+	b, view, err := s.view(ctx, r.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	info := view.Info()
+	list := page{kind: pageVersions, generation: info.Generation, scope: agent.Namespace + "\x00" + agent.Name}
+	last, err := list.parse(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	before, err := numberOf(last)
+	if err != nil {
+		return nil, err
+	}
+	limit := pageLimit(r.GetLimit())
+	versions, err := view.Versions(agent, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	resp := &hawserv1.VersionsResponse{Header: b.header(info, info.Revision)}
+	for _, v := range versions {
+		resp.Versions = append(resp.Versions, wire.VersionToProto(v))
+	}
+	if len(versions) == limit {
+		resp.NextPageToken = list.token(numberText(versions[limit-1].Number))
+	}
+	return resp, nil
+}
+
+// Outcome implements hawserv1.StateServer. It is always linearizable.
+func (s *Service) Outcome(ctx context.Context, r *hawserv1.OutcomeRequest) (*hawserv1.OutcomeResponse, error) {
+	agent, err := wire.AgentFromProto(r.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+	id, err := wire.RequestFromProto(r.GetRequest(), hawser.RequestKind(r.GetKind()), agent, r.ExpectVersion)
+	if err != nil {
+		return nil, err
+	}
+	b, view, err := s.view(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	info := view.Info()
+	resp := &hawserv1.OutcomeResponse{Header: b.header(info, info.Revision)}
+	outcome, err := view.Outcome(agent, id.Kind, requestOf(id, r.GetRequest().GetAttempt()), id.Expect)
+	if err != nil {
+		return nil, err
+	}
+	switch outcome.State {
+	case fsm.OutcomeDone:
+		resp.Outcome, resp.Number = hawserv1.OutcomeResponse_OUTCOME_DONE, outcome.Number
+		if id.Kind == hawser.RequestSave {
+			resp.Version = wire.VersionToProto(outcome.Version)
+		}
+	case fsm.OutcomeNotDone:
+		resp.Outcome = hawserv1.OutcomeResponse_OUTCOME_NOT_DONE
+	case fsm.OutcomeExpired:
+		resp.Outcome = hawserv1.OutcomeResponse_OUTCOME_EXPIRED
+	}
+	return resp, nil
+}
+
+// view returns a snapshot of the machine that is as new as o asks. The caller
+// closes it.
+func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, *fsm.View, error) {
+	b, err := s.ready()
+	if err != nil {
+		return nil, nil, err
+	}
+	info := b.Machine.Info()
+	if g := o.GetGeneration(); g != 0 && g != uint64(info.Generation) {
+		return nil, nil, &hawser.Error{
+			Code: hawser.CodeWrongGeneration, Op: "read", Msg: "the revision asked for is of another life of this cluster; read again without it",
+		}
+	}
+	if o.GetConsistency() == hawserv1.Consistency_CONSISTENCY_LINEARIZABLE {
+		err = b.linearizable(ctx)
+	} else {
+		err = b.atLeast(ctx, hawser.Revision(o.GetMinRevision()))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	view, err := b.Machine.View()
+	return b, view, err
+}
+
+// linearizable waits for a linearizable point, over elections as far as the
+// caller's time and the routing budget allow.
+func (b *Backend) linearizable(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, routeBudget)
+	defer cancel()
+	for {
+		err := b.Reads.Wait(ctx)
+		if retry, _ := judge(err); err == nil || !retry {
+			return err
+		}
+		if pause(ctx) != nil {
+			return err
+		}
+	}
+}
+
+// atLeast waits until the machine has revision r.
+func (b *Backend) atLeast(ctx context.Context, r hawser.Revision) error {
+	for b.Machine.Info().Revision < r {
+		applied, _ := b.Machine.Applied()
+		if b.Machine.Info().Revision >= r {
+			return nil
+		}
+		if err := b.Machine.Wait(ctx, applied+1); err != nil {
+			return &hawser.Error{
+				Code: hawser.CodeDeadline, Op: "stale read", Msg: "this node does not have the revision asked for yet", Err: err,
+			}
+		}
+	}
+	return nil
+}
+
+func closeView(v *fsm.View) { _ = v.Close() }

@@ -1,0 +1,136 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+const (
+	// forwardBase and forwardRate bound one attempt at the leader:
+	// 500 ms and the time that the request needs at 10 MB/s.
+	forwardBase = 500 * time.Millisecond
+	forwardRate = 10 << 20
+	// routeBudget bounds all attempts together: long enough for an election,
+	// short enough that a client with other endpoints tries one of them.
+	routeBudget = 4 * time.Second
+	// routePause is the mean pause between attempts.
+	routePause = 20 * time.Millisecond
+)
+
+// call is one call that must run at the leader.
+type call[T any] struct {
+	// local runs it here; attempt counts from the caller's own count.
+	local func(ctx context.Context, attempt uint32) (T, error)
+	// remote runs it at another node.
+	remote func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (T, error)
+	// first is the caller's attempt number.
+	first uint32
+	// size of the request in bytes.
+	size int
+	// unknown makes the error for an outcome that stayed unknown.
+	unknown func(cause error) error
+}
+
+// route takes c to the leader, wherever that is, and repeats it while that
+// may help and cannot harm: with the same request id, so that the machine
+// executes it once. It reports an outcome that stayed open as unknown.
+func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
+	var zero T
+	ctx, cancel := context.WithTimeout(ctx, routeBudget)
+	defer cancel()
+	open := false // an attempt may have been executed
+	attempt := c.first
+	for {
+		result, err := once(ctx, b, c, attempt)
+		if err == nil {
+			return result, nil
+		}
+		retry, mayHaveRun := judge(err)
+		open = open || mayHaveRun
+		if !retry || isForwarded(ctx) {
+			if mayHaveRun {
+				return zero, c.unknown(err)
+			}
+			return zero, err
+		}
+		if mayHaveRun {
+			attempt++
+		}
+		if pause(ctx) != nil {
+			if open {
+				return zero, c.unknown(ctx.Err())
+			}
+			return zero, err
+		}
+	}
+}
+
+// once makes one attempt, here or at the leader.
+func once[T any](ctx context.Context, b *Backend, c call[T], attempt uint32) (T, error) {
+	var zero T
+	leader := b.Leader().ID
+	switch {
+	case leader == b.Self:
+		return c.local(ctx, attempt)
+	case isForwarded(ctx):
+		return zero, &hawser.Error{Code: hawser.CodeNotLeader}
+	case leader == "":
+		return zero, &hawser.Error{Code: hawser.CodeUnavailable, Msg: "the cluster has no leader at the moment"}
+	}
+	conn, err := b.Conn(leader)
+	if err != nil {
+		return zero, &hawser.Error{Code: hawser.CodeUnavailable, Op: "forward to leader", Key: leader, Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, forwardBase+time.Duration(c.size)*time.Second/forwardRate)
+	defer cancel()
+	result, err := c.remote(ctx, conn, attempt)
+	return result, fromLeader(err)
+}
+
+// judge says whether another attempt makes sense and whether the failed one
+// may have been executed.
+func judge(err error) (retry, mayHaveRun bool) {
+	code := hawser.CodeOf(err)
+	switch code.Retry() {
+	case hawser.RetrySameID:
+		return true, true
+	case hawser.RetryElsewhere:
+		return true, false
+	case hawser.RetryBackoff:
+		// A full queue is for the client to wait for, not for a queue here.
+		return code == hawser.CodeUnavailable, false
+	case hawser.RetryNever:
+	}
+	return false, false
+}
+
+// fromLeader translates the error of a forwarded call. Only what Hawser's own
+// code said is certain; after a failure of the transport the call may have
+// been executed.
+func fromLeader(err error) error {
+	if err == nil || wire.Detailed(err) {
+		return wire.FromStatus(err)
+	}
+	return &hawser.Error{Code: hawser.CodeOutcomeUnknown, Op: "forward to leader", Err: wire.FromStatus(err)}
+}
+
+// pause waits a moment, or until ctx ends.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(routePause/2 + rand.N(routePause))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,112 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+// Proposer takes commands at the leader.
+type Proposer interface {
+	// Submit returns what the machine made of c. It fails with
+	// hawser.ErrNotLeader or hawser.ErrUnavailable when c was not and will not
+	// be executed, and with hawser.ErrOutcomeUnknown when it may have been.
+	Submit(ctx context.Context, c fsm.Command) (fsm.Result, error)
+}
+
+// Reads gives linearizable points.
+type Reads interface {
+	// Wait returns when the machine reflects every write that was
+	// acknowledged anywhere before the call.
+	Wait(ctx context.Context) error
+}
+
+// Members changes the configuration; it runs at the leader.
+type Members interface {
+	Promote(ctx context.Context, node string, expect uint64) error
+	Remove(ctx context.Context, node string, expect uint64, force bool) error
+	Transfer(ctx context.Context, node string) error
+}
+
+// Backend is the node behind a Service. All fields are required.
+type Backend struct {
+	// Self is the node's ServerID.
+	Self     string
+	Machine  *fsm.Machine
+	Proposer Proposer
+	Reads    Reads
+	Members  Members
+	// Leader returns the leader and its client address as far as known.
+	Leader func() wire.Leader
+	// Term returns the Raft term, for diagnosis.
+	Term func() uint64
+	// Conn returns a connection to a node's peer port.
+	Conn func(node string) (*grpc.ClientConn, error)
+	// Describe returns the node's own view of itself and the cluster. The
+	// Service adds the header.
+	Describe func() *hawserv1.StatusResponse
+}
+
+// Service implements the State and Cluster services. Make one with [New].
+type Service struct {
+	hawserv1.UnimplementedStateServer
+	hawserv1.UnimplementedClusterServer
+
+	backend atomic.Pointer[Backend]
+	waiting func() string
+}
+
+// New returns a Service without a backend. waiting says what the node waits
+// for until Start is called.
+func New(waiting func() string) *Service { return &Service{waiting: waiting} }
+
+// Start opens the Service for calls.
+func (s *Service) Start(b *Backend) { s.backend.Store(b) }
+
+// Stop closes it again.
+func (s *Service) Stop() { s.backend.Store(nil) }
+
+func (s *Service) ready() (*Backend, error) {
+	if b := s.backend.Load(); b != nil {
+		return b, nil
+	}
+	return nil, &hawser.Error{Code: hawser.CodeUnavailable, Msg: s.waiting()}
+}
+
+// hint returns where the leader is, for answers that send the caller there.
+func (s *Service) hint() wire.Leader {
+	if b := s.backend.Load(); b != nil {
+		return b.Leader()
+	}
+	return wire.Leader{}
+}
+
+// header describes an answer that reflects info; a write names its own
+// revision.
+func (b *Backend) header(info fsm.Info, revision hawser.Revision) *hawserv1.Header {
+	leader := b.Leader()
+	return &hawserv1.Header{
+		Generation:    uint64(info.Generation),
+		Revision:      uint64(revision),
+		MachineTime:   timestamppb.New(info.Time),
+		Node:          b.Self,
+		Leader:        leader.ID,
+		LeaderAddress: leader.Address,
+		Term:          b.Term(),
+		ClusterId:     info.ClusterID[:],
+	}
+}
+
+// maxCall bounds a call whose caller set no deadline.
+const maxCall = 30 * time.Second

@@ -1,0 +1,97 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+// Save implements hawserv1.StateServer.
+func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.SaveResponse, error) {
+	b, err := s.ready()
+	if err != nil {
+		return nil, err
+	}
+	command, id, err := saveCommand(r, isForwarded(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return route(ctx, b, call[*hawserv1.SaveResponse]{
+		first: r.GetRequest().GetAttempt(),
+		size:  len(r.GetPayload().GetData()),
+		local: func(ctx context.Context, attempt uint32) (*hawserv1.SaveResponse, error) {
+			command.Request.Attempt = attempt
+			result, err := b.submit(ctx, command)
+			if err != nil {
+				return nil, err
+			}
+			return &hawserv1.SaveResponse{
+				Header:   b.header(b.Machine.Info(), result.Revision),
+				Version:  wire.VersionToProto(result.Version),
+				Repeated: result.Repeated,
+			}, nil
+		},
+		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.SaveResponse, error) {
+			r.GetRequest().Attempt = attempt
+			return hawserv1.NewStateClient(conn).Save(ctx, r)
+		},
+		unknown: unknownOutcome(id),
+	})
+}
+
+// Delete implements hawserv1.StateServer.
+func (s *Service) Delete(ctx context.Context, r *hawserv1.DeleteRequest) (*hawserv1.DeleteResponse, error) {
+	b, err := s.ready()
+	if err != nil {
+		return nil, err
+	}
+	agent, err := wire.AgentFromProto(r.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+	id, err := wire.RequestFromProto(r.GetRequest(), hawser.RequestDelete, agent, nil)
+	if err != nil {
+		return nil, err
+	}
+	return route(ctx, b, call[*hawserv1.DeleteResponse]{
+		first: r.GetRequest().GetAttempt(),
+		local: func(ctx context.Context, attempt uint32) (*hawserv1.DeleteResponse, error) {
+			result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: requestOf(id, attempt)})
+			if err != nil {
+				return nil, err
+			}
+			return &hawserv1.DeleteResponse{
+				Header:   b.header(b.Machine.Info(), result.Revision),
+				Number:   result.Number,
+				Repeated: result.Repeated,
+			}, nil
+		},
+		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.DeleteResponse, error) {
+			r.GetRequest().Attempt = attempt
+			return hawserv1.NewStateClient(conn).Delete(ctx, r)
+		},
+		unknown: unknownOutcome(id),
+	})
+}
+
+// submit runs c at this node, which believes that it leads, and folds the
+// machine's refusal into the error.
+func (b *Backend) submit(ctx context.Context, c fsm.Command) (fsm.Result, error) {
+	result, err := b.Proposer.Submit(ctx, c)
+	if err != nil {
+		return result, err
+	}
+	return result, result.Err
+}
+
+func unknownOutcome(id hawser.RequestID) func(error) error {
+	return func(cause error) error { return &hawser.UnknownOutcomeError{RequestID: id, Err: cause} }
+}
