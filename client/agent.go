@@ -96,8 +96,9 @@ func (a *Agent) adopt(v hawser.Version, generation hawser.Generation) {
 func (a *Agent) mint(kind hawser.RequestKind, o *writeOptions) hawser.RequestID {
 	p := a.position()
 	id := hawser.RequestID{Nonce: hawser.NewNonce(), Kind: kind, Agent: a.id, Generation: p.generation, Seen: p.seen}
-	if latest := hawser.Generation(a.client.generation.Load()); o.condition != conditionHandle && latest != p.generation {
-		// The numbers that the handle saw are of another life of the cluster.
+	latest := hawser.Generation(a.client.generation.Load())
+	if p.generation == 0 || o.condition != conditionHandle && latest != p.generation {
+		// What the handle saw, if anything, is of another life of the cluster.
 		id.Generation, id.Seen = latest, 0
 	}
 	switch o.condition {

@@ -79,11 +79,14 @@ func (a *Agent) mintDelete(ctx context.Context, o *writeOptions) (hawser.Request
 	case conditionVersion:
 		id.Seen, id.Generation = o.expect, hawser.Generation(a.client.generation.Load())
 	case conditionNone:
-		found, generation, err := a.client.show(ctx, a.id, 0, readOptions{})
+		found, generation, err := a.client.show(ctx, a.id)
 		if err != nil {
 			return id, err
 		}
-		id.Seen, id.Generation = found.head, generation
+		if found.Version == nil {
+			return id, &hawser.Error{Code: hawser.CodeNotFound, Op: "delete", Key: a.id.String(), Msg: "the agent was deleted before"}
+		}
+		id.Seen, id.Generation = found.Version.Number, generation
 	}
 	return id, nil
 }
@@ -94,11 +97,11 @@ func (a *Agent) describeExpired(ctx context.Context, id hawser.RequestID, err er
 	if !errors.Is(err, hawser.ErrRequestExpired) {
 		return err
 	}
-	found, _, showErr := a.client.show(ctx, a.id, 0, readOptions{})
-	if showErr != nil || found.agent.Version == nil {
+	found, _, showErr := a.client.show(ctx, a.id)
+	if showErr != nil || found.Version == nil {
 		return err
 	}
-	return &hawser.ConflictError{Agent: a.id, Expected: &id.Seen, Head: *found.agent.Version}
+	return &hawser.ConflictError{Agent: a.id, Expected: &id.Seen, Head: *found.Version}
 }
 
 func (a *Agent) sendDelete(ctx context.Context, id hawser.RequestID, repeat bool) error {

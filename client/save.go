@@ -139,27 +139,24 @@ func (a *Agent) renew(ctx context.Context, o *writeOptions, err error) (bool, er
 	}
 	if errors.Is(err, hawser.ErrRequestExpired) {
 		// The agent moved on by more than the window since the handle saw it.
-		// A new id with the newest number is safe: the old one was not executed.
-		return true, a.look(ctx, o)
+		// A new id with the newest number is safe: the old one was not executed,
+		// and the condition stays what it is.
+		return true, a.look(ctx)
 	}
 	return false, nil
 }
 
-// look reads the newest number of the chain for a write without a condition.
-// One with a condition keeps its position, so that the condition is checked.
-func (a *Agent) look(ctx context.Context, o *writeOptions) error {
-	if o.condition != conditionNone {
-		return nil
-	}
-	found, generation, err := a.client.show(ctx, a.id, 0, readOptions{})
+// look reads the newest number of the agent's chain. The handle's head stays.
+func (a *Agent) look(ctx context.Context) error {
+	found, generation, err := a.client.show(ctx, a.id)
 	if err != nil && !errors.Is(err, hawser.ErrNotFound) {
 		return err
 	}
 	p := a.position()
-	if generation != p.generation {
-		p = position{generation: generation, open: p.open}
+	if p.generation != 0 && generation != p.generation {
+		return nil // the next id is refused or refreshed by its generation
 	}
-	p.seen = max(p.seen, found.head)
+	p.seen, p.generation = max(p.seen, found.Head), generation
 	a.setPosition(p)
 	return nil
 }

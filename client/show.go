@@ -11,42 +11,48 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-// Show describes the agent and its head, without content. It does not move the
-// handle's position. Errors: hawser.ErrNotFound.
+// Show describes the agent and its head, without content. Of a deleted agent it
+// tells the newest number, and no version. It does not move the handle's
+// position. Errors: hawser.ErrNotFound for an agent that never was.
 func (a *Agent) Show(ctx context.Context, opts ...ReadOption) (hawser.Agent, error) {
-	shown, err := a.showVersion(ctx, 0, opts)
-	return shown.agent, err
+	if a.err != nil {
+		return hawser.Agent{}, a.err
+	}
+	resp, err := a.client.showCall(ctx, a.id, 0, showOptions(opts))
+	if err != nil {
+		return hawser.Agent{}, err
+	}
+	return wire.AgentInfoFromProto(resp.GetAgent()), nil
 }
 
 // ShowVersion describes one version, without content; 0 is the head. It does
 // not move the handle's position. Errors: hawser.ErrNotFound,
 // hawser.ErrVersionGone.
 func (a *Agent) ShowVersion(ctx context.Context, number uint64, opts ...ReadOption) (hawser.Version, error) {
-	shown, err := a.showVersion(ctx, number, opts)
-	return shown.version, err
+	if a.err != nil {
+		return hawser.Version{}, a.err
+	}
+	resp, err := a.client.showCall(ctx, a.id, number, showOptions(opts))
+	return wire.VersionFromProto(resp.GetVersion()), err
 }
 
-func (a *Agent) showVersion(ctx context.Context, number uint64, opts []ReadOption) (shown, error) {
-	if a.err != nil {
-		return shown{}, a.err
-	}
+func showOptions(opts []ReadOption) readOptions {
 	var o readOptions
 	for _, opt := range opts {
 		opt.applyRestore(&o)
 	}
-	found, _, err := a.client.show(ctx, a.id, number, o)
-	return found, err
+	return o
 }
 
-// shown is what a node says of an agent.
-type shown struct {
-	agent   hawser.Agent
-	version hawser.Version
-	// head is the newest number of the agent's chain.
-	head uint64
+func (c *Client) show(ctx context.Context, agent hawser.AgentID) (hawser.Agent, hawser.Generation, error) {
+	resp, err := c.showCall(ctx, agent, 0, readOptions{})
+	if err != nil {
+		return hawser.Agent{}, hawser.Generation(c.generation.Load()), err
+	}
+	return wire.AgentInfoFromProto(resp.GetAgent()), hawser.Generation(resp.GetHeader().GetGeneration()), nil
 }
 
-func (c *Client) show(ctx context.Context, agent hawser.AgentID, number uint64, o readOptions) (shown, hawser.Generation, error) {
+func (c *Client) showCall(ctx context.Context, agent hawser.AgentID, number uint64, o readOptions) (*hawserv1.ShowResponse, error) {
 	req := &hawserv1.ShowRequest{Agent: wire.AgentToProto(agent), Version: number, Read: o.proto()}
 	var resp *hawserv1.ShowResponse
 	err := c.do(ctx, &call{
@@ -57,10 +63,5 @@ func (c *Client) show(ctx context.Context, agent hawser.AgentID, number uint64, 
 			return resp.GetHeader(), err
 		},
 	})
-	if err != nil {
-		return shown{}, hawser.Generation(c.generation.Load()), err
-	}
-	found := shown{agent: wire.AgentInfoFromProto(resp.GetAgent()), version: wire.VersionFromProto(resp.GetVersion())}
-	found.head = found.agent.Head
-	return found, hawser.Generation(resp.GetHeader().GetGeneration()), nil
+	return resp, err
 }

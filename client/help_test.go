@@ -1,0 +1,72 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/client/internal/fakecluster"
+)
+
+// start returns a fake cluster of n nodes and a client of the endpoints named
+// by index, of all of them by default.
+func start(t *testing.T, n int, endpoints ...int) (*fakecluster.Cluster, *client.Client) {
+	t.Helper()
+	cluster := fakecluster.Start(n)
+	t.Cleanup(cluster.Stop)
+	return cluster, dial(t, cluster, endpoints...)
+}
+
+func dial(t *testing.T, cluster *fakecluster.Cluster, endpoints ...int) *client.Client {
+	t.Helper()
+	all := cluster.Endpoints()
+	chosen := all
+	if len(endpoints) > 0 {
+		chosen = nil
+		for _, i := range endpoints {
+			chosen = append(chosen, all[i])
+		}
+	}
+	c, err := client.Dial(client.Config{Endpoints: chosen, Instance: "test", DialOptions: cluster.DialOptions()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// inBubble runs test with fake time: nothing in it waits for real.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, test)
+}
+
+func wantError(t *testing.T, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Fatalf("error %v, want one that matches %v", err, target)
+	}
+}
+
+func wantNumber(t *testing.T, v hawser.Version, err error, number uint64) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("got error %v, want version %d", err, number)
+	}
+	if v.Number != number {
+		t.Fatalf("got version %d, want %d", v.Number, number)
+	}
+}
+
+// elapsed returns how long f takes, on the bubble's clock.
+func elapsed(f func()) time.Duration {
+	begin := time.Now()
+	f()
+	return time.Since(begin)
+}

@@ -1,0 +1,442 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/client/internal/fakecluster"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+func waitBubble() { synctest.Wait() }
+
+func wantUnknown(t *testing.T, err error) *hawser.UnknownOutcomeError {
+	t.Helper()
+	unknown, ok := errors.AsType[*hawser.UnknownOutcomeError](err)
+	if !ok || !errors.Is(err, hawser.ErrOutcomeUnknown) {
+		t.Fatalf("error %v, want an unknown outcome", err)
+	}
+	return unknown
+}
+
+// A write whose answer is lost is repeated under the same id with a rising
+// attempt, at another node, executed once, and its version returned.
+func TestSave_LostAnswerIsRepeatedUnderTheSameID(t *testing.T) {
+	for name, fault := range map[string]fakecluster.Fault{
+		"executed, connection broke":     fakecluster.BreakAfter,
+		"not executed, connection broke": fakecluster.Break,
+		"executed, no answer":            fakecluster.Swallow,
+		"not executed, no answer":        fakecluster.Hang,
+		"node says unknown":              fakecluster.Refuse(hawser.CodeOutcomeUnknown),
+		"node says unavailable":          fakecluster.Refuse(hawser.CodeUnavailable),
+		"node says overloaded":           fakecluster.Refuse(hawser.CodeOverloaded),
+		"node's deadline":                fakecluster.Refuse(hawser.CodeDeadline),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				var ids []*hawserv1.RequestID
+				var nodes []int
+				script := fakecluster.Script("Save", fault, fault)
+				cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
+					ids = append(ids, call.Request.(*hawserv1.SaveRequest).GetRequest())
+					nodes = append(nodes, call.Node)
+					return script(ctx, call)
+				})
+				v, err := c.Agent("a").Save(t.Context(), []byte("x"))
+				wantNumber(t, v, err, 1)
+				if len(ids) != 3 || cluster.MaxExecutions() != 1 {
+					t.Fatalf("%d attempts, executed %d times", len(ids), cluster.MaxExecutions())
+				}
+				for i, id := range ids {
+					if id.GetAttempt() != uint32(i) || string(id.GetNonce()) != string(ids[0].GetNonce()) ||
+						id.GetSeen() != ids[0].GetSeen() || id.GetGeneration() != ids[0].GetGeneration() {
+						t.Errorf("attempt %d has id %v, the first had %v", i, id, ids[0])
+					}
+				}
+				if nodes[0] == nodes[1] || nodes[1] == nodes[2] || nodes[0] == nodes[2] {
+					t.Errorf("attempts went to nodes %v", nodes)
+				}
+			})
+		})
+	}
+}
+
+// When time runs out after a write was sent, the error matches both the
+// context's and the unknown outcome, and its id tells the outcome later.
+func TestSave_UnknownOutcome(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault fakecluster.Fault
+		want  client.OutcomeState
+	}{
+		"executed":     {fakecluster.Swallow, client.OutcomeDone},
+		"not executed": {fakecluster.Hang, client.OutcomeNotDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				cluster.SetFault(fakecluster.Always("Save", tc.fault))
+				a := c.Agent("a")
+				var err error
+				took := elapsed(func() { _, err = a.Save(t.Context(), []byte("x")) })
+				unknown := wantUnknown(t, err)
+				wantError(t, err, context.DeadlineExceeded)
+				if took != client.DefaultRequestTimeout {
+					t.Errorf("took %v, the budget is %v", took, client.DefaultRequestTimeout)
+				}
+				id, err := hawser.ParseRequestID(unknown.RequestID.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				cluster.SetFault(nil)
+				out, err := c.Outcome(t.Context(), id)
+				if err != nil || out.State != tc.want {
+					t.Fatalf("outcome %+v, %v, want %s", out, err, tc.want)
+				}
+				// Repeating it, from another client, executes it once altogether.
+				v, err := dial(t, cluster).Agent("a").Save(t.Context(), []byte("x"), client.WithRequestID(id))
+				wantNumber(t, v, err, 1)
+				if n := cluster.Executions(id.Nonce); n != 1 {
+					t.Errorf("executed %d times", n)
+				}
+				_, err = a.Save(t.Context(), []byte("y"), client.WithRequestID(id))
+				wantError(t, err, hawser.ErrRequestMismatch)
+			})
+		})
+	}
+}
+
+// The save after an unknown one neither loses a step nor conflicts with
+// itself, whenever the unknown one is executed, if at all.
+func TestSave_AfterAnUnknownOutcome(t *testing.T) {
+	type late int
+	const (
+		never   late = iota
+		before       // before the error was returned
+		between      // after the next save asked, before it was sent
+	)
+	for when, want := range map[late]uint64{never: 2, before: 3, between: 3} {
+		t.Run(fmt.Sprint(when), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				a := c.Agent("a")
+				v, err := a.Save(t.Context(), []byte("1"))
+				wantNumber(t, v, err, 1)
+
+				var straggler func() (any, error)
+				cluster.SetFault(fakecluster.Always("Save", func(ctx context.Context, call fakecluster.Call) (any, error) {
+					straggler = call.Execute
+					if when == before {
+						return fakecluster.Swallow(ctx, call)
+					}
+					return fakecluster.Hang(ctx, call)
+				}))
+				_, err = a.Save(t.Context(), []byte("2"))
+				id := wantUnknown(t, err).RequestID
+				cluster.SetFault(fakecluster.Script("Save", func(_ context.Context, call fakecluster.Call) (any, error) {
+					if when == between {
+						if _, err := straggler(); err != nil {
+							t.Error(err)
+						}
+					}
+					return call.Execute()
+				}))
+				v, err = a.Save(t.Context(), []byte("3"))
+				wantNumber(t, v, err, want)
+				if when == never {
+					if _, err := straggler(); err == nil || cluster.Executions(id.Nonce) != 0 {
+						t.Errorf("the straggler was executed over a newer version")
+					}
+				}
+				v, err = a.Save(t.Context(), []byte("4"))
+				wantNumber(t, v, err, want+1)
+			})
+		})
+	}
+}
+
+// An unknown outcome does not hide somebody else's write.
+func TestSave_AfterAnUnknownOutcomeStillConflicts(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		cluster.SetFault(fakecluster.Always("Save", fakecluster.Hang))
+		_, err := a.Save(t.Context(), []byte("1"))
+		wantUnknown(t, err)
+		cluster.SetFault(nil)
+		v, err := c.Agent("a").Save(t.Context(), []byte("other"))
+		wantNumber(t, v, err, 1)
+		_, err = a.Save(t.Context(), []byte("2"))
+		wantError(t, err, hawser.ErrConflict)
+		if a.Head() != 0 {
+			t.Errorf("the handle moved to %d", a.Head())
+		}
+	})
+}
+
+// A delete with an unknown outcome is settled in the same way.
+func TestDelete_UnknownOutcome(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		v, err := a.Save(t.Context(), []byte("1"))
+		wantNumber(t, v, err, 1)
+		cluster.SetFault(fakecluster.Always("Delete", fakecluster.Swallow))
+		unknown := wantUnknown(t, a.Delete(t.Context()))
+		cluster.SetFault(nil)
+		out, err := c.Outcome(t.Context(), unknown.RequestID)
+		if err != nil || out.State != client.OutcomeDone || out.Number != 2 {
+			t.Errorf("outcome %+v, %v", out, err)
+		}
+		if err := c.Agent("a").Delete(t.Context(), client.WithRequestID(unknown.RequestID)); err != nil {
+			t.Errorf("repeating the delete: %v", err)
+		}
+		v, err = a.Save(t.Context(), []byte("3"))
+		wantNumber(t, v, err, 3)
+	})
+}
+
+// If the open outcome cannot be asked for, nothing is sent and nothing is
+// called unknown.
+func TestSave_WhileTheOpenOutcomeCannotBeAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		cluster.SetFault(fakecluster.Always("Save", fakecluster.Swallow))
+		_, err := a.Save(t.Context(), []byte("1"))
+		wantUnknown(t, err)
+		cluster.SetFault(nil)
+		cluster.Lead(-1)
+		_, err = a.Save(t.Context(), []byte("2"))
+		wantError(t, err, hawser.ErrUnavailable)
+		if errors.Is(err, hawser.ErrOutcomeUnknown) {
+			t.Errorf("the second save was never sent: %v", err)
+		}
+		cluster.Lead(1)
+		v, err := a.Save(t.Context(), []byte("2"))
+		wantNumber(t, v, err, 2)
+	})
+}
+
+// Once an attempt may have been executed, only an answer of the state machine
+// ends the doubt; refusals from before it do not.
+func TestSave_RefusalAfterALostAnswer(t *testing.T) {
+	for code, known := range map[hawser.Code]bool{
+		hawser.CodeStorageFull: false, hawser.CodePermissionDenied: false, hawser.CodeInternal: false,
+		hawser.CodeWrongGeneration: false, hawser.CodeRequestExpired: false, hawser.CodeTooLarge: false,
+		hawser.CodeConflict: true, hawser.CodeFenced: true,
+	} {
+		t.Run(code.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				cluster.SetFault(fakecluster.Script("Save", fakecluster.BreakAfter, fakecluster.Refuse(code)))
+				_, err := c.Agent("a").Save(t.Context(), []byte("x"))
+				if errors.Is(err, hawser.ErrOutcomeUnknown) == known {
+					t.Errorf("error %v", err)
+				}
+				wantError(t, err, &hawser.Error{Code: code})
+			})
+		})
+	}
+}
+
+// A first refusal is a failure and is not repeated; a defect of the node may
+// have struck after the execution.
+func TestSave_FirstRefusalIsFinal(t *testing.T) {
+	for _, code := range hawser.Codes() {
+		if code.Retry() != hawser.RetryNever || code == hawser.CodeDeadline || code == hawser.CodeCanceled || code == hawser.CodeRequestExpired {
+			continue
+		}
+		t.Run(code.String(), func(t *testing.T) {
+			cluster, c := start(t, 3)
+			var calls atomic.Int64
+			cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
+				calls.Add(1)
+				return fakecluster.Refuse(code)(ctx, call)
+			})
+			_, err := c.Agent("a").Save(t.Context(), []byte("x"))
+			wantError(t, err, &hawser.Error{Code: code})
+			if unknown := errors.Is(err, hawser.ErrOutcomeUnknown); unknown != (code == hawser.CodeInternal) {
+				t.Errorf("unknown: %v, error %v", unknown, err)
+			}
+			if calls.Load() != 1 {
+				t.Errorf("%d attempts", calls.Load())
+			}
+		})
+	}
+}
+
+// What was never executed is a failure, however long it was tried: nothing
+// could be reached, nobody led, everybody was busy.
+func TestSave_NeverExecutedIsNeverUnknown(t *testing.T) {
+	for name, tc := range map[string]struct {
+		arrange func(cluster *fakecluster.Cluster)
+		want    error
+	}{
+		"all down":    {func(c *fakecluster.Cluster) { c.Stop() }, hawser.ErrUnavailable},
+		"no leader":   {func(c *fakecluster.Cluster) { c.Lead(-1) }, hawser.ErrUnavailable},
+		"overloaded":  {func(c *fakecluster.Cluster) { c.SetFault(fakecluster.Refuse(hawser.CodeOverloaded)) }, hawser.ErrOverloaded},
+		"unreachable": {func(c *fakecluster.Cluster) { c.Blackhole(0, true); c.Blackhole(1, true); c.Blackhole(2, true) }, hawser.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				tc.arrange(cluster)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				var err error
+				took := elapsed(func() { _, err = c.Agent("a").Save(ctx, []byte("x")) })
+				wantError(t, err, tc.want)
+				wantError(t, err, context.DeadlineExceeded)
+				if errors.Is(err, hawser.ErrOutcomeUnknown) || took != 3*time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
+		})
+	}
+}
+
+// A repeat of an earlier request stays unknown while nobody can tell, and says
+// so when it is too late to tell.
+func TestSave_RepeatOfAnEarlierRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		expect := uint64(0)
+		id := hawser.RequestID{Nonce: hawser.NewNonce(), Kind: hawser.RequestSave, Agent: a.ID(), Expect: &expect}
+		cluster.Lead(-1)
+		_, err := a.Save(t.Context(), nil, client.WithRequestID(id))
+		wantUnknown(t, err)
+		cluster.Lead(0)
+		writer := c.Agent("a")
+		for range hawser.IdempotencyWindow + 1 {
+			if _, err := writer.Save(t.Context(), []byte("w")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err = a.Save(t.Context(), nil, client.WithRequestID(id))
+		wantError(t, err, hawser.ErrRequestExpired)
+		out, err := c.Outcome(t.Context(), id)
+		if err != nil || out.State != client.OutcomeExpired {
+			t.Errorf("outcome %+v, %v", out, err)
+		}
+	})
+}
+
+// A handle of another life of the cluster is refused until it restores.
+func TestSave_WrongGeneration(t *testing.T) {
+	cluster, c := start(t, 1)
+	a := c.Agent("a")
+	v, err := a.Save(t.Context(), []byte("1"))
+	wantNumber(t, v, err, 1)
+	cluster.NewGeneration()
+	for range 2 {
+		_, err = a.Save(t.Context(), []byte("2"))
+		wantError(t, err, hawser.ErrWrongGeneration)
+		if _, err := c.Agent("a").Show(t.Context()); err != nil { // tells the client the new generation
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, err = a.Save(t.Context(), []byte("2"))
+	wantNumber(t, v, err, 2)
+}
+
+// A node that answers with another version than was saved is not believed.
+func TestSave_LyingNode(t *testing.T) {
+	cluster, c := start(t, 1)
+	cluster.SetFault(fakecluster.Always("Save", func(_ context.Context, call fakecluster.Call) (any, error) {
+		return &hawserv1.SaveResponse{Version: &hawserv1.Version{Number: 7, Agent: call.Request.(*hawserv1.SaveRequest).GetAgent()}}, nil
+	}))
+	a := c.Agent("a")
+	_, err := a.Save(t.Context(), []byte("x"))
+	wantUnknown(t, err)
+	wantError(t, err, hawser.ErrCorrupt)
+	if a.Head() != 0 {
+		t.Errorf("the handle moved to %d", a.Head())
+	}
+}
+
+// Property: whatever a hostile network does with attempts and answers, every
+// save ends as success, as a failure that was not executed, or as unknown, is
+// executed at most once, and the handle can go on.
+func TestSave_EveryEndIsTrue(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	inBubble(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		cluster, c := start(t, 3)
+		var nonce hawser.Nonce
+		cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
+			if call.Method != "Save" {
+				return call.Execute()
+			}
+			nonce = hawser.Nonce(call.Request.(*hawserv1.SaveRequest).GetRequest().GetNonce())
+			return randomFault(rng)(ctx, call)
+		})
+		a := c.Agent("a")
+		ends := map[string]int{}
+		for step := range 400 {
+			nonce = hawser.Nonce{}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rng.IntN(1500))*time.Millisecond)
+			_, err := a.Save(ctx, fmt.Append(nil, "step ", step))
+			cancel()
+			executed := cluster.Executions(nonce)
+			switch {
+			case err == nil:
+				ends["success"]++
+				if executed != 1 {
+					t.Fatalf("step %d: success, executed %d times", step, executed)
+				}
+			case errors.Is(err, hawser.ErrOutcomeUnknown):
+				ends["unknown"]++
+				if nonce == (hawser.Nonce{}) {
+					t.Fatalf("step %d: unknown, but never sent", step)
+				}
+			default:
+				ends["failure"]++
+				if executed != 0 && nonce != (hawser.Nonce{}) {
+					t.Fatalf("step %d: %v, executed %d times", step, err, executed)
+				}
+			}
+			if errors.Is(err, hawser.ErrConflict) {
+				t.Fatalf("step %d: the only writer met a conflict: %v", step, err)
+			}
+			waitBubble()
+		}
+		if cluster.MaxExecutions() != 1 {
+			t.Errorf("a request was executed %d times", cluster.MaxExecutions())
+		}
+		if ends["success"] == 0 || ends["unknown"] == 0 || ends["failure"] == 0 {
+			t.Errorf("the faults do not reach every end: %v", ends)
+		}
+	})
+}
+
+func randomFault(rng *rand.Rand) fakecluster.Fault {
+	faults := []fakecluster.Fault{
+		fakecluster.Pass, fakecluster.Break, fakecluster.BreakAfter, fakecluster.Swallow, fakecluster.Hang,
+		fakecluster.Refuse(hawser.CodeUnavailable), fakecluster.Refuse(hawser.CodeOverloaded),
+		fakecluster.Refuse(hawser.CodeOutcomeUnknown), fakecluster.Refuse(hawser.CodeStorageFull),
+		fakecluster.Redirect(wire.Leader{ID: "n3-00000003", Address: "node3.test:7420"}),
+		func(context.Context, fakecluster.Call) (any, error) { return nil, status.Error(codes.Internal, "stream reset") },
+	}
+	return faults[rng.IntN(len(faults))]
+}
