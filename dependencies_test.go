@@ -46,16 +46,14 @@ var arrows = []struct {
 // servers are the libraries that only the server needs.
 var servers = []string{"github.com/hashicorp", "github.com/cockroachdb", "go.etcd.io", "google.golang.org/grpc"}
 
-// homes are the libraries that stop at an adapter: only packages below a home
-// import them.
-var homes = map[string][]string{
-	// cluster/peer implements raft.StreamLayer, whose methods name raft's types.
-	"github.com/hashicorp/raft":       {"cluster/consensus", "cluster/peer"},
-	"github.com/hashicorp/raft-":      {"cluster/consensus"},
-	"go.etcd.io/bbolt":                {"cluster/consensus"},
-	"github.com/hashicorp/memberlist": {"gossip"},
-	"github.com/cockroachdb/pebble":   {"internal/engine"},
-	"github.com/urfave/cli":           {"cmd"},
+// homes are the libraries that stop at one adapter: only packages below the
+// home import them.
+var homes = map[string]string{
+	"github.com/hashicorp/raft":       "cluster/consensus", // and its sisters: raft-wal, raft-boltdb
+	"go.etcd.io/bbolt":                "cluster/consensus",
+	"github.com/hashicorp/memberlist": "gossip",
+	"github.com/cockroachdb/pebble":   "internal/engine",
+	"github.com/urfave/cli":           "cmd",
 }
 
 // pins are versions with a reason, see docs/decisions/0002-dependencies.md.
@@ -98,10 +96,9 @@ func TestDependencies_LibrariesStayAtHome(t *testing.T) {
 			continue
 		}
 		for _, imported := range g[p] {
-			for library, rooms := range homes {
-				isHome := func(home string) bool { return hasPrefix(p, module+"/"+home) }
-				if hasPrefix(imported, library) && !slices.ContainsFunc(rooms, isHome) {
-					t.Errorf("%s imports %s, which belongs to %v", p, imported, rooms)
+			for library, home := range homes {
+				if hasPrefix(imported, library) && !hasPrefix(p, module+"/"+home) {
+					t.Errorf("%s imports %s, which belongs to %s", p, imported, home)
 				}
 			}
 		}
@@ -300,7 +297,7 @@ func (g graph) path(from, prefix string) []string {
 // one below it, or a sister such as raft-wal of raft.
 func hasPrefix(p, prefix string) bool {
 	rest, ok := strings.CutPrefix(p, prefix)
-	return ok && (rest == "" || strings.ContainsAny(prefix[len(prefix)-1:], "/-") || rest[0] == '/' || rest[0] == '-')
+	return ok && (rest == "" || strings.HasSuffix(prefix, "/") || rest[0] == '/' || rest[0] == '-')
 }
 
 // ours returns prefixes of our own packages; "" stands for all but the root.
