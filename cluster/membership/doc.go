@@ -38,7 +38,10 @@
 // founded, and a node m voted under X and is a founder of Y. Promises go up,
 // so m promised X before Y; it had no raft state when it promised Y, and never
 // spoke under X afterwards, so it cannot have voted under X. So nobody who
-// voted under X is a founder of Y, and a majority of X's founders is gone.
+// voted under X is a founder of Y, and a majority of X's founders is gone: it
+// lost its disks. (If a majority of disks was put aside, and comes back after
+// another cluster was founded on empty ones, both can live. Nothing that the
+// nodes know can tell that case from lost disks.)
 //
 // # Goroutines
 //

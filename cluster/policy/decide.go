@@ -119,6 +119,10 @@ func removeVoter(c *council) (Action, bool) {
 		return Action{}, false
 	}
 	dead := c.deadVoters[0]
+	if rest := c.voters - 1; rest%2 == 0 && rest != c.Wanted && len(c.deadVoters) == 1 {
+		c.note("dead voter %s stays: without it %d voters would tolerate no more failures, and it may return", dead.ID, rest)
+		return Action{}, false
+	}
 	if c.reachable < quorum(c.voters-1) {
 		c.note("dead voter %s stays: only %d of the other %d voters can be reached", dead.ID, c.reachable, c.voters-1)
 		return Action{}, false
