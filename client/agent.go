@@ -40,6 +40,9 @@ type position struct {
 	seen uint64
 	// generation is that of both numbers, 0 when nothing was seen.
 	generation hawser.Generation
+	// size is that of the last restored or saved state, which tells how long
+	// the next restore may take.
+	size int64
 	// open is the last write whose outcome is unknown; nil for none.
 	open *hawser.RequestID
 }
@@ -89,7 +92,11 @@ func (a *Agent) adopt(v hawser.Version, generation hawser.Generation) {
 	if generation == p.generation && v.Number < p.seen {
 		return
 	}
-	a.setPosition(position{head: v.Number, seen: v.Number, generation: generation})
+	a.setPosition(positionAt(v, generation))
+}
+
+func positionAt(v hawser.Version, generation hawser.Generation) position {
+	return position{head: v.Number, seen: v.Number, generation: generation, size: v.Size}
 }
 
 // mint returns the id of a new request under this condition.

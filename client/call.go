@@ -58,9 +58,8 @@ type run struct {
 	*call
 	client *Client
 	tour   tour
-	// attempts counts those begun, timeouts those that ran out of time.
+	// attempts counts those begun.
 	attempts uint32
-	timeouts int
 	// open: an attempt may have been executed.
 	open bool
 	done bool
@@ -105,21 +104,19 @@ func (r *run) attempt(ctx context.Context) next {
 	}
 	r.client.cfg.Logger.Debug("attempt failed", slog.String("op", r.op), slog.String("key", r.key),
 		slog.String("endpoint", e.address), slog.Uint64("attempt", uint64(r.attempts)), slog.Any("error", err))
-	if attemptCtx.Err() != nil && ctx.Err() == nil {
-		r.timeouts++
-	}
 	v := judge(err, at.Addr != nil)
 	r.note(e, v, err)
 	return r.next(ctx, v)
 }
 
-// attemptContext bounds one attempt, unless there is nowhere else to go.
+// attemptContext bounds one attempt, unless there is nowhere else to go. Each
+// round through the endpoints gives its attempts twice the time.
 func (r *run) attemptContext(ctx context.Context, alone bool) (context.Context, context.CancelFunc) {
 	if alone {
 		return context.WithCancel(ctx)
 	}
 	limit := baseAttempt + r.slow + time.Duration(r.bytes)*time.Second/bytesPerSecond
-	return context.WithTimeout(ctx, limit<<min(r.timeouts, 6))
+	return context.WithTimeout(ctx, limit<<min(r.tour.rounds, 6))
 }
 
 // note tells the router what happened at e.

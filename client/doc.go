@@ -39,9 +39,9 @@
 //
 // [Config.RequestTimeout] is the budget of a whole call with all its
 // repetitions, unless the context ends earlier. One attempt gets 500 ms plus
-// the time its bytes take at 10 MB/s, twice that after each attempt that ran
-// out, and goes on at another endpoint; where there is no other, it gets all
-// that is left.
+// the time its bytes take at 10 MB/s, twice that in each round through the
+// endpoints, and goes on at another endpoint; where there is no other, it gets
+// all that is left.
 //
 // # Nodes
 //

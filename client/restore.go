@@ -51,7 +51,7 @@ func (a *Agent) Restore(ctx context.Context, opts ...RestoreOption) (Checkpoint,
 	cp, generation, err := a.restore(ctx, o)
 	switch {
 	case err == nil:
-		a.setPosition(position{head: cp.Version.Number, seen: cp.Version.Number, generation: generation})
+		a.setPosition(positionAt(cp.Version, generation))
 	case errors.Is(err, hawser.ErrNotFound) && !o.stale:
 		p := a.position()
 		p.head, p.open = 0, nil
@@ -64,7 +64,7 @@ func (a *Agent) restore(ctx context.Context, o readOptions) (Checkpoint, hawser.
 	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto()}
 	var resp *hawserv1.RestoreResponse
 	err := a.client.do(ctx, &call{
-		op: "restore", key: a.id.String(), leader: !o.stale, bytes: hawser.MaxStateSize,
+		op: "restore", key: a.id.String(), leader: !o.stale, bytes: int(a.position().size),
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
 			var err error
 			resp, err = hawserv1.NewStateClient(s.conn).Restore(ctx, req, s.options...)

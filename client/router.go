@@ -43,8 +43,9 @@ type tour struct {
 	leader bool
 	// hint is where the last answer sent the call; nil for nowhere.
 	hint *endpoint
-	// tried are the endpoints of this round.
-	tried []*endpoint
+	// tried are the endpoints of this round; rounds counts those before it.
+	tried  []*endpoint
+	rounds int
 }
 
 func newRouter(addresses []string, dial func(string) (*grpc.ClientConn, error)) (*router, error) {
@@ -75,6 +76,7 @@ func (r *router) pick(t *tour) (e *endpoint, alone bool, err error) {
 	untried := slices.DeleteFunc(slices.Clone(candidates), func(e *endpoint) bool { return slices.Contains(t.tried, e) })
 	if len(untried) == 0 {
 		untried, t.tried = candidates, nil
+		t.rounds++
 	}
 	e = r.bestLocked(t, untried)
 	if l := r.leader; t.leader && l != nil && l != e && l.conn.GetState() == connectivity.Idle {

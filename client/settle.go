@@ -53,7 +53,7 @@ func (a *Agent) settled(open hawser.RequestID, out Outcome) {
 		a.setPosition(position{seen: out.Number, generation: out.Generation})
 		return
 	}
-	a.setPosition(position{head: out.Version.Number, seen: out.Version.Number, generation: out.Generation})
+	a.setPosition(positionAt(out.Version, out.Generation))
 }
 
 func (a *Agent) forget() {

@@ -436,7 +436,9 @@ func randomFault(rng *rand.Rand) fakecluster.Fault {
 		fakecluster.Refuse(hawser.CodeUnavailable), fakecluster.Refuse(hawser.CodeOverloaded),
 		fakecluster.Refuse(hawser.CodeOutcomeUnknown), fakecluster.Refuse(hawser.CodeStorageFull),
 		fakecluster.Redirect(wire.Leader{ID: "n3-00000003", Address: "node3.test:7420"}),
-		func(context.Context, fakecluster.Call) (any, error) { return nil, status.Error(codes.Internal, "stream reset") },
+		func(context.Context, fakecluster.Call) (any, error) {
+			return nil, status.Error(codes.Internal, "stream reset")
+		},
 	}
 	return faults[rng.IntN(len(faults))]
 }

@@ -1,0 +1,377 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/client/internal/fakecluster"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+// visits records which nodes the calls reach, in order.
+type visits struct {
+	mu    sync.Mutex
+	nodes []int
+}
+
+func (v *visits) around(fault fakecluster.Fault) fakecluster.Fault {
+	return func(ctx context.Context, call fakecluster.Call) (any, error) {
+		v.mu.Lock()
+		v.nodes = append(v.nodes, call.Node)
+		v.mu.Unlock()
+		return fault(ctx, call)
+	}
+}
+
+func (v *visits) take() []int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	nodes := v.nodes
+	v.nodes = nil
+	return nodes
+}
+
+func save(t *testing.T, a *client.Agent) {
+	t.Helper()
+	if _, err := a.Save(t.Context(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Writes and linearizable reads go to the leader as soon as it is known and
+// connected, also when only another node is configured; stale reads do not.
+func TestRoute_PrefersTheLeader(t *testing.T) {
+	for name, endpoints := range map[string][]int{"all endpoints": {0, 1, 2}, "one of three": {0}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3, endpoints...)
+				cluster.Lead(2)
+				var v visits
+				cluster.SetFault(v.around(fakecluster.Pass))
+				a := c.Agent("a")
+				for range 2 { // learns who leads, then connects there
+					save(t, a)
+					waitBubble()
+				}
+				v.take()
+				for range 5 {
+					save(t, a)
+					if _, err := a.Restore(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, node := range v.take() {
+					if node != 2 {
+						t.Fatalf("a call went to node %d, the leader is 2", node)
+					}
+				}
+				if len(endpoints) == 1 {
+					return
+				}
+				reached := map[int]bool{}
+				for range 9 {
+					if _, err := a.Restore(t.Context(), client.Stale()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, node := range v.take() {
+					reached[node] = true
+				}
+				if len(reached) != 3 {
+					t.Errorf("stale reads reached nodes %v", reached)
+				}
+			})
+		})
+	}
+}
+
+// When the leader dies, saves go on at the next one, and the client learns
+// where it is.
+func TestRoute_LeaderChange(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		for range 3 {
+			save(t, a)
+			waitBubble()
+		}
+		cluster.StopNode(0)
+		go func() {
+			time.Sleep(700 * time.Millisecond)
+			cluster.Lead(1)
+		}()
+		took := elapsed(func() { save(t, a) })
+		if took < 700*time.Millisecond || took > 1200*time.Millisecond {
+			t.Errorf("the save took %v, there was no leader for 700ms", took)
+		}
+		waitBubble()
+		var v visits
+		cluster.SetFault(v.around(fakecluster.Pass))
+		save(t, a)
+		if nodes := v.take(); len(nodes) != 1 || nodes[0] != 1 {
+			t.Errorf("the next save went to %v", nodes)
+		}
+		if cluster.MaxExecutions() != 1 {
+			t.Errorf("executed %d times", cluster.MaxExecutions())
+		}
+	})
+}
+
+// One endpoint of three is enough, whether its node forwards or points to the
+// leader, and whether or not the leader's own address can be reached.
+func TestRoute_OneEndpointOfThree(t *testing.T) {
+	for name, tc := range map[string]struct {
+		arrange func(cluster *fakecluster.Cluster)
+		limit   time.Duration
+	}{
+		"it forwards":          {func(*fakecluster.Cluster) {}, 10 * time.Millisecond},
+		"leader's address bad": {func(c *fakecluster.Cluster) { c.Advertise(1, "nowhere.test:1") }, 10 * time.Millisecond},
+		"no address":           {func(c *fakecluster.Cluster) { c.Advertise(1, "") }, 10 * time.Millisecond},
+		"nonsense address":     {func(c *fakecluster.Cluster) { c.Advertise(1, "://") }, 10 * time.Millisecond},
+		"address hangs":        {func(c *fakecluster.Cluster) { c.Blackhole(1, true) }, 10 * time.Millisecond},
+		"it points":            {func(c *fakecluster.Cluster) { c.SetFault(redirectFrom(0, "node2.test:7420")) }, 10 * time.Millisecond},
+		"it points once to a dead node": {func(c *fakecluster.Cluster) {
+			c.SetFault(fakecluster.Script("Save", fakecluster.Redirect(wire.Leader{ID: "dead", Address: "nowhere.test:1"})))
+		}, 100 * time.Millisecond},
+		"it points once to a node that hangs": {func(c *fakecluster.Cluster) {
+			c.Blackhole(2, true)
+			c.SetFault(fakecluster.Script("Save", fakecluster.Redirect(wire.Leader{ID: "n3", Address: "node3.test:7420"})))
+		}, 600 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3, 0)
+				cluster.Lead(1)
+				tc.arrange(cluster)
+				a := c.Agent("a")
+				for i := range 10 {
+					if took := elapsed(func() { save(t, a) }); took > tc.limit {
+						t.Errorf("save %d took %v", i, took)
+					}
+					waitBubble()
+				}
+			})
+		})
+	}
+}
+
+func redirectFrom(node int, address string) fakecluster.Fault {
+	return func(ctx context.Context, call fakecluster.Call) (any, error) {
+		if call.Node == node {
+			return fakecluster.Redirect(wire.Leader{ID: "somebody", Address: address})(ctx, call)
+		}
+		return call.Execute()
+	}
+}
+
+// With one endpoint there is nowhere else to go, so a slow answer is waited
+// for; with several it is not.
+func TestRoute_AttemptTimeOnlyWhereThereIsAnother(t *testing.T) {
+	slow := func(ctx context.Context, call fakecluster.Call) (any, error) {
+		select {
+		case <-time.After(3 * time.Second):
+			return call.Execute()
+		case <-ctx.Done():
+			return fakecluster.Hang(ctx, call)
+		}
+	}
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 1)
+		var v visits
+		cluster.SetFault(v.around(slow))
+		save(t, c.Agent("a"))
+		if n := len(v.take()); n != 1 {
+			t.Errorf("%d attempts at the only node", n)
+		}
+	})
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.SetFault(fakecluster.Script("Save", slow))
+		if took := elapsed(func() { save(t, c.Agent("a")) }); took < 500*time.Millisecond || took > 600*time.Millisecond {
+			t.Errorf("went on after %v", took)
+		}
+	})
+}
+
+// Attempts get longer, so that an answer that takes longer than the first
+// attempt's time arrives in the end.
+func TestRoute_AttemptTimeGrows(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		save(t, c.Agent("a"))
+		cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
+			select {
+			case <-time.After(1800 * time.Millisecond):
+				return call.Execute()
+			case <-ctx.Done():
+				return fakecluster.Hang(ctx, call)
+			}
+		})
+		if _, err := c.Agent("a").Show(t.Context()); err != nil {
+			t.Errorf("a slow read: %v", err)
+		}
+	})
+}
+
+// An endpoint that hangs costs the first call its attempt's time, and the
+// calls after it nothing.
+func TestRoute_FailedEndpointIsPutBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.Lead(1)
+		cluster.Blackhole(0, true)
+		a := c.Agent("a")
+		slow := 0
+		for range 20 {
+			if elapsed(func() { save(t, a) }) > 100*time.Millisecond {
+				slow++
+			}
+			waitBubble()
+		}
+		if slow > 1 {
+			t.Errorf("%d of 20 saves waited for the dead endpoint", slow)
+		}
+	})
+}
+
+// A node that points to itself or in circles does not make the client spin.
+func TestRoute_HintsInCirclesAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		var v visits
+		n := 0
+		cluster.SetFault(v.around(func(ctx context.Context, call fakecluster.Call) (any, error) {
+			n++
+			hint := wire.Leader{ID: fmt.Sprint("n", n), Address: fmt.Sprintf("node%d.test:7420", 1+(call.Node+1)%3)}
+			if n%2 == 0 {
+				hint.Address = fmt.Sprintf("made-up-%d.test:7420", n)
+			}
+			return fakecluster.Redirect(hint)(ctx, call)
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := c.Agent("a").Save(ctx, []byte("x"))
+		wantError(t, err, context.DeadlineExceeded)
+		if errors.Is(err, hawser.ErrOutcomeUnknown) {
+			t.Error(err)
+		}
+		if visited := len(v.take()); visited < 3 || visited > 60 {
+			t.Errorf("%d attempts in 2s", visited)
+		}
+	})
+}
+
+// The caller's cancellation ends a call at every stage: before it is sent,
+// while connecting, while the answer is awaited, during the backoff.
+func TestCall_CancellationAtEachStage(t *testing.T) {
+	for name, tc := range map[string]struct {
+		arrange func(cluster *fakecluster.Cluster)
+		after   time.Duration
+		unknown bool
+	}{
+		"before":     {func(*fakecluster.Cluster) {}, 0, false},
+		"connecting": {func(c *fakecluster.Cluster) { c.Blackhole(0, true); c.Blackhole(1, true); c.Blackhole(2, true) }, 100 * time.Millisecond, false},
+		"awaiting":   {func(c *fakecluster.Cluster) { c.SetFault(fakecluster.Hang) }, 100 * time.Millisecond, true},
+		"backoff":    {func(c *fakecluster.Cluster) { c.Lead(-1) }, 5 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				tc.arrange(cluster)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tc.after == 0 {
+					cancel()
+				} else {
+					time.AfterFunc(tc.after, cancel)
+				}
+				var err error
+				took := elapsed(func() { _, err = c.Agent("a").Save(ctx, []byte("x")) })
+				wantError(t, err, context.Canceled)
+				if unknown := errors.Is(err, hawser.ErrOutcomeUnknown); unknown != tc.unknown || took != tc.after {
+					t.Errorf("after %v: %v", took, err)
+				}
+				if !tc.unknown {
+					wantError(t, err, hawser.ErrCanceled)
+				}
+			})
+		})
+	}
+}
+
+// Close ends what is under way without lying about it.
+func TestClient_Close(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.SetFault(fakecluster.Hang)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := c.Agent("a").Save(t.Context(), []byte("x"))
+			wantUnknown(t, err)
+		})
+		wg.Go(func() {
+			_, err := c.Agent("b").Restore(t.Context())
+			wantError(t, err, hawser.ErrCanceled)
+		})
+		waitBubble()
+		for range 2 {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		wg.Wait()
+		_, err := c.Agent("a").Save(t.Context(), []byte("x"))
+		wantError(t, err, hawser.ErrCanceled)
+		wantError(t, c.Ready(t.Context()), hawser.ErrCanceled)
+	})
+}
+
+// Ready waits for a leader and says why it gave up.
+func TestClient_Ready(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.Lead(-1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := c.Ready(ctx)
+		wantError(t, err, hawser.ErrUnavailable)
+		wantError(t, err, context.DeadlineExceeded)
+		time.AfterFunc(20*time.Second, func() { cluster.Lead(2) })
+		if took := elapsed(func() { err = c.Ready(t.Context()) }); err != nil || took < 20*time.Second || took > 21*time.Second {
+			t.Errorf("ready after %v: %v", took, err)
+		}
+	})
+}
+
+func TestDial_RefusesWhatCannotWork(t *testing.T) {
+	for name, cfg := range map[string]client.Config{
+		"no port":          {Endpoints: []string{"localhost"}},
+		"no host":          {Endpoints: []string{":7420"}},
+		"a URL":            {Endpoints: []string{"http://localhost:7420/"}},
+		"empty":            {Endpoints: []string{""}},
+		"namespace":        {Namespace: "Über"},
+		"negative timeout": {RequestTimeout: -1},
+		"long instance":    {Instance: string(make([]byte, hawser.MaxInstance+1))},
+	} {
+		if _, err := client.Dial(cfg); !errors.Is(err, hawser.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c, err := client.Dial(client.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Namespace() != hawser.DefaultNamespace || c.Instance() == "" {
+		t.Errorf("namespace %q, instance %q", c.Namespace(), c.Instance())
+	}
+	_ = c.Close()
+}
