@@ -1,0 +1,141 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+var (
+	five = uint64(5)
+
+	sampleSave = &Save{
+		Agent: hawser.AgentID{Namespace: "default", Name: "crew/a"}, Expect: &five, Instance: "i-1",
+		Request: Request{Nonce: hawser.Nonce{1, 2}, Generation: 77, Seen: 5, Attempt: 1},
+		Labels:  map[string]string{"a": "1", "b": ""}, ContentType: "application/json", Schema: "v1",
+		SHA256: hawser.Hash{9}, Content: record.EncodeKeyframe([]byte("a state")),
+	}
+	sampleCommands = []Command{
+		&LeaderStart{Term: 3, Node: "n1-aaaaaaaa", ClusterID: [16]byte{7}, Generation: 77},
+		&RaiseLevel{Level: 2},
+		sampleSave,
+		&Delete{Agent: sampleSave.Agent, Request: sampleSave.Request},
+		&Reclaim{Agent: sampleSave.Agent, Limit: 9},
+	}
+	sampleChain = &chainRecord{
+		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
+		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
+		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
+	}
+)
+
+func encodeBatch(commands ...Command) []byte {
+	var encoded [][]byte
+	for _, c := range commands {
+		encoded = append(encoded, AppendCommand(nil, c))
+	}
+	return AppendBatch(nil, BatchID{1, 2, 3}, -5, encoded)
+}
+
+// Every command comes out of a batch as it went in.
+func TestBatch_RoundTrip(t *testing.T) {
+	b, err := DecodeBatch(encodeBatch(sampleCommands...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Batch{ID: BatchID{1, 2, 3}, Time: -5, Commands: sampleCommands}
+	if !reflect.DeepEqual(b, want) {
+		t.Fatalf("got %+v", b)
+	}
+	if len(sampleCommands) != len(commandTypes)-1 {
+		t.Fatal("a kind of command is missing in the sample")
+	}
+}
+
+// A batch cut anywhere, or with a byte more, is refused.
+func TestDecodeBatch_RefusesCutAndLonger(t *testing.T) {
+	data := encodeBatch(sampleCommands...)
+	for n := range data {
+		if b, err := DecodeBatch(data[:n]); err == nil {
+			t.Fatalf("cut to %d of %d bytes: %+v", n, len(data), b)
+		}
+	}
+	if _, err := DecodeBatch(append(data, 0)); err == nil {
+		t.Fatal("a byte more was taken")
+	}
+}
+
+// FuzzDecodeBatch: whatever the bytes, no panic; what decodes encodes to the
+// same bytes, so that a command has one form.
+func FuzzDecodeBatch(f *testing.F) {
+	f.Add(encodeBatch(sampleCommands...))
+	f.Add(encodeBatch())
+	f.Add([]byte{batchFormat})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := DecodeBatch(data)
+		if err != nil {
+			return
+		}
+		var encoded [][]byte
+		for _, c := range b.Commands {
+			encoded = append(encoded, AppendCommand(nil, c))
+		}
+		if got := AppendBatch(nil, b.ID, b.Time, encoded); !bytes.Equal(got, data) {
+			t.Fatalf("decoded from %x\nencodes to %x", data, got)
+		}
+	})
+}
+
+// FuzzStored: the same for every stored value.
+func FuzzStored(f *testing.F) {
+	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, versions: 1, stored: 20, created: 1e18, epoch: 2}
+	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11}
+	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}
+	f.Add(a.append(nil))
+	f.Add(sampleChain.append(nil))
+	f.Add(s.append(nil))
+	f.Add(m.append(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		check := func(what string, got []byte) {
+			if !bytes.Equal(got, data) {
+				t.Fatalf("%s decoded from %x\nencodes to %x", what, data, got)
+			}
+		}
+		if a, err := parseAgent(data); err == nil {
+			check("agent", a.append(nil))
+		}
+		if c, err := parseChain(data); err == nil {
+			check("record", c.append(nil))
+		}
+		if s, err := parseState(data, 1); err == nil {
+			check("state", s.append(nil))
+		}
+		if m, err := parseMeta(data, nil); err == nil {
+			check("meta", m.append(nil))
+		}
+		if id, ok := splitAgentKey(data); ok && validAgent(id) {
+			check("key", agentKey(nil, data[0], id))
+		}
+	})
+}
+
+// Keys of an agent's numbers sort newest first and never mix with those of
+// another agent, whose name may start the same.
+func TestKeys_Order(t *testing.T) {
+	short, long := hawser.AgentID{Namespace: "n", Name: "a"}, hawser.AgentID{Namespace: "n", Name: "a/b"}
+	ordered := [][]byte{
+		chainKey(nil, short, 1<<40), chainKey(nil, short, 300), chainKey(nil, short, 2), chainKey(nil, short, 1), chainKey(nil, short, 0),
+		chainKey(nil, long, 9), chainKey(nil, long, 1),
+	}
+	for i := range ordered[1:] {
+		if bytes.Compare(ordered[i], ordered[i+1]) >= 0 {
+			t.Errorf("key %d is not below key %d", i, i+1)
+		}
+	}
+}
