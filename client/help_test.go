@@ -5,6 +5,7 @@ package client_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,4 +70,25 @@ func elapsed(f func()) time.Duration {
 	begin := time.Now()
 	f()
 	return time.Since(begin)
+}
+
+// recorder collects what handlers see; they may overlap.
+type recorder[T any] struct {
+	mu    sync.Mutex
+	items []T
+}
+
+func (r *recorder[T]) add(item T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.items = append(r.items, item)
+}
+
+// take returns what was collected since the last time.
+func (r *recorder[T]) take() []T {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	items := r.items
+	r.items = nil
+	return items
 }

@@ -18,26 +18,13 @@ import (
 )
 
 // visits records which nodes the calls reach, in order.
-type visits struct {
-	mu    sync.Mutex
-	nodes []int
-}
+type visits struct{ recorder[int] }
 
 func (v *visits) around(fault fakecluster.Fault) fakecluster.Fault {
 	return func(ctx context.Context, call fakecluster.Call) (any, error) {
-		v.mu.Lock()
-		v.nodes = append(v.nodes, call.Node)
-		v.mu.Unlock()
+		v.add(call.Node)
 		return fault(ctx, call)
 	}
-}
-
-func (v *visits) take() []int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	nodes := v.nodes
-	v.nodes = nil
-	return nodes
 }
 
 func save(t *testing.T, a *client.Agent) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -50,16 +51,16 @@ func TestSave_LostAnswerIsRepeatedUnderTheSameID(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
-				var ids []*hawserv1.RequestID
-				var nodes []int
+				var requests recorder[*hawserv1.RequestID]
+				var visited visits
 				script := fakecluster.Script("Save", fault, fault)
-				cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
-					ids = append(ids, call.Request.(*hawserv1.SaveRequest).GetRequest())
-					nodes = append(nodes, call.Node)
+				cluster.SetFault(visited.around(func(ctx context.Context, call fakecluster.Call) (any, error) {
+					requests.add(call.Request.(*hawserv1.SaveRequest).GetRequest())
 					return script(ctx, call)
-				})
+				}))
 				v, err := c.Agent("a").Save(t.Context(), []byte("x"))
 				wantNumber(t, v, err, 1)
+				ids, nodes := requests.take(), visited.take()
 				if len(ids) != 3 || cluster.MaxExecutions() != 1 {
 					t.Fatalf("%d attempts, executed %d times", len(ids), cluster.MaxExecutions())
 				}
@@ -138,9 +139,9 @@ func TestSave_AfterAnUnknownOutcome(t *testing.T) {
 				v, err := a.Save(t.Context(), []byte("1"))
 				wantNumber(t, v, err, 1)
 
-				var straggler func() (any, error)
+				var straggler atomic.Pointer[fakecluster.Call]
 				cluster.SetFault(fakecluster.Always("Save", func(ctx context.Context, call fakecluster.Call) (any, error) {
-					straggler = call.Execute
+					straggler.Store(&call)
 					if when == before {
 						return fakecluster.Swallow(ctx, call)
 					}
@@ -150,7 +151,7 @@ func TestSave_AfterAnUnknownOutcome(t *testing.T) {
 				id := wantUnknown(t, err).RequestID
 				cluster.SetFault(fakecluster.Script("Save", func(_ context.Context, call fakecluster.Call) (any, error) {
 					if when == between {
-						if _, err := straggler(); err != nil {
+						if _, err := straggler.Load().Execute(); err != nil {
 							t.Error(err)
 						}
 					}
@@ -159,7 +160,7 @@ func TestSave_AfterAnUnknownOutcome(t *testing.T) {
 				v, err = a.Save(t.Context(), []byte("3"))
 				wantNumber(t, v, err, want)
 				if when == never {
-					if _, err := straggler(); err == nil || cluster.Executions(id.Nonce) != 0 {
+					if _, err := straggler.Load().Execute(); err == nil || cluster.Executions(id.Nonce) != 0 {
 						t.Errorf("the straggler was executed over a newer version")
 					}
 				}
@@ -383,21 +384,31 @@ func TestSave_EveryEndIsTrue(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		cluster, c := start(t, 3)
-		var nonce hawser.Nonce
+		var mu sync.Mutex // guards rng and sent
+		var sent hawser.Nonce
 		cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
 			if call.Method != "Save" {
 				return call.Execute()
 			}
-			nonce = hawser.Nonce(call.Request.(*hawserv1.SaveRequest).GetRequest().GetNonce())
-			return randomFault(rng)(ctx, call)
+			mu.Lock()
+			sent = hawser.Nonce(call.Request.(*hawserv1.SaveRequest).GetRequest().GetNonce())
+			fault := randomFault(rng)
+			mu.Unlock()
+			return fault(ctx, call)
 		})
 		a := c.Agent("a")
 		ends := map[string]int{}
 		for step := range 400 {
-			nonce = hawser.Nonce{}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rng.IntN(1500))*time.Millisecond)
+			mu.Lock()
+			sent = hawser.Nonce{}
+			budget := time.Duration(1+rng.IntN(1500)) * time.Millisecond
+			mu.Unlock()
+			ctx, cancel := context.WithTimeout(t.Context(), budget)
 			_, err := a.Save(ctx, fmt.Append(nil, "step ", step))
 			cancel()
+			mu.Lock()
+			nonce := sent
+			mu.Unlock()
 			executed := cluster.Executions(nonce)
 			switch {
 			case err == nil:
