@@ -1,0 +1,240 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/janitor"
+	"github.com/hawserdb/hawser/cluster/membership"
+	"github.com/hawserdb/hawser/cluster/peer"
+	"github.com/hawserdb/hawser/cluster/policy"
+	"github.com/hawserdb/hawser/cluster/service"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/gossip"
+	"github.com/hawserdb/hawser/internal/peerpb"
+)
+
+// belong starts what only a member runs, and opens the node for clients.
+func (n *Node) belong(ctx context.Context) error {
+	c := n.core.Load()
+	if err := c.openGossip(ctx); err != nil {
+		return err
+	}
+	c.controller = membership.NewController(membership.ControllerConfig{
+		Self: n.id, Raft: c.replica, Progress: c.tracker, Gossip: c.liveness,
+		Wanted: n.cfg.Voters, Stabilise: n.cfg.Tuning.Stabilise, Logger: n.part("membership"),
+	})
+	c.janitor = janitor.Start(janitor.Config{
+		Machine: n.machine, Leads: c.leads, Submit: c.proposer.Submit, Level: c.level, Logger: n.part("janitor"),
+	})
+	n.service.Start(&service.Backend{
+		Self: n.id, Machine: n.machine, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
+		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,
+	})
+	close(n.settled)
+	return nil
+}
+
+func (c *core) openGossip(ctx context.Context) error {
+	n := c.node
+	secret, err := n.secret()
+	if err != nil {
+		return err
+	}
+	id, _ := n.dir.Node().State().Identity()
+	pool, err := gossip.Open(gossip.Config{
+		ID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: n.cfg.gossipAdvertise(), Key: peer.GossipKey(secret),
+		ClusterLabel: hex.EncodeToString(id[:]), Meta: c.meta(), Seeds: func() []string { return c.gossipSeeds(ctx) },
+		Logger: n.part("gossip"),
+	})
+	if err != nil {
+		return err
+	}
+	c.pool.Store(pool)
+	return nil
+}
+
+// meta is what this node says about itself.
+func (c *core) meta() gossip.Meta {
+	n := c.node
+	id, _ := n.dir.Node().State().Identity()
+	applied, _ := n.machine.Applied()
+	m := gossip.Meta{
+		PeerAddress: n.peerAddr, ClientAddress: n.clientAddr, HTTPAddress: n.httpAddr,
+		Leader: c.leads(), Term: c.replica.Term(), AppliedIndex: applied, FeatureLevel: fsm.MaxLevel,
+		BootID: n.bootID, Version: n.cfg.Version,
+	}
+	copy(m.ClusterID[:], id[:])
+	if s, ok := n.lastSpace.Load().(space); ok {
+		m.FreeBytes = s.free
+	}
+	if self, member := c.replica.Configuration().Find(n.id); member {
+		m.Role = gossip.RoleStandby
+		if self.Voter {
+			m.Role = gossip.RoleVoter
+		}
+	}
+	return m
+}
+
+func (c *core) gossipAddress() string {
+	if pool := c.pool.Load(); pool != nil {
+		return pool.Address()
+	}
+	return ""
+}
+
+// members returns what gossip lists, by id.
+func (c *core) members() map[string]gossip.Member {
+	pool := c.pool.Load()
+	if pool == nil {
+		return nil
+	}
+	members := map[string]gossip.Member{}
+	for _, m := range pool.Members() {
+		members[m.ID] = m
+	}
+	return members
+}
+
+// liveness is membership.Gossip.
+func (c *core) liveness(id string) policy.Liveness {
+	m, listed := c.members()[id]
+	if !listed {
+		return policy.Unknown
+	}
+	switch m.Liveness {
+	case gossip.Alive:
+		return policy.Alive
+	case gossip.Dead:
+		return policy.Dead
+	case gossip.Left:
+		return policy.Left
+	}
+	return policy.Unknown
+}
+
+// clientAddress returns where the node id serves clients, as far as known.
+func (c *core) clientAddress(id string) string {
+	if addrs, known := c.addresses.Load(id); known {
+		return addrs.(string)
+	}
+	return ""
+}
+
+// gossipSeeds asks the members that gossip does not list as alive where they
+// gossip.
+func (c *core) gossipSeeds(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	alive := c.members()
+	var (
+		mu    sync.Mutex
+		seeds []string
+		asks  sync.WaitGroup
+	)
+	for _, s := range c.node.book.Addresses() {
+		if m, listed := alive[s.ID]; s.ID == c.node.id || listed && m.Liveness == gossip.Alive {
+			continue
+		}
+		asks.Go(func() {
+			answer, err := c.askTerm(ctx, s.ID, &peerpb.TermRequest{})
+			if err != nil || answer.GetGossipAddress() == "" {
+				return
+			}
+			c.addresses.Store(s.ID, answer.GetClientAddress())
+			mu.Lock()
+			defer mu.Unlock()
+			seeds = append(seeds, answer.GetGossipAddress())
+		})
+	}
+	asks.Wait()
+	return seeds
+}
+
+// learnAddresses takes up what gossip says of the members' addresses.
+func (c *core) learnAddresses() error {
+	var known []membership.Address
+	configuration := c.replica.Configuration()
+	for id, m := range c.members() {
+		if !m.MetaKnown || m.Liveness != gossip.Alive {
+			continue
+		}
+		c.addresses.Store(id, m.Meta.ClientAddress)
+		if _, member := configuration.Find(id); member && id != c.node.id {
+			known = append(known, membership.Address{ID: id, Peer: m.Meta.PeerAddress})
+		}
+	}
+	return c.node.book.Learn(known...)
+}
+
+// describe is the node's own view of itself and of the cluster.
+func (c *core) describe() *hawserv1.StatusResponse {
+	n := c.node
+	leader := c.replica.Leader()
+	gossiped := c.members()
+	applied, _ := n.machine.Applied()
+	info := n.machine.Info()
+	resp := &hawserv1.StatusResponse{
+		Ready: n.isReady.Load(), CommitIndex: c.replica.CommitIndex(), AppliedIndex: applied, FeatureLevel: info.Level,
+		StartedAt: timestamppb.New(n.started), Agents: info.Agents, Notes: c.notes(),
+	}
+	if !resp.GetReady() {
+		resp.Reason = "no leader is known, or this node has not caught up with it yet"
+	}
+	for _, s := range c.replica.Configuration().Servers {
+		m := c.member(s, gossiped[s.ID])
+		m.Leader = s.ID == leader
+		if s.ID == n.id {
+			resp.Self = m
+		}
+		resp.Members = append(resp.Members, m)
+	}
+	if resp.GetSelf() == nil {
+		resp.Self = c.member(membership.Server{ID: n.id}, gossiped[n.id])
+		resp.Self.Role = hawserv1.Role_ROLE_UNSPECIFIED
+	}
+	return resp
+}
+
+func (c *core) notes() []string {
+	notes := c.controller.Notes()
+	if c.disks.full(c.replica.voters()) {
+		notes = append(notes, "storage is full: no majority of the voters is above the mark of free disk space; saves are refused")
+	}
+	return notes
+}
+
+func (c *core) member(s membership.Server, g gossip.Member) *hawserv1.Member {
+	m := &hawserv1.Member{
+		Id: s.ID, Name: membership.NodeName(s.ID), Role: hawserv1.Role_ROLE_STANDBY, GossipAddress: g.GossipAddress,
+		PeerAddress: g.Meta.PeerAddress, ClientAddress: g.Meta.ClientAddress, HttpAddress: g.Meta.HTTPAddress,
+		AppliedIndex: g.Meta.AppliedIndex, FeatureLevel: g.Meta.FeatureLevel, FreeBytes: g.Meta.FreeBytes, Version: g.Meta.Version,
+	}
+	if s.Voter {
+		m.Role = hawserv1.Role_ROLE_VOTER
+	}
+	switch g.Liveness {
+	case gossip.Alive:
+		m.Liveness = hawserv1.Liveness_LIVENESS_ALIVE
+	case gossip.Dead:
+		m.Liveness = hawserv1.Liveness_LIVENESS_DEAD
+	case gossip.Left:
+		m.Liveness = hawserv1.Liveness_LIVENESS_LEFT
+	}
+	if m.GetPeerAddress() == "" {
+		m.PeerAddress, _ = c.node.book.Resolve(s.ID)
+	}
+	if f, told := c.tracker.Follower(s.ID); told {
+		m.AppliedIndex = max(m.GetAppliedIndex(), f.AppliedIndex)
+	}
+	return m
+}

@@ -1,0 +1,108 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+)
+
+const (
+	// handOverTime bounds the transfer of the leadership, drainTime what is
+	// left for calls under way after it.
+	handOverTime = 3 * time.Second
+	drainTime    = 3 * time.Second
+)
+
+// Close stops the node: it says that it is not ready, hands over the
+// leadership, lets calls under way end, and makes everything durable. It is
+// bounded by ctx and by limits of its own, and returns when nothing of the
+// node runs. It may be called more than once.
+func (n *Node) Close(ctx context.Context) error {
+	n.closeOnce.Do(func() { n.closeErr = n.close(ctx) })
+	return n.closeErr
+}
+
+// Crash stops the node as a crash would, as far as that can be done within a
+// process: without handing over, draining or making anything durable. It is
+// for tests.
+func (n *Node) Crash() {
+	n.halt(errCrash)
+	_ = n.Close(context.Background())
+}
+
+var errCrash = errors.New("crashed on purpose")
+
+func (n *Node) close(ctx context.Context) error {
+	if n.health != nil {
+		n.health.Shutdown()
+	}
+	n.isReady.Store(false)
+	c := n.core.Load()
+	stopped := n.Err() != nil
+	if c != nil && !stopped {
+		n.handOver(ctx, c)
+	}
+	n.closeServers(ctx)
+	if n.stop != nil {
+		n.stop()
+	}
+	n.running.Wait()
+	var errs []error
+	if c != nil {
+		errs = append(errs, c.close(ctx))
+	}
+	if n.peers != nil {
+		drain, cancel := context.WithTimeout(ctx, time.Second)
+		n.peers.close(drain)
+		cancel()
+	}
+	if n.port != nil {
+		_ = n.port.Close()
+	}
+	if n.machine != nil {
+		err := n.machine.Close()
+		if stopped {
+			err = nil // a machine that failed says so again
+		}
+		errs = append(errs, err)
+	}
+	if n.dir != nil {
+		errs = append(errs, n.dir.Close())
+	}
+	n.haltOnce.Do(func() { close(n.done) })
+	n.log.Info("node stopped")
+	return errors.Join(errs...)
+}
+
+// handOver gives the leadership to another voter, so that the cluster does
+// not have to miss this node first.
+func (n *Node) handOver(ctx context.Context, c *core) {
+	if !c.replica.IsLeader() || len(c.replica.voters()) < 2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
+	if err := c.replica.Transfer(ctx, ""); err != nil {
+		n.log.Warn("leadership was not handed over", "error", err)
+	}
+}
+
+func (n *Node) closeServers(ctx context.Context) {
+	drain, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	if n.Err() != nil {
+		cancel()
+	}
+	if n.clients != nil {
+		n.clients.close(drain)
+	}
+	if n.http != nil {
+		_ = n.http.close(drain)
+	}
+	n.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+}

@@ -1,0 +1,185 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hawserdb/hawser/cluster/consensus"
+	"github.com/hawserdb/hawser/cluster/janitor"
+	"github.com/hawserdb/hawser/cluster/membership"
+	"github.com/hawserdb/hawser/cluster/propose"
+	"github.com/hawserdb/hawser/cluster/read"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/gossip"
+	"github.com/hawserdb/hawser/internal/peerpb"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+// core is what of a node takes part in a cluster. It runs from the start, so
+// that raft can answer as soon as there is a promise; gossip, controller and
+// janitor start once the node belongs to the cluster (belong).
+type core struct {
+	node     *Node
+	replica  *replica
+	clock    *propose.Clock
+	proposer *propose.Proposer
+	reads    *read.Indexer
+	disks    *diskWatch
+	tracker  *membership.Tracker
+	manager  *membership.Manager
+	taker    *membership.Taker
+	elders   *elders
+
+	// pool is nil until the node belongs to a cluster.
+	pool atomic.Pointer[gossip.Pool]
+	// addresses holds the client addresses of other nodes by ServerID.
+	addresses sync.Map
+
+	// Made by belong, before the node's settled channel is closed.
+	controller *membership.Controller
+	janitor    *janitor.Janitor
+}
+
+// newCore builds the core of n and starts raft.
+func newCore(n *Node) (*core, error) {
+	c := &core{node: n, disks: newDiskWatch(n.cfg.MinFreeDisk)}
+	c.replica = &replica{open: c.openRaft, failed: n.halt}
+	c.elders = newElders(c)
+	c.clock = propose.NewClock(propose.ClockConfig{Self: n.id, Voters: c.replica.voters})
+	proposer, err := propose.New(propose.Config{
+		Sample: func(ctx context.Context, term uint64) error { return c.reads.Sample(ctx, term) },
+		Raft:   c.replica, Node: n.id, Machine: n.machine, Clock: c.clock, Logger: n.part("propose"),
+		ClusterID:   func() [16]byte { id, _ := n.dir.Node().State().Identity(); return id },
+		Generation:  func() uint64 { _, g := n.dir.Node().State().Identity(); return g },
+		StorageFull: func() bool { return c.disks.full(c.replica.voters()) },
+	})
+	if err != nil {
+		c.elders.close()
+		return nil, err
+	}
+	c.proposer, c.replica.proposer = proposer, proposer
+	reads, err := read.New(read.Config{
+		Self: n.id, Term: c.replica.Term, ReadyTerm: c.proposer.ReadyTerm, CommitIndex: c.replica.CommitIndex,
+		Voters: c.replica.voters, Ask: c.ask, ReadIndexAtLeader: c.readIndexAtLeader, Machine: n.machine,
+		OnAnswer: c.heard,
+	})
+	if err != nil {
+		c.elders.close()
+		c.proposer.Close()
+		return nil, err
+	}
+	c.reads = reads
+	c.tracker = membership.NewTracker(membership.TrackerConfig{
+		Self: n.id, Raft: c.replica, Logger: n.part("membership"), Ask: c.askTerm,
+	})
+	c.manager = membership.NewManager(n.id, c.replica, c.tracker, c.liveness)
+	c.taker = membership.NewTaker(membership.TakerConfig{
+		Self: n.id, Raft: c.replica, Store: n.dir.Node(), Book: n.book, Progress: c.tracker, Gossip: c.liveness,
+		Generation: func() uint64 { return uint64(n.machine.Info().Generation) },
+		Level:      func() uint32 { return n.machine.Info().Level }, Logger: n.part("membership"),
+	})
+	if err := c.replica.start(); err != nil {
+		return nil, errors.Join(err, c.close(context.Background()))
+	}
+	return c, nil
+}
+
+func (c *core) openRaft() (*consensus.Replica, error) {
+	n := c.node
+	return consensus.Open(consensus.Config{
+		ID: n.id, Dir: n.dir.Path(), LogStore: n.cfg.LogStore, Machine: n.machine, Streams: consensus.StreamsOf(n.port.Raft()),
+		Logger: n.part("raft"), Halt: n.halt, Timeouts: n.cfg.Tuning.Raft, Retention: n.cfg.Tuning.Retention,
+		OnApplied:       c.proposer.OnApplied,
+		OnLeadership:    func(l consensus.Leadership) { c.proposer.OnLeadership(propose.Leadership(l)) },
+		OnConfiguration: c.configured,
+	})
+}
+
+// heard takes what a voter answered in a term round.
+func (c *core) heard(voter string, a read.Answer) {
+	c.clock.Observe(voter, a.Wall)
+	c.disks.observe(voter, space{free: a.FreeBytes, total: a.TotalBytes})
+}
+
+// configured follows changes of the configuration: who is no longer a member
+// is cut off and forgotten.
+func (c *core) configured(configuration consensus.Configuration) {
+	ids := make([]string, len(configuration.Servers))
+	for i, s := range configuration.Servers {
+		ids[i] = s.ID
+	}
+	c.disks.forget(ids)
+	if len(ids) == 0 {
+		return
+	}
+	for _, gone := range c.elders.replaced(ids) {
+		c.node.port.Drop(gone)
+	}
+	if err := c.node.book.Retain(ids); err != nil {
+		c.node.halt(err)
+	}
+}
+
+// askTerm is membership's question to one member.
+func (c *core) askTerm(ctx context.Context, id string, r *peerpb.TermRequest) (*peerpb.TermResponse, error) {
+	conn, err := c.node.port.Conn(id)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := peerpb.NewPeerClient(conn).Term(ctx, r)
+	return resp, wire.FromStatus(err)
+}
+
+// leads reports whether this node leads and serves.
+func (c *core) leads() bool { return c.proposer.ReadyTerm() != 0 }
+
+// level returns the highest feature level that every member knows, 0 when one
+// has not told.
+func (c *core) level() uint32 {
+	level := fsm.MaxLevel
+	for _, s := range c.replica.Configuration().Servers {
+		if s.ID == c.node.id {
+			continue
+		}
+		f, told := c.tracker.Follower(s.ID)
+		if !told {
+			return 0
+		}
+		level = min(level, f.FeatureLevel)
+	}
+	return level
+}
+
+// leader returns the leader and its client address as far as known.
+func (c *core) leader() wire.Leader {
+	id := c.replica.Leader()
+	if id == c.node.id {
+		return wire.Leader{ID: id, Address: c.node.clientAddr}
+	}
+	return wire.Leader{ID: id, Address: c.clientAddress(id)}
+}
+
+// close stops everything, outermost first. The servers are closed already.
+func (c *core) close(ctx context.Context) error {
+	if c.janitor != nil {
+		c.janitor.Close()
+	}
+	if c.controller != nil {
+		c.controller.Close()
+	}
+	c.tracker.Close()
+	c.elders.close()
+	c.reads.Close()
+	c.proposer.Close()
+	err := c.replica.close(ctx)
+	if pool := c.pool.Load(); pool != nil {
+		_ = pool.Leave(ctx)
+		_ = pool.Close()
+	}
+	return err
+}

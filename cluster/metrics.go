@@ -1,0 +1,118 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	gometrics "github.com/armon/go-metrics"
+	gometricsprom "github.com/armon/go-metrics/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/hawserdb/hawser"
+)
+
+// libraryMetrics holds what the libraries below report. hashicorp's libraries
+// report to one process-wide sink, so the nodes of one process share it.
+var libraryMetrics = sync.OnceValues(func() (prometheus.Gatherer, error) {
+	registry := prometheus.NewRegistry()
+	sink, err := gometricsprom.NewPrometheusSinkFrom(gometricsprom.PrometheusOpts{Registerer: registry, Name: "hawser_libraries"})
+	if err != nil {
+		return nil, fmt.Errorf("metrics sink: %w", err)
+	}
+	config := gometrics.DefaultConfig("hawser")
+	config.EnableHostname, config.EnableRuntimeMetrics = false, false
+	if _, err := gometrics.NewGlobal(config, sink); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry, nil
+})
+
+// gauges are the node's own numbers, read when somebody asks.
+var gauges = []struct {
+	name, help string
+	read       func(*Node) float64
+}{
+	{"hawser_ready", "1 while the node knows a leader and has caught up.", func(n *Node) float64 { return boolNumber(n.isReady.Load()) }},
+	{"hawser_leader", "1 while the node leads and serves.", func(n *Node) float64 {
+		c := n.core.Load()
+		return boolNumber(c != nil && c.proposer.ReadyTerm() != 0)
+	}},
+	{"hawser_term", "Raft term.", fromCore(func(c *core) float64 { return float64(c.replica.Term()) })},
+	{"hawser_commit_index", "Newest log index known to be committed.", fromCore(func(c *core) float64 { return float64(c.replica.CommitIndex()) })},
+	{"hawser_last_index", "Newest log index on this node.", fromCore(func(c *core) float64 { return float64(c.replica.LastIndex()) })},
+	{"hawser_applied_index", "Newest log index that the state machine reflects.", func(n *Node) float64 {
+		index, _ := n.machine.Applied()
+		return float64(index)
+	}},
+	{"hawser_revision", "Revision of the state machine.", func(n *Node) float64 { return float64(n.machine.Info().Revision) }},
+	{"hawser_agents", "Agents that have a version.", func(n *Node) float64 { return float64(n.machine.Info().Agents) }},
+	{"hawser_machine_time_seconds", "The state machine's clock, unix seconds.", func(n *Node) float64 {
+		return float64(n.machine.Info().Time.UnixNano()) / float64(time.Second)
+	}},
+	{"hawser_disk_free_bytes", "Free bytes of the data directory's file system.", func(n *Node) float64 {
+		s, err := n.space()
+		if err != nil {
+			return 0
+		}
+		return float64(s.free)
+	}},
+}
+
+func fromCore(read func(*core) float64) func(*Node) float64 {
+	return func(n *Node) float64 {
+		if c := n.core.Load(); c != nil {
+			return read(c)
+		}
+		return 0
+	}
+}
+
+func boolNumber(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// callMetrics counts and times the public calls.
+type callMetrics struct {
+	total   *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+}
+
+// observe is a service.Observer.
+func (m *callMetrics) observe(method string, code hawser.Code, took time.Duration) {
+	name := method[strings.LastIndexByte(method, '/')+1:]
+	m.total.WithLabelValues(name, code.String()).Inc()
+	m.seconds.WithLabelValues(name).Observe(took.Seconds())
+}
+
+// metrics returns the node's call metrics and everything that it exports.
+func (n *Node) metrics() (*callMetrics, prometheus.Gatherer, error) {
+	library, err := libraryMetrics()
+	if err != nil {
+		return nil, nil, err
+	}
+	registry := prometheus.NewRegistry()
+	for _, g := range gauges {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 { return g.read(n) }))
+	}
+	calls := &callMetrics{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hawser_calls_total", Help: "Calls on the client port by method and outcome.",
+		}, []string{"method", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "hawser_call_seconds", Help: "Time that calls on the client port took.",
+			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 16),
+		}, []string{"method"}),
+	}
+	registry.MustRegister(calls.total, calls.seconds)
+	return calls, prometheus.Gatherers{registry, library}, nil
+}

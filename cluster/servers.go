@@ -1,0 +1,122 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/net/netutil"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/service"
+)
+
+const (
+	// maxMessage leaves room for a state and what describes it.
+	maxMessage = hawser.MaxStateSize + 1<<20
+	// maxClientConns and maxClientStreams bound what clients may hold open.
+	maxClientConns   = 4096
+	maxClientStreams = 1024
+)
+
+// grpcServer is a gRPC server with the goroutine that runs it.
+type grpcServer struct {
+	server *grpc.Server
+	done   chan error
+}
+
+func serveGRPC(l net.Listener, server *grpc.Server) *grpcServer {
+	g := &grpcServer{server: server, done: make(chan error, 1)}
+	go func() { g.done <- server.Serve(l) }()
+	return g
+}
+
+// close lets running calls end within ctx, then cuts them off, and joins.
+func (g *grpcServer) close(ctx context.Context) {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		g.server.GracefulStop()
+	}()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		g.server.Stop()
+		<-drained
+	}
+	<-g.done
+}
+
+// clientServer returns the server of the client port.
+func (n *Node) clientServer(observe service.Observer) (*grpc.Server, error) {
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxClientStreams),
+		grpc.MaxHeaderListSize(16 << 10),
+		grpc.ConnectionTimeout(5 * time.Second),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.ChainUnaryInterceptor(n.service.Unary(n.log, observe)),
+	}
+	if n.cfg.TLSCert != "" {
+		certificate, err := tls.LoadX509KeyPair(n.cfg.TLSCert, n.cfg.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("client TLS: %w", err)
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
+			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12,
+		})))
+	}
+	server := grpc.NewServer(options...)
+	hawserv1.RegisterStateServer(server, n.service)
+	hawserv1.RegisterClusterServer(server, n.service)
+	grpc_health_v1.RegisterHealthServer(server, n.health)
+	return server, nil
+}
+
+// listeners are the TCP ports of a node. Gossip opens its own.
+type listeners struct{ client, peer, http net.Listener }
+
+func listen(cfg Config) (listeners, error) {
+	var l listeners
+	for _, p := range []struct {
+		what, flag, addr string
+		into             *net.Listener
+	}{
+		{"client", "--client-addr", cfg.ClientAddr, &l.client},
+		{"peer", "--peer-addr", cfg.PeerAddr, &l.peer},
+		{"http", "--http-addr", cfg.HTTPAddr, &l.http},
+	} {
+		opened, err := net.Listen("tcp", p.addr)
+		if err != nil {
+			return listeners{}, errors.Join(
+				fmt.Errorf("%s address: %w; stop the process that has the port, or choose another with %s", p.what, err, p.flag),
+				l.close())
+		}
+		*p.into = opened
+	}
+	l.client = netutil.LimitListener(l.client, maxClientConns)
+	return l, nil
+}
+
+func (l listeners) close() error {
+	var errs []error
+	for _, open := range []net.Listener{l.client, l.peer, l.http} {
+		if open != nil {
+			errs = append(errs, open.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
