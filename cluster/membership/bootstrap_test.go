@@ -4,16 +4,20 @@
 package membership
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hawserdb/hawser/internal/halt"
 )
 
 var (
 	simSeed = flag.Uint64("sim.seed", 0, "first seed of the random simulation; 0: from the clock")
-	simRuns = flag.Int("sim.runs", 6000, "number of random simulations")
+	simRuns = flag.Int("sim.runs", 3000, "number of random simulations")
 	simFull = flag.Bool("sim.full", false, "try every pair of points with every pair of faults (half a minute), not every fourth point")
 )
 
@@ -104,6 +108,112 @@ func TestFounding_OneFaultAnywhere(t *testing.T) {
 	}
 }
 
+// The coordinator loses its disk at each step, for good: before any promise,
+// after its own, after each other one, after the first configuration was
+// written, and after it was replicated. Each ends in exactly one cluster: a new
+// one as long as nobody voted under the first, else the first, which takes the
+// empty coordinator in as a new node.
+func TestFounding_CoordinatorLosesItsDisk(t *testing.T) {
+	seen := map[string]int{}
+	for at := 1; at <= points(t, 3)+6; at++ {
+		s := newSim(t, 3)
+		a := s.addrs[0]
+		step, first := "", ClusterID{}
+		s.script[at] = func(*proc) {
+			promises := 0
+			for _, addr := range s.addrs {
+				if s.at[addr].d.state.Promise != nil {
+					promises++
+				}
+			}
+			step = fmt.Sprintf("%d promises", promises)
+			if len(s.confs) > 0 {
+				step, first = "founded", s.at[a].identity()
+			}
+			if s.elected[first] {
+				step = "replicated"
+			}
+			s.wipe(a)
+		}
+		s.round()
+		s.round()
+		if !s.settle() {
+			s.fail("disk lost at point %d (%s): no cluster: %s", at, step, s.why())
+		}
+		seen[step]++
+		now := s.at[a].d.state
+		if kept := now.ClusterID == first && !first.IsZero(); kept != (step == "replicated") {
+			t.Errorf("disk lost at point %d (%s): cluster %s, and then %s", at, step, first.Short(), now.ClusterID.Short())
+		}
+	}
+	for _, step := range []string{"0 promises", "1 promises", "2 promises", "3 promises", "founded", "replicated"} {
+		if seen[step] == 0 {
+			t.Errorf("no run lost the disk at step %q: %v", step, seen)
+		}
+	}
+}
+
+// The first leader got votes, replicated nothing, and its disk is gone. Those
+// who voted cannot found another cluster, and everybody says why it waits.
+func TestFounding_VotedAndNothingReplicated(t *testing.T) {
+	s := newSim(t, 3)
+	for len(s.confs) == 0 {
+		s.step(s.at[s.addrs[0]])
+	}
+	b := s.at[s.addrs[1]].d
+	b.raft = b.state.Promise.ClusterID // the vote
+	s.wipe(s.addrs[0])
+	if s.settle() {
+		t.Fatal("a cluster was formed", s.log)
+	}
+	for _, addr := range []string{s.addrs[0], s.addrs[2]} {
+		if w := s.at[addr].f.Waiting(); !strings.Contains(w, "hostb:7421") && !strings.Contains(w, "cluster") {
+			t.Errorf("%s waits for %q", addr, w)
+		}
+	}
+}
+
+// A coordinator that has its promise but lost its raft state alone does not
+// found its cluster a second time: that would forget votes.
+func TestFounding_CoordinatorLosesRaftStateOnly(t *testing.T) {
+	s := newSim(t, 3)
+	s.round()
+	s.round()
+	a := s.at[s.addrs[0]]
+	s.crash(a)
+	a.d.raft, a.d.conf, a.d.state.ClusterID, a.d.state.Generation, a.d.state.Started = ClusterID{}, nil, ClusterID{}, 0, false
+	p := s.start(s.addrs[0], a.d)
+	s.round()
+	if he, ok := errors.AsType[*halt.Error](p.err); !ok || he.Reason != halt.Damaged {
+		t.Fatalf("ends with %v", p.err)
+	}
+}
+
+// Nodes that were started with different addresses, one address twice, or
+// without --bootstrap-expect found nothing and say who differs.
+func TestFounding_DifferentStartLines(t *testing.T) {
+	s := newSim(t, 3)
+	c := s.at[s.addrs[2]]
+	s.crash(c)
+	s.start(c.d.addr, c.d, s.addrs[2], "hostx:1", "hosty:1")
+	if s.settle() || len(s.confs) > 0 {
+		t.Fatal("founded", s.log)
+	}
+	if w := s.at[s.addrs[0]].f.Waiting(); !strings.Contains(w, "was started with other addresses: hostc:7421,hostx:1,hosty:1 instead of") {
+		t.Errorf("the coordinator waits for %q", w)
+	}
+	s.at[s.addrs[2]].f.cfg.StartLine = nil
+	s.step(s.at[s.addrs[0]])
+	if w := s.at[s.addrs[0]].f.Waiting(); !strings.Contains(w, "without --bootstrap-expect") {
+		t.Errorf("the coordinator waits for %q", w)
+	}
+	s.at[s.addrs[2]] = s.at[s.addrs[1]]
+	s.step(s.at[s.addrs[0]])
+	if w := s.at[s.addrs[0]].f.Waiting(); !strings.Contains(w, "are the same node hostb-00000002") {
+		t.Errorf("the coordinator waits for %q", w)
+	}
+}
+
 // Every pair of faults at pairs of points (every one with -sim.full), for two
 // nodes and for three, faults of the coordinator and one more node: never two
 // clusters, and nobody waits in silence.
@@ -111,7 +221,7 @@ func TestFounding_TwoFaultsAnywhere(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		runs := 0
 		events := faults(newSim(t, n).addrs[:2], newSim(t, n).addrs[:1])
-		last, stride := points(t, n), 4
+		last, stride := points(t, n), 5
 		if *simFull {
 			stride = 1
 		}
