@@ -63,6 +63,11 @@ func (g *generator) command() fsm.Command {
 	}
 	g.heads[name]++
 	state := fmt.Sprintf("%d %s", g.rng.Uint64(), make([]byte, g.rng.IntN(900)))
+	if g.rng.IntN(10) == 0 { // stays big when packed, and goes to a file of its own
+		for range 300 {
+			state += fmt.Sprintf("%x", g.rng.Uint64())
+		}
+	}
 	s := newSave(agentID(name), state, "")
 	s.Request = q
 	if g.rng.IntN(3) == 0 {

@@ -66,16 +66,22 @@ func (d *DB) Get(key []byte) (value []byte, ok bool, err error) {
 	return d.get(d.db, key)
 }
 
-func (d *DB) get(r pebble.Reader, key []byte) ([]byte, bool, error) {
-	value, closer, err := r.Get(key)
+func (d *DB) get(r pebble.Reader, key []byte) (out []byte, ok bool, err error) {
+	err = guard(func() error {
+		value, closer, err := r.Get(key)
+		if err != nil {
+			return err
+		}
+		out = append(make([]byte, 0, len(value)), value...)
+		return closer.Close()
+	})
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, d.read("read", err)
 	}
-	out := append(make([]byte, 0, len(value)), value...)
-	return out, true, d.read("read", closer.Close())
+	return out, true, nil
 }
 
 // Iter iterates over the keys in [lower, upper) of the newest state.
@@ -87,21 +93,28 @@ func (d *DB) Durable(keys ...[]byte) ([][]byte, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	it, err := d.db.NewIter(&pebble.IterOptions{OnlyReadGuaranteedDurable: true})
-	if err != nil {
-		return nil, d.read("read durable", err)
-	}
 	values := make([][]byte, len(keys))
-	for i, key := range keys {
-		if it.SeekGE(key) && string(it.Key()) == string(key) {
+	err := guard(func() error {
+		it, err := d.db.NewIter(&pebble.IterOptions{OnlyReadGuaranteedDurable: true})
+		if err != nil {
+			return err
+		}
+		for i, key := range keys {
+			if !it.SeekGE(key) || string(it.Key()) != string(key) {
+				continue
+			}
 			v, err := it.ValueAndErr()
 			if err != nil {
-				return nil, d.read("read durable", errors.Join(err, it.Close()))
+				return errors.Join(err, it.Close())
 			}
 			values[i] = append([]byte{}, v...)
 		}
+		return errors.Join(it.Error(), it.Close())
+	})
+	if err != nil {
+		return nil, d.read("read durable", err)
 	}
-	return values, d.read("read durable", errors.Join(it.Error(), it.Close()))
+	return values, nil
 }
 
 // Flush returns when all that was committed before is durable.

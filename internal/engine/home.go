@@ -59,7 +59,7 @@ func OpenHome(dir string, opts Options) (*Home, *DB, error) {
 }
 
 func (h *Home) open() (*DB, error) {
-	if err := h.fs.MkdirAll(h.dir, 0o700); err != nil {
+	if err := h.makeDir(h.dir); err != nil {
 		return nil, err
 	}
 	stores, err := h.stores()
@@ -161,6 +161,22 @@ func (h *Home) Remove(dir string) error {
 		return fmt.Errorf("store %s is in use", dir)
 	}
 	return h.fs.RemoveAll(dir)
+}
+
+// makeDir makes dir and what is missing above it, durably.
+func (h *Home) makeDir(dir string) error {
+	parent := h.fs.PathDir(dir)
+	if parent != dir {
+		if _, err := h.fs.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+			if err := h.makeDir(parent); err != nil {
+				return err
+			}
+		}
+	}
+	if err := h.fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return h.syncDir(parent)
 }
 
 func (h *Home) path(n uint64) string {

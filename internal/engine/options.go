@@ -21,7 +21,6 @@ const formatVersion = pebble.FormatValueSeparation
 const (
 	defaultCacheBytes    = 64 << 20
 	defaultMemTableBytes = 32 << 20
-	defaultSeparateBytes = 1 << 10
 	// A stalled write stalls every replica's apply loop, so writes stop late:
 	// six memtables and 40 levels of unsorted tables are far more than a
 	// working compactor lets gather.
@@ -44,8 +43,9 @@ type Options struct {
 	// fewer and larger files, and longer log replay after a crash.
 	MemTableBytes int64
 	// SeparateBytes is the length from which values are kept in files of
-	// their own, which compactions need not rewrite; 0 for 1 KiB, negative for
-	// never.
+	// their own, which compactions need not rewrite; 0 for never. It is off
+	// because Pebble 2.1.7 panics, also on its own goroutines, when such a
+	// file is damaged (reportCorruption knows no metadata of one).
 	SeparateBytes int
 	// FS is the file system; nil for the operating system's.
 	FS FS
@@ -67,9 +67,6 @@ func (o Options) filled() Options {
 	}
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = defaultMemTableBytes
-	}
-	if o.SeparateBytes == 0 {
-		o.SeparateBytes = defaultSeparateBytes
 	}
 	return o
 }
@@ -108,5 +105,6 @@ func (o Options) pebble(d *DB, cache *pebble.Cache) *pebble.Options {
 	if o.FS == nil {
 		p.WithFSDefaults() // watches for writes that do not return
 	}
+	p.FS = &guardedFS{FS: p.FS, d: d}
 	return p
 }

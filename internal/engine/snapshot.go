@@ -60,24 +60,33 @@ func (d *DB) iter(r pebble.Reader, lower, upper []byte) (*Iterator, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	i := &Iterator{d: d}
+	err := guard(func() (err error) {
+		i.it, err = r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		return err
+	})
 	if err != nil {
 		return nil, d.read("iterate", err)
 	}
-	return &Iterator{d: d, it: it}, nil
+	return i, nil
 }
 
 // Next moves to the next key, the first one at first. It returns false at the
 // end and after an error, which Close returns.
-func (i *Iterator) Next() bool {
+func (i *Iterator) Next() (more bool) {
 	if i.err != nil {
 		return false
 	}
-	if !i.started {
-		i.started = true
-		return i.it.First()
-	}
-	return i.it.Next()
+	i.err = guard(func() error {
+		if !i.started {
+			i.started = true
+			more = i.it.First()
+		} else {
+			more = i.it.Next()
+		}
+		return nil
+	})
+	return more && i.err == nil
 }
 
 // Key returns the key, valid until the next call of Next.
@@ -85,13 +94,22 @@ func (i *Iterator) Key() []byte { return i.it.Key() }
 
 // Value returns the value, valid until the next call of Next; nil after an
 // error, which Close returns.
-func (i *Iterator) Value() []byte {
-	v, err := i.it.ValueAndErr()
-	i.err = errors.Join(i.err, err)
-	return v
+func (i *Iterator) Value() (value []byte) {
+	err := guard(func() (err error) {
+		value, err = i.it.ValueAndErr()
+		return err
+	})
+	if err != nil {
+		i.err, value = err, nil
+	}
+	return value
 }
 
 // Close releases the iterator and returns the first error it met.
 func (i *Iterator) Close() error {
-	return i.d.read("iterate", errors.Join(i.err, i.it.Error(), i.it.Close()))
+	err := guard(func() error { return errors.Join(i.it.Error(), i.it.Close()) })
+	if i.err != nil {
+		err = i.err
+	}
+	return i.d.read("iterate", err)
 }
