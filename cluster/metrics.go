@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/cluster/consensus"
 )
 
 // libraryMetrics holds what the libraries below report. hashicorp's libraries
@@ -51,6 +52,10 @@ var gauges = []struct {
 		index, _ := n.machine.Applied()
 		return float64(index)
 	}},
+	{"hawser_log_bytes", "Size of the raft log.", fromStats(func(s consensus.Stats) float64 { return float64(s.LogBytes) })},
+	{"hawser_snapshots_taken", "Times since the start that the state was made durable so that the log can be cut.", fromStats(func(s consensus.Stats) float64 { return float64(s.Snapshots) })},
+	{"hawser_installs", "Checkpoints of the state received from the leader since the start.", fromStats(func(s consensus.Stats) float64 { return float64(s.Installs) })},
+	{"hawser_raft_restarts", "Times since the start that raft was restarted within the process.", fromStats(func(s consensus.Stats) float64 { return float64(s.Restarts) })},
 	{"hawser_revision", "Revision of the state machine.", func(n *Node) float64 { return float64(n.machine.Info().Revision) }},
 	{"hawser_agents", "Agents that have a version.", func(n *Node) float64 { return float64(n.machine.Info().Agents) }},
 	{"hawser_machine_time_seconds", "The state machine's clock, unix seconds.", func(n *Node) float64 {
@@ -72,6 +77,10 @@ func fromCore(read func(*core) float64) func(*Node) float64 {
 		}
 		return 0
 	}
+}
+
+func fromStats(read func(consensus.Stats) float64) func(*Node) float64 {
+	return fromCore(func(c *core) float64 { return read(get(c.replica, (*consensus.Replica).Stats)) })
 }
 
 func boolNumber(b bool) float64 {

@@ -91,7 +91,7 @@ func StartCluster(t testing.TB, n int, options ...Option) *Cluster {
 		c.configs = append(c.configs, cfg)
 	}
 	for i := range n {
-		c.start(i)
+		c.StartNode(i)
 	}
 	var endpoints []string
 	for _, cfg := range c.configs {
@@ -102,7 +102,7 @@ func StartCluster(t testing.TB, n int, options ...Option) *Cluster {
 		t.Fatalf("hawsertest: %v", err)
 	}
 	for i := range n {
-		c.awaitReady(i)
+		c.AwaitReady(i)
 	}
 	return c
 }
@@ -164,11 +164,36 @@ func (c *Cluster) Stop(i int) {
 // Restart starts node i again, with its files, and waits until it is ready.
 func (c *Cluster) Restart(i int) {
 	c.t.Helper()
-	c.start(i)
-	c.awaitReady(i)
+	c.StartNode(i)
+	c.AwaitReady(i)
 }
 
-func (c *Cluster) start(i int) {
+// Join starts one more node, which joins the cluster as a standby, and
+// returns its number.
+func (c *Cluster) Join() int {
+	c.t.Helper()
+	i := len(c.nodes)
+	cfg := c.configs[0]
+	cfg.Name = fmt.Sprintf("n%d", i+1)
+	cfg.DataDir = filepath.Join(filepath.Dir(cfg.DataDir), cfg.Name)
+	cfg.ClientAddr, cfg.PeerAddr, cfg.GossipAddr = freeAddr(c.t), freeAddr(c.t), freeAddr(c.t)
+	cfg.BootstrapExpect, cfg.Logger = 0, logger(c.t, i+1)
+	c.configs, c.nodes = append(c.configs, cfg), append(c.nodes, nil)
+	c.Restart(i)
+	return i
+}
+
+// Wipe removes all files of node i, which must be stopped. Started again, it
+// is a new node with the old name at the old addresses.
+func (c *Cluster) Wipe(i int) {
+	c.t.Helper()
+	if err := os.RemoveAll(c.configs[i].DataDir); err != nil {
+		c.t.Fatalf("hawsertest: %v", err)
+	}
+}
+
+// StartNode starts node i, which is stopped, and does not wait for it.
+func (c *Cluster) StartNode(i int) {
 	c.t.Helper()
 	node, err := cluster.Open(context.Background(), c.configs[i])
 	if err != nil {
@@ -177,7 +202,8 @@ func (c *Cluster) start(i int) {
 	c.nodes[i] = node
 }
 
-func (c *Cluster) awaitReady(i int) {
+// AwaitReady waits until node i is ready.
+func (c *Cluster) AwaitReady(i int) {
 	c.t.Helper()
 	c.Eventually(fmt.Sprintf("node %d ready", i+1), func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
