@@ -103,7 +103,7 @@ deps-check: ## hold the imports and the pins to the picture in ARCHITECTURE.md
 	$(GO) test -count=1 -v -run '^TestDependencies' .
 
 # os/arch pairs that ./cmd/hawser must build for, without cgo.
-CROSS := linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
+CROSS := darwin/arm64 darwin/amd64 windows/amd64
 
 cross: ## build ./cmd/hawser for every platform we name
 	@for target in $(CROSS); do \
