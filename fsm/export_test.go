@@ -1,0 +1,28 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import "testing"
+
+// CountKeys counts the stored keys by family.
+func CountKeys(t *testing.T, m *Machine) map[byte]int {
+	t.Helper()
+	v, err := m.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	it, err := v.snap.Iter([]byte{0}, []byte{0xff})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[byte]int{}
+	for it.Next() {
+		counts[it.Key()[0]]++
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return counts
+}
