@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
@@ -259,7 +260,7 @@ func TestAgent_ConcurrentHandlesConflict(t *testing.T) {
 
 // A call that waits for its turn gives up with its context, and was not sent.
 func TestAgent_WaitingForTheTurnEndsWithTheContext(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 1)
 		cluster.SetFault(fakecluster.Always("Save", fakecluster.Hang))
 		a := c.Agent("a")
@@ -269,7 +270,7 @@ func TestAgent_WaitingForTheTurnEndsWithTheContext(t *testing.T) {
 			_, err := a.Save(ctx, nil)
 			wantUnknown(t, err)
 		})
-		waitBubble()
+		synctest.Wait()
 		waiting, stop := context.WithCancel(t.Context())
 		stop()
 		_, err := a.Save(waiting, nil)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -102,8 +101,8 @@ func (r *run) attempt(ctx context.Context) next {
 		r.client.router.succeeded(e, header)
 		return stop
 	}
-	r.client.cfg.Logger.Debug("attempt failed", slog.String("op", r.op), slog.String("key", r.key),
-		slog.String("endpoint", e.address), slog.Uint64("attempt", uint64(r.attempts)), slog.Any("error", err))
+	r.client.cfg.Logger.Debug("attempt failed", "op", r.op, "key", r.key,
+		"endpoint", e.address, "attempt", r.attempts, "error", err)
 	v := judge(err, at.Addr != nil)
 	r.note(e, v, err)
 	return r.next(ctx, v)

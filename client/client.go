@@ -69,7 +69,7 @@ const readyPoll = 50 * time.Millisecond
 // has caught up. Only ctx bounds it. Its error matches hawser.ErrUnavailable
 // and ctx's error, and says what the nodes answered last.
 func (c *Client) Ready(ctx context.Context) error {
-	last := "no node answered"
+	var last string
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
 	for {

@@ -6,6 +6,7 @@ package client_test
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
@@ -58,7 +59,7 @@ func TestCluster_Changes(t *testing.T) {
 // A transfer to whomever is not repeated once it may have happened, for it
 // would move the leadership on; one to a named node is.
 func TestCluster_TransferIsNotRepeatedBlindly(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		cluster.SetFault(fakecluster.Always("TransferLeadership", fakecluster.BreakAfter))
 		err := c.Cluster().TransferLeadership(t.Context(), "")

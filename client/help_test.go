@@ -7,7 +7,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -40,12 +39,6 @@ func dial(t *testing.T, cluster *fakecluster.Cluster, endpoints ...int) *client.
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// inBubble runs test with fake time: nothing in it waits for real.
-func inBubble(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, test)
 }
 
 func wantError(t *testing.T, err, target error) {

@@ -16,12 +16,12 @@ import (
 type OutcomeState uint8
 
 const (
-	// OutcomeDone: it was executed.
+	// OutcomeDone says that it was executed.
 	OutcomeDone OutcomeState = iota + 1
-	// OutcomeNotDone: it was not executed up to the revision of the answer. An
+	// OutcomeNotDone says that it was not executed up to the revision of the answer. An
 	// attempt that is still on its way may execute it later.
 	OutcomeNotDone
-	// OutcomeExpired: it is too late to tell.
+	// OutcomeExpired says that it is too late to tell.
 	OutcomeExpired
 )
 

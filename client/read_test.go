@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"google.golang.org/protobuf/proto"
 
@@ -84,7 +85,7 @@ func TestRestore_IsRepeated(t *testing.T) {
 		"broke": fakecluster.Break, "no answer": fakecluster.Hang, "unavailable": fakecluster.Refuse(hawser.CodeUnavailable),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				save(t, c.Agent("a"))
 				cluster.SetFault(fakecluster.Script("Restore", fault, fault, fault, fault))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -39,7 +40,7 @@ func save(t *testing.T, a *client.Agent) {
 func TestRoute_PrefersTheLeader(t *testing.T) {
 	for name, endpoints := range map[string][]int{"all endpoints": {0, 1, 2}, "one of three": {0}} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3, endpoints...)
 				cluster.Lead(2)
 				var v visits
@@ -47,7 +48,7 @@ func TestRoute_PrefersTheLeader(t *testing.T) {
 				a := c.Agent("a")
 				for range 2 { // learns who leads, then connects there
 					save(t, a)
-					waitBubble()
+					synctest.Wait()
 				}
 				v.take()
 				for range 5 {
@@ -84,12 +85,12 @@ func TestRoute_PrefersTheLeader(t *testing.T) {
 // When the leader dies, saves go on at the next one, and the client learns
 // where it is.
 func TestRoute_LeaderChange(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		a := c.Agent("a")
 		for range 3 {
 			save(t, a)
-			waitBubble()
+			synctest.Wait()
 		}
 		cluster.StopNode(0)
 		go func() {
@@ -100,7 +101,7 @@ func TestRoute_LeaderChange(t *testing.T) {
 		if took < 700*time.Millisecond || took > 1200*time.Millisecond {
 			t.Errorf("the save took %v, there was no leader for 700ms", took)
 		}
-		waitBubble()
+		synctest.Wait()
 		var v visits
 		cluster.SetFault(v.around(fakecluster.Pass))
 		save(t, a)
@@ -135,7 +136,7 @@ func TestRoute_OneEndpointOfThree(t *testing.T) {
 		}, 600 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3, 0)
 				cluster.Lead(1)
 				tc.arrange(cluster)
@@ -144,7 +145,7 @@ func TestRoute_OneEndpointOfThree(t *testing.T) {
 					if took := elapsed(func() { save(t, a) }); took > tc.limit {
 						t.Errorf("save %d took %v", i, took)
 					}
-					waitBubble()
+					synctest.Wait()
 				}
 			})
 		})
@@ -171,7 +172,7 @@ func TestRoute_AttemptTimeOnlyWhereThereIsAnother(t *testing.T) {
 			return fakecluster.Hang(ctx, call)
 		}
 	}
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 1)
 		var v visits
 		cluster.SetFault(v.around(slow))
@@ -180,7 +181,7 @@ func TestRoute_AttemptTimeOnlyWhereThereIsAnother(t *testing.T) {
 			t.Errorf("%d attempts at the only node", n)
 		}
 	})
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		cluster.SetFault(fakecluster.Script("Save", slow))
 		if took := elapsed(func() { save(t, c.Agent("a")) }); took < 500*time.Millisecond || took > 600*time.Millisecond {
@@ -192,7 +193,7 @@ func TestRoute_AttemptTimeOnlyWhereThereIsAnother(t *testing.T) {
 // Attempts get longer, so that an answer that takes longer than the first
 // attempt's time arrives in the end.
 func TestRoute_AttemptTimeGrows(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		save(t, c.Agent("a"))
 		cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
@@ -212,7 +213,7 @@ func TestRoute_AttemptTimeGrows(t *testing.T) {
 // An endpoint that hangs costs the first call its attempt's time, and the
 // calls after it nothing.
 func TestRoute_FailedEndpointIsPutBehind(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		cluster.Lead(1)
 		cluster.Blackhole(0, true)
@@ -222,7 +223,7 @@ func TestRoute_FailedEndpointIsPutBehind(t *testing.T) {
 			if elapsed(func() { save(t, a) }) > 100*time.Millisecond {
 				slow++
 			}
-			waitBubble()
+			synctest.Wait()
 		}
 		if slow > 1 {
 			t.Errorf("%d of 20 saves waited for the dead endpoint", slow)
@@ -232,7 +233,7 @@ func TestRoute_FailedEndpointIsPutBehind(t *testing.T) {
 
 // A node that points to itself or in circles does not make the client spin.
 func TestRoute_HintsInCirclesAreBounded(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		var v visits
 		n := 0
@@ -271,7 +272,7 @@ func TestCall_CancellationAtEachStage(t *testing.T) {
 		"backoff":    {func(c *fakecluster.Cluster) { c.Lead(-1) }, 5 * time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				tc.arrange(cluster)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -297,7 +298,7 @@ func TestCall_CancellationAtEachStage(t *testing.T) {
 
 // Close ends what is under way without lying about it.
 func TestClient_Close(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		cluster.SetFault(fakecluster.Hang)
 		var wg sync.WaitGroup
@@ -309,7 +310,7 @@ func TestClient_Close(t *testing.T) {
 			_, err := c.Agent("b").Restore(t.Context())
 			wantError(t, err, hawser.ErrCanceled)
 		})
-		waitBubble()
+		synctest.Wait()
 		for range 2 {
 			if err := c.Close(); err != nil {
 				t.Error(err)
@@ -324,7 +325,7 @@ func TestClient_Close(t *testing.T) {
 
 // Ready waits for a leader and says why it gave up.
 func TestClient_Ready(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		cluster.Lead(-1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

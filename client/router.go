@@ -79,13 +79,21 @@ func (r *router) pick(t *tour) (e *endpoint, alone bool, err error) {
 		t.rounds++
 	}
 	e = r.bestLocked(t, untried)
-	if l := r.leader; t.leader && l != nil && l != e && l.conn.GetState() == connectivity.Idle {
-		l.conn.Connect() // in the background, so that it is there the next time
+	if t.leader && r.leader != nil && r.leader != e {
+		r.connectLocked(r.leader)
 	}
 	t.hint = nil
 	t.tried = append(t.tried, e)
 	e.calls++
 	return e, len(candidates) == 1, nil
+}
+
+// connectLocked begins to connect, so that the connection is there the next
+// time. gRPC does it in the background.
+func (r *router) connectLocked(e *endpoint) {
+	if e.conn.GetState() == connectivity.Idle {
+		e.conn.Connect()
+	}
 }
 
 // candidatesLocked returns the endpoints in round-robin order: the configured
@@ -154,9 +162,11 @@ func (r *router) succeeded(e *endpoint, h *hawserv1.Header) {
 	if h.GetLeader() != h.GetNode() {
 		leader = r.lookupLocked(wire.Leader{ID: h.GetLeader(), Address: h.GetLeaderAddress()})
 	}
-	if leader != nil {
-		r.leader, r.generation, r.term = leader, h.GetGeneration(), h.GetTerm()
+	if leader == nil {
+		return
 	}
+	r.leader, r.generation, r.term = leader, h.GetGeneration(), h.GetTerm()
+	r.connectLocked(leader)
 }
 
 // answered takes note of a refusal, and sends the tour where it points.

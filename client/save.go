@@ -133,7 +133,7 @@ func (a *Agent) renew(ctx context.Context, o *writeOptions, err error) (bool, er
 	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && o.condition == conditionHandle && a.position().open != nil {
 		// Our own unknown write may have arrived in the meantime.
 		if settleErr := a.settle(ctx, "save"); settleErr != nil {
-			return false, err //nolint:nilerr // the conflict stands, whatever it was made by
+			return false, err // the conflict stands, whatever it was made by
 		}
 		return a.position().head == conflict.Head.Number, nil
 	}
@@ -143,7 +143,25 @@ func (a *Agent) renew(ctx context.Context, o *writeOptions, err error) (bool, er
 		// and the condition stays what it is.
 		return true, a.look(ctx)
 	}
+	if errors.Is(err, hawser.ErrWrongGeneration) && a.isTimeless(o) {
+		// Only the client's idea of the generation was old; any answer renews it.
+		_, statusErr := a.client.status(ctx)
+		return true, statusErr
+	}
 	return false, nil
+}
+
+// isTimeless reports whether a write rests on no number of a former life of
+// the cluster.
+func (a *Agent) isTimeless(o *writeOptions) bool {
+	switch o.condition {
+	case conditionHandle:
+		return a.position().generation == 0
+	case conditionVersion:
+		return o.expect == 0
+	case conditionNone:
+	}
+	return true
 }
 
 // look reads the newest number of the agent's chain. The handle's head stays.

@@ -24,8 +24,6 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-func waitBubble() { synctest.Wait() }
-
 func wantUnknown(t *testing.T, err error) *hawser.UnknownOutcomeError {
 	t.Helper()
 	unknown, ok := errors.AsType[*hawser.UnknownOutcomeError](err)
@@ -49,7 +47,7 @@ func TestSave_LostAnswerIsRepeatedUnderTheSameID(t *testing.T) {
 		"node's deadline":                fakecluster.Refuse(hawser.CodeDeadline),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				var requests recorder[*hawserv1.RequestID]
 				var visited visits
@@ -89,7 +87,7 @@ func TestSave_UnknownOutcome(t *testing.T) {
 		"not executed": {fakecluster.Hang, client.OutcomeNotDone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				cluster.SetFault(fakecluster.Always("Save", tc.fault))
 				a := c.Agent("a")
@@ -133,7 +131,7 @@ func TestSave_AfterAnUnknownOutcome(t *testing.T) {
 	)
 	for when, want := range map[late]uint64{never: 2, before: 3, between: 3} {
 		t.Run(fmt.Sprint(when), func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				a := c.Agent("a")
 				v, err := a.Save(t.Context(), []byte("1"))
@@ -173,7 +171,7 @@ func TestSave_AfterAnUnknownOutcome(t *testing.T) {
 
 // An unknown outcome does not hide somebody else's write.
 func TestSave_AfterAnUnknownOutcomeStillConflicts(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		a := c.Agent("a")
 		cluster.SetFault(fakecluster.Always("Save", fakecluster.Hang))
@@ -192,7 +190,7 @@ func TestSave_AfterAnUnknownOutcomeStillConflicts(t *testing.T) {
 
 // A delete with an unknown outcome is settled in the same way.
 func TestDelete_UnknownOutcome(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		a := c.Agent("a")
 		v, err := a.Save(t.Context(), []byte("1"))
@@ -215,7 +213,7 @@ func TestDelete_UnknownOutcome(t *testing.T) {
 // If the open outcome cannot be asked for, nothing is sent and nothing is
 // called unknown.
 func TestSave_WhileTheOpenOutcomeCannotBeAsked(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		a := c.Agent("a")
 		cluster.SetFault(fakecluster.Always("Save", fakecluster.Swallow))
@@ -243,7 +241,7 @@ func TestSave_RefusalAfterALostAnswer(t *testing.T) {
 		hawser.CodeConflict: true, hawser.CodeFenced: true,
 	} {
 		t.Run(code.String(), func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				cluster.SetFault(fakecluster.Script("Save", fakecluster.BreakAfter, fakecluster.Refuse(code)))
 				_, err := c.Agent("a").Save(t.Context(), []byte("x"))
@@ -260,8 +258,11 @@ func TestSave_RefusalAfterALostAnswer(t *testing.T) {
 // have struck after the execution.
 func TestSave_FirstRefusalIsFinal(t *testing.T) {
 	for _, code := range hawser.Codes() {
-		if code.Retry() != hawser.RetryNever || code == hawser.CodeDeadline || code == hawser.CodeCanceled || code == hawser.CodeRequestExpired {
-			continue
+		if code.Retry() != hawser.RetryNever || code == hawser.CodeDeadline || code == hawser.CodeCanceled {
+			continue // of the node's own time, which is not the call's
+		}
+		if code == hawser.CodeRequestExpired || code == hawser.CodeWrongGeneration {
+			continue // sent again under a new id
 		}
 		t.Run(code.String(), func(t *testing.T) {
 			cluster, c := start(t, 3)
@@ -295,7 +296,7 @@ func TestSave_NeverExecutedIsNeverUnknown(t *testing.T) {
 		"unreachable": {func(c *fakecluster.Cluster) { c.Blackhole(0, true); c.Blackhole(1, true); c.Blackhole(2, true) }, hawser.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				tc.arrange(cluster)
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -315,7 +316,7 @@ func TestSave_NeverExecutedIsNeverUnknown(t *testing.T) {
 // A repeat of an earlier request stays unknown while nobody can tell, and says
 // so when it is too late to tell.
 func TestSave_RepeatOfAnEarlierRequest(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		a := c.Agent("a")
 		expect := uint64(0)
@@ -358,6 +359,18 @@ func TestSave_WrongGeneration(t *testing.T) {
 	}
 	v, err = a.Save(t.Context(), []byte("2"))
 	wantNumber(t, v, err, 2)
+
+	cluster.NewGeneration() // what rests on no old number goes through
+	v, err = c.Agent("b").Save(t.Context(), []byte("1"))
+	wantNumber(t, v, err, 1)
+	cluster.NewGeneration()
+	v, err = a.Save(t.Context(), []byte("3"), client.Overwrite())
+	wantNumber(t, v, err, 3)
+	cluster.NewGeneration()
+	_, err = a.Save(t.Context(), []byte("4"), client.ExpectVersion(0))
+	wantError(t, err, hawser.ErrConflict)
+	_, err = a.Save(t.Context(), []byte("5"))
+	wantError(t, err, hawser.ErrWrongGeneration)
 }
 
 // A node that answers with another version than was saved is not believed.
@@ -381,7 +394,7 @@ func TestSave_LyingNode(t *testing.T) {
 func TestSave_EveryEndIsTrue(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		cluster, c := start(t, 3)
 		var mu sync.Mutex // guards rng and sent
@@ -430,7 +443,7 @@ func TestSave_EveryEndIsTrue(t *testing.T) {
 			if errors.Is(err, hawser.ErrConflict) {
 				t.Fatalf("step %d: the only writer met a conflict: %v", step, err)
 			}
-			waitBubble()
+			synctest.Wait()
 		}
 		if cluster.MaxExecutions() != 1 {
 			t.Errorf("a request was executed %d times", cluster.MaxExecutions())
