@@ -70,6 +70,7 @@ func TestFounding_Undisturbed(t *testing.T) {
 
 // points returns how many points an undisturbed founding of n nodes has.
 func points(t *testing.T, n int) int {
+	t.Helper()
 	s := newSim(t, n)
 	s.round()
 	s.round()
@@ -214,6 +215,23 @@ func TestFounding_DifferentStartLines(t *testing.T) {
 	}
 }
 
+// Two founders with one name found nothing, and the coordinator names it.
+func TestFounding_TwoNodesWithOneName(t *testing.T) {
+	s := newSim(t, 3)
+	c := s.addrs[2]
+	s.crash(s.at[c])
+	d := s.newDisk(c)
+	d.id = "hostb-0000000f"
+	d.state.Node = d.id
+	s.start(c, d)
+	if s.settle() || len(s.confs) > 0 {
+		t.Fatal("founded", s.log)
+	}
+	if w := s.at[s.addrs[0]].f.Waiting(); !strings.Contains(w, `two nodes have the name "hostb", at hostb:7421 and hostc:7421`) {
+		t.Errorf("the coordinator waits for %q", w)
+	}
+}
+
 // Every pair of faults at pairs of points (every one with -sim.full), for two
 // nodes and for three, faults of the coordinator and one more node: never two
 // clusters, and nobody waits in silence.
@@ -271,6 +289,7 @@ func TestFounding_RandomFaults(t *testing.T) {
 }
 
 func randomFounding(t *testing.T, seed uint64) bool {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	n := 2 + rng.IntN(3)
 	s := newSim(t, n)

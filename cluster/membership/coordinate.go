@@ -27,7 +27,7 @@ func (f *Founder) coordinate(ctx context.Context, answers []answer, problems []s
 	}
 	if err != nil {
 		f.wait("this node cannot promise itself: " + err.Error())
-		return false, nil
+		return false, nil //nolint:nilerr // it waits and tries again
 	}
 	members := make([]*peerpb.Node, len(promise.Members))
 	for i, m := range promise.Members {

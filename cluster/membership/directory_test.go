@@ -46,6 +46,8 @@ func TestDirectory_NewAndReopened(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// A crash in the middle of writing a new node.json leaves this behind.
+	must(t, os.WriteFile(filepath.Join(path, nodeFileName+".tmp"), []byte(checksumPrefix), 0o600))
 	if again := openDirectory(t, path, "n1"); again.Node().State().Node != id {
 		t.Errorf("id changed from %s to %s", id, again.Node().State().Node)
 	}
@@ -59,34 +61,38 @@ func TestDirectory_NewAndReopened(t *testing.T) {
 func TestDirectory_Refused(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		spoil  func(t *testing.T, dir string)
+		spoil  func(dir string)
 		as     string // node name; "" is n1
 		reason halt.Reason
 		says   string
 	}{
 		{"of another node", nil, "n2", halt.Directory, `belongs to node "n1" (n1-`},
 		{"bad name", nil, "N1", halt.Directory, "may hold only a-z"},
-		{"others can read it", func(t *testing.T, dir string) { chmod(t, dir, 0o750) }, "", halt.Directory, "mode 0750"},
-		{"others can read node.json", func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, nodeFileName), 0o644) }, "", halt.Directory, "mode 0644"},
-		{"node.json lost", func(t *testing.T, dir string) {
+		{"others can read it", func(dir string) { chmod(t, dir, 0o750) }, "", halt.Directory, "mode 0750"},
+		{"others can read node.json", func(dir string) { chmod(t, filepath.Join(dir, nodeFileName), 0o644) }, "", halt.Directory, "mode 0644"},
+		{"node.json lost", func(dir string) {
 			must(t, os.Remove(filepath.Join(dir, nodeFileName)))
 			must(t, os.Mkdir(filepath.Join(dir, "wal"), 0o700))
 			must(t, os.Mkdir(filepath.Join(dir, "state"), 0o700))
 		}, "", halt.Directory, "is missing, but the directory holds wal, state"},
-		{"node.json empty", func(t *testing.T, dir string) { write(t, dir, nil) }, "", halt.Damaged, "does not match its checksum"},
-		{"node.json cut", func(t *testing.T, dir string) { write(t, dir, read(t, dir)[:100]) }, "", halt.Damaged, "does not match its checksum"},
-		{"node.json with a flipped bit", func(t *testing.T, dir string) {
+		{"node.json empty", func(dir string) { write(t, dir, nil) }, "", halt.Damaged, "does not match its checksum"},
+		{"node.json cut", func(dir string) { write(t, dir, read(t, dir)[:100]) }, "", halt.Damaged, "does not match its checksum"},
+		{"node.json with a flipped bit", func(dir string) {
 			data := read(t, dir)
 			data[len(data)/2] ^= 1
 			write(t, dir, data)
 		}, "", halt.Damaged, "does not match its checksum"},
-		{"node.json of zeros", func(t *testing.T, dir string) { write(t, dir, make([]byte, 300)) }, "", halt.Damaged, "checksum"},
-		{"node.json huge", func(t *testing.T, dir string) { write(t, dir, make([]byte, 3<<20)) }, "", halt.Damaged, "checksum"},
-		{"newer format", func(t *testing.T, dir string) {
+		{"node.json of zeros", func(dir string) { write(t, dir, make([]byte, 300)) }, "", halt.Damaged, "checksum"},
+		{"a directory where node.json.tmp was", func(dir string) {
+			must(t, os.Remove(filepath.Join(dir, nodeFileName)))
+			must(t, os.Mkdir(filepath.Join(dir, nodeFileName+".tmp"), 0o700))
+		}, "", halt.Directory, "is a directory"},
+		{"node.json huge", func(dir string) { write(t, dir, make([]byte, 3<<20)) }, "", halt.Damaged, "checksum"},
+		{"newer format", func(dir string) {
 			body := []byte(`{"format": 7, "something": "new"}`)
 			write(t, dir, []byte(checksumPrefix+checksum(body)+checksumSuffix+string(body)+"}\n"))
 		}, "", halt.Directory, "format 7, this binary knows up to 1"},
-		{"node.json is a directory", func(t *testing.T, dir string) {
+		{"node.json is a directory", func(dir string) {
 			must(t, os.Remove(filepath.Join(dir, nodeFileName)))
 			must(t, os.Mkdir(filepath.Join(dir, nodeFileName), 0o700))
 		}, "", halt.Directory, "not a regular file"},
@@ -98,7 +104,7 @@ func TestDirectory_Refused(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			must(t, openDirectory(t, dir, "n1").Close())
 			if tc.spoil != nil {
-				tc.spoil(t, dir)
+				tc.spoil(dir)
 			}
 			before, _ := os.ReadFile(filepath.Join(dir, nodeFileName))
 			if tc.as == "" {

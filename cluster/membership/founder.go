@@ -233,15 +233,20 @@ func (f *Founder) ask(ctx context.Context, req *peerpb.PromiseRequest) []answer 
 func (f *Founder) problems(answers []answer) []string {
 	var problems []string
 	at := map[string]string{f.cfg.Self.ID: f.cfg.Self.Peer}
+	named := map[string]string{NodeName(f.cfg.Self.ID): f.cfg.Self.Peer}
 	for _, a := range answers {
 		if a.err != nil {
 			problems = append(problems, fmt.Sprintf("%s does not answer: %v", a.addr, a.err))
 			continue
 		}
 		node := a.resp.GetNode()
-		switch twin, twice := at[node]; {
+		twin, twice := at[node]
+		namesake, shared := named[NodeName(node)]
+		switch {
 		case twice:
 			problems = append(problems, fmt.Sprintf("%s and %s are the same node %s", twin, a.addr, node))
+		case shared:
+			problems = append(problems, fmt.Sprintf("two nodes have the name %q, at %s and %s: give one of them another --name", NodeName(node), namesake, a.addr))
 		case len(a.resp.GetStartLine()) == 0:
 			problems = append(problems, fmt.Sprintf("%s (%s) was started without --bootstrap-expect", a.addr, node))
 		case !slices.Equal(a.resp.GetStartLine(), f.cfg.StartLine):
@@ -250,7 +255,7 @@ func (f *Founder) problems(answers []answer) []string {
 		case a.resp.GetHasState():
 			problems = append(problems, fmt.Sprintf("%s (%s) belongs to cluster %s already", a.addr, node, a.clusterID().Short()))
 		}
-		at[node] = a.addr
+		at[node], named[NodeName(node)] = a.addr, a.addr
 	}
 	return problems
 }

@@ -42,8 +42,6 @@ func CheckNodeName(name string) error {
 		why = "is empty; choose one with --name"
 	case len(name) > MaxNodeName:
 		name, why = name[:MaxNodeName]+"...", "is longer than 48 bytes"
-	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
-		why = "may hold only a-z, 0-9 and '-'"
 	case name[0] == '-' || name[len(name)-1] == '-':
 		why = "may not begin or end with '-'"
 	default:
@@ -83,7 +81,7 @@ func NodeName(id string) string {
 		return ""
 	}
 	for _, c := range []byte(id[cut+1:]) {
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return ""
 		}
 	}

@@ -157,9 +157,8 @@ func readState(path string) (State, error) {
 	if err != nil {
 		return State{}, &halt.Error{Reason: halt.Directory, Where: path, Err: err}
 	}
-	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxNodeFile+1))
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return State{}, &halt.Error{Reason: halt.Directory, Where: path, Err: err}
 	}
 	s, err := decodeState(data)

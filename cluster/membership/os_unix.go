@@ -38,6 +38,6 @@ func FreeSpace(path string) (free, total uint64, err error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, 0, &os.PathError{Op: "statfs", Path: path, Err: err}
 	}
-	block := uint64(s.Bsize)                                       //nolint:unconvert // its type differs between systems
-	return uint64(s.Bavail) * block, uint64(s.Blocks) * block, nil //nolint:unconvert // its type differs between systems
+	block := uint64(s.Bsize)
+	return uint64(s.Bavail) * block, uint64(s.Blocks) * block, nil //nolint:unconvert // their types differ between systems
 }

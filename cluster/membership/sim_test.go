@@ -22,7 +22,7 @@ import (
 // replicated to, holds X's configuration and may ask for votes under X; a disk
 // gives a vote only while its identity is X, and has raft state from then on.
 type sim struct {
-	t     testing.TB
+	t     *testing.T
 	addrs []string
 	at    map[string]*proc // who answers at an address
 	procs []*proc          // every process that was not crashed, zombies too
@@ -62,7 +62,8 @@ type proc struct {
 
 var errCrashed = errors.New("process crashed")
 
-func newSim(t testing.TB, n int) *sim {
+func newSim(t *testing.T, n int) *sim {
+	t.Helper()
 	s := &sim{
 		t: t, at: map[string]*proc{}, shelf: map[string][]*disk{}, cut: map[string]bool{},
 		script: map[int]func(*proc){}, elected: map[ClusterID]bool{}, confs: map[ClusterID][]string{}, lines: map[ClusterID]string{},
