@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -286,10 +287,9 @@ func TestCluster_CatchesUpByCheckpoint(t *testing.T) {
 	c.Kill(away)
 	a := c.Client().Agent("big")
 	state := make([]byte, 256<<10)
-	for i := range 40 {
-		for j := range state { // not compressible
-			state[j] = byte(uint32(j*i+j) * 2654435761 >> 13)
-		}
+	noise := rand.NewChaCha8([32]byte{1})
+	for range 40 {
+		_, _ = noise.Read(state) // not compressible
 		if _, err := a.Save(t.Context(), state); err != nil {
 			t.Fatal(err)
 		}
