@@ -56,6 +56,7 @@ func (q *quickRaft) run() {
 }
 
 func benchmarkSubmit(b *testing.B, callers, inFlight int, delay time.Duration) {
+	b.Helper()
 	q := &quickRaft{delay: delay, entries: make(chan fsm.Applied, 64), results: make([]fsm.Result, 16384)}
 	p, err := New(Config{
 		Raft: q, Machine: q, Node: "a", MaxInFlight: inFlight,

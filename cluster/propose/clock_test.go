@@ -259,3 +259,20 @@ func FuzzClock_NeverGoesBack(f *testing.F) {
 		}
 	})
 }
+
+// Claim: an answer governs only the time after it, however long no stamp was
+// needed before.
+func TestClock_AnswersGovernOnlyWhatFollows(t *testing.T) {
+	b := newBench("a", "b", "c")
+	b.observe("b", "c")
+	b.clock.Reset(b.truth())
+	for range 1000 {
+		b.mono += time.Second
+		b.observe("b", "c")
+	}
+	b.off["a"], b.off["b"], b.off["c"] = time.Hour, time.Hour, time.Hour
+	b.observe("b", "c")
+	if e := b.error(); e != 0 {
+		t.Errorf("machine time is off by %v at once", e)
+	}
+}

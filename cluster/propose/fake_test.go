@@ -21,7 +21,7 @@ import (
 // rig is a Proposer on a raft and a machine that a test moves by hand.
 type rig struct {
 	*Proposer
-	t    testing.TB
+	t    *testing.T
 	time atomic.Int64 // machine time
 
 	mu     sync.Mutex
@@ -37,7 +37,8 @@ type entry struct {
 	batch fsm.Batch
 }
 
-func newRig(t testing.TB, change func(*Config)) *rig {
+func newRig(t *testing.T, change func(*Config)) *rig {
+	t.Helper()
 	r := &rig{t: t}
 	cfg := Config{
 		Raft: r, Machine: r, Node: "a",

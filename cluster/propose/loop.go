@@ -69,7 +69,7 @@ func (p *Proposer) register(now time.Time) (id fsm.BatchID, size int, ok bool) {
 		p.settleLocked()
 		return id, 0, false
 	}
-	b := p.batches.Get().(*batch) //nolint:errcheck // the pool holds nothing else
+	b := p.batches.Get().(*batch) // the pool holds nothing else
 	p.encoded = p.encoded[:0]
 	for c := p.mu.queue.first; c != nil; c = p.mu.queue.first {
 		if size > 0 && size+len(c.encoded) > p.cfg.MaxBatchBytes {

@@ -137,7 +137,7 @@ func (p *Proposer) admit(ctx context.Context, c fsm.Command) error {
 }
 
 func (p *Proposer) encode(c fsm.Command) *call {
-	waiting := p.calls.Get().(*call) //nolint:errcheck // the pool holds nothing else
+	waiting := p.calls.Get().(*call) // the pool holds nothing else
 	buf := waiting.encoded[:0]
 	if save, ok := c.(*fsm.Save); ok {
 		buf = slices.Grow(buf, len(save.Content.Data)+1024)
