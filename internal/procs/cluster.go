@@ -156,7 +156,7 @@ func ask(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		text := make([]byte, 200)
 		n, _ := response.Body.Read(text)

@@ -43,7 +43,7 @@ func Start(c Command) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log of a child process: %w", err)
 	}
-	defer log.Close() // the child holds its own descriptor
+	defer func() { _ = log.Close() }() // the child holds its own descriptor
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env
 	cmd.Stdout, cmd.Stderr = log, log
@@ -129,7 +129,7 @@ func (p *Process) Tail(maxBytes int64) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return ""

@@ -1,0 +1,86 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+)
+
+// withClient calls f with a client for the endpoints of the command line and
+// a context that ends after --timeout.
+func withClient(c *cli.Context, f func(context.Context, *client.Client) error) error {
+	conn, err := dial(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration(flagTimeout))
+	defer cancel()
+	return explain(f(ctx, conn), endpoints(c))
+}
+
+// dial returns a client for the endpoints of the command line.
+func dial(c *cli.Context) (*client.Client, error) {
+	if c.Duration(flagTimeout) <= 0 {
+		return nil, usageErrorf("--%s %s: must be positive", flagTimeout, c.Duration(flagTimeout))
+	}
+	if len(endpoints(c)) == 0 {
+		return nil, usageErrorf("--%s: holds no address", flagEndpoints)
+	}
+	trust, err := clientTLS(c.String(flagTLSCA))
+	if err != nil {
+		return nil, err
+	}
+	return client.Dial(client.Config{
+		Endpoints: endpoints(c), Namespace: c.String(flagNamespace), RequestTimeout: c.Duration(flagTimeout), TLS: trust,
+	})
+}
+
+func endpoints(c *cli.Context) []string { return splitAddresses(c.String(flagEndpoints)) }
+
+// clientTLS returns what --tls-ca asks for, nil for plain text.
+func clientTLS(file string) (*tls.Config, error) {
+	switch file {
+	case "":
+		return nil, nil //nolint:nilnil // no TLS is an answer
+	case "system":
+		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flagTLSCA, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--%s: %s holds no certificate in PEM form", flagTLSCA, file)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// explain adds to an error what a person at a terminal does about it.
+func explain(err error, endpoints []string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, hawser.ErrOutcomeUnknown):
+		return err
+	case errors.Is(err, hawser.ErrUnavailable), errors.Is(err, hawser.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
+		return hint(err, "asked %s; check that nodes run there (hawser server, or hawser dev for a local cluster)\n"+
+			"and that --endpoints or HAWSER_ENDPOINTS names them", strings.Join(endpoints, ", "))
+	case errors.Is(err, hawser.ErrConflict):
+		return hint(err, "somebody else wrote in between: restore the head, then decide; --overwrite saves whatever the head is")
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/halt"
+)
+
+// Exit codes. Scripts depend on them.
+const (
+	codeOK          = 0
+	codeError       = 1
+	codeUsage       = 2
+	codeNotFound    = 3
+	codeConflict    = 4
+	codeUnavailable = 5
+	codeUnknown     = 6
+)
+
+// usage is a command line that makes no sense.
+type usage struct{ text string }
+
+func (u usage) Error() string { return u.text }
+
+func usageError(text string) error { return usage{text} }
+
+func usageErrorf(format string, args ...any) error { return usage{fmt.Sprintf(format, args...)} }
+
+// hinted is an error with advice that is printed on a line of its own.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func hint(err error, format string, args ...any) error {
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// own is an error of this process rather than of a call: what makes a call
+// unavailable elsewhere, such as a port that is taken, is a plain error here.
+type own struct{ error }
+
+func (o own) Unwrap() error { return o.error }
+
+// report prints an error on stderr and returns the exit code for it.
+func (p *program) report(err error) int {
+	if err == nil {
+		return codeOK
+	}
+	code := exitCode(err)
+	say(p.stderr, "hawser: %s\n", escapeLines(err.Error()))
+	if advice := adviceFor(err); advice != "" {
+		say(p.stderr, "%s\n", escapeLines(advice))
+	}
+	return code
+}
+
+// exitCode returns the code for an error.
+func exitCode(err error) int {
+	if _, ok := errors.AsType[usage](err); ok {
+		return codeUsage
+	}
+	if stopped, ok := errors.AsType[*halt.Error](err); ok {
+		return stopped.Reason.ExitCode()
+	}
+	code := hawser.CodeOf(err)
+	if _, ok := errors.AsType[own](err); ok && code != hawser.CodeInvalid {
+		return codeError
+	}
+	switch code {
+	case hawser.CodeOK:
+		return codeOK
+	case hawser.CodeInvalid:
+		return codeUsage
+	case hawser.CodeNotFound, hawser.CodeVersionGone:
+		return codeNotFound
+	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration:
+		return codeConflict
+	case hawser.CodeUnavailable, hawser.CodeOverloaded, hawser.CodeNotLeader, hawser.CodeDeadline, hawser.CodeStorageFull:
+		return codeUnavailable
+	case hawser.CodeOutcomeUnknown:
+		return codeUnknown
+	case hawser.CodeInternal:
+		if errors.Is(err, context.DeadlineExceeded) {
+			return codeUnavailable
+		}
+		return codeError
+	case hawser.CodeTooLarge, hawser.CodeRequestExpired, hawser.CodeRequestMismatch, hawser.CodeCorrupt,
+		hawser.CodeUnauthenticated, hawser.CodePermissionDenied, hawser.CodeUnimplemented, hawser.CodeCanceled,
+		hawser.CodeRefused:
+		return codeError
+	}
+	return codeError
+}
+
+// adviceFor returns what to do next, or "".
+func adviceFor(err error) string {
+	if h, ok := errors.AsType[hinted](err); ok {
+		return h.hint
+	}
+	if unknown, ok := errors.AsType[*hawser.UnknownOutcomeError](err); ok {
+		return "repeat with --request-id " + unknown.RequestID.String()
+	}
+	if _, ok := errors.AsType[usage](err); ok {
+		return "run \"hawser help\" for the commands, \"hawser help COMMAND\" for one of them"
+	}
+	return ""
+}

@@ -1,0 +1,98 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hawserdb/hawser/cluster"
+)
+
+// stopTimeout bounds a graceful stop: handing over the leadership, answering
+// what is in flight, closing the stores.
+const stopTimeout = 30 * time.Second
+
+func (p *program) server() *cli.Command {
+	return &cli.Command{
+		Name: "server", Usage: "run one node until it is told to stop",
+		Description: `SIGINT or SIGTERM stops the node gracefully: it hands over the leadership and
+answers what is in flight. A second signal ends it at once.
+
+Examples:
+   hawser server --data-dir hawser-data --name n1 --bootstrap-expect 1
+   hawser server --data-dir hawser-data --name n1 --cluster-secret-file secret --bootstrap-expect 3 \
+      --join 127.0.0.1:7421,127.0.0.1:7431,127.0.0.1:7441`,
+		Flags: serverFlags(),
+		Action: func(c *cli.Context) error {
+			logger, err := newLogger(p.stderr, c.String(flagLogLevel), c.String(flagLogFormat))
+			if err != nil {
+				return err
+			}
+			cfg := serverConfig(c)
+			cfg.Logger = logger
+			if err := cfg.Validate(); err != nil {
+				return usageError(err.Error())
+			}
+			logConfig(logger, cfg)
+			ctx, cancel := context.WithCancel(c.Context)
+			defer cancel()
+			if c.Bool(flagStopWithStdin) {
+				go func() { // ends with the process: a read of stdin cannot be called off
+					_, _ = io.Copy(io.Discard, p.stdin)
+					cancel()
+				}()
+			}
+			return serve(ctx, cfg)
+		},
+	}
+}
+
+// serve runs a node until ctx ends or the node stops itself.
+func serve(ctx context.Context, cfg cluster.Config) error {
+	node, err := cluster.Open(ctx, cfg)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return own{err}
+	}
+	select {
+	case <-ctx.Done():
+		cfg.Logger.Info("stopping")
+	case <-node.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	closeErr := node.Close(stopping)
+	if err := node.Err(); err != nil {
+		return own{err}
+	}
+	if closeErr != nil {
+		return fmt.Errorf("stop the node: %w", closeErr)
+	}
+	cfg.Logger.Info("stopped")
+	return nil
+}
+
+// newLogger returns the node's logger.
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var at slog.Level
+	if err := at.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageErrorf("--%s %q: debug, info, warn or error", flagLogLevel, level)
+	}
+	options := &slog.HandlerOptions{Level: at}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usageErrorf("--%s %q: text or json", flagLogFormat, format)
+}

@@ -1,0 +1,143 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+)
+
+const (
+	flagFile      = "file"
+	flagExpect    = "expect-version"
+	flagOverwrite = "overwrite"
+	flagRequestID = "request-id"
+	flagLabel     = "label"
+)
+
+func (p *program) stateSave() *cli.Command {
+	return &cli.Command{
+		Name: "save", Usage: "save a new version of an agent's state", ArgsUsage: "AGENT",
+		Description: `The state is read from stdin or a file. The save is conditional on the head that
+the command finds when it starts, so that a concurrent writer is noticed
+(exit code 4). When the answer is lost (exit code 6) it prints a request id;
+the same command with --request-id repeats the save, which is executed once.
+
+Examples:
+   echo '{"step":1}' | hawser state save researcher-7
+   hawser state save researcher-7 -f state.json --label step=2 --content-type application/json
+   hawser state save researcher-8 -f state.json --expect-version 0
+   hawser state save researcher-7 -f state.json --overwrite`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagFile, Aliases: []string{"f"}, Usage: "read the state from `FILE`; - is stdin"},
+			&cli.Uint64Flag{Name: flagExpect, Usage: "save only if the head is version `N`; 0: only if there is none", DefaultText: "the head found at the start"},
+			&cli.BoolFlag{Name: flagOverwrite, Usage: "save whatever the head is"},
+			&cli.StringFlag{Name: flagRequestID, Usage: "repeat the save that printed this `ID`, unchanged"},
+			&cli.StringSliceFlag{Name: flagLabel, Usage: "record the label `KEY=VALUE`; may be given repeatedly"},
+			&cli.StringFlag{Name: "content-type", Usage: "record that the state is of this `TYPE`"},
+			&cli.StringFlag{Name: "schema", Usage: "record the `SCHEMA` by which the state was written"},
+		},
+		Action: p.runStateSave,
+	}
+}
+
+func (p *program) runStateSave(c *cli.Context) error {
+	options, err := saveOptions(c)
+	if err != nil {
+		return err
+	}
+	state, err := p.readState(c.String(flagFile))
+	if err != nil {
+		return err
+	}
+	return withClient(c, func(ctx context.Context, conn *client.Client) error {
+		agent := conn.Agent(c.Args().First())
+		if !c.IsSet(flagExpect) && !c.Bool(flagOverwrite) && !c.IsSet(flagRequestID) {
+			head, err := headNumber(ctx, agent)
+			if err != nil {
+				return err
+			}
+			options = append(options, client.ExpectVersion(head))
+		}
+		v, err := agent.Save(ctx, state, options...)
+		if err != nil {
+			return err
+		}
+		if wantsJSON(c) {
+			return p.writeJSON(viewVersion(v))
+		}
+		_, err = fmt.Fprintf(p.stdout, "saved version %d of %s: %d bytes, sha256 %s\n", v.Number, escape(v.Agent.String()), v.Size, v.SHA256)
+		return err
+	})
+}
+
+// headNumber returns the number of an agent's head, 0 when it has none.
+func headNumber(ctx context.Context, agent *client.Agent) (uint64, error) {
+	info, err := agent.Show(ctx)
+	switch {
+	case errors.Is(err, hawser.ErrNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case info.Version == nil:
+		return 0, nil
+	}
+	return info.Version.Number, nil
+}
+
+func saveOptions(c *cli.Context) ([]client.SaveOption, error) {
+	var options []client.SaveOption
+	conditions := 0
+	if c.IsSet(flagExpect) {
+		conditions++
+		options = append(options, client.ExpectVersion(c.Uint64(flagExpect)))
+	}
+	if c.Bool(flagOverwrite) {
+		conditions++
+		options = append(options, client.Overwrite())
+	}
+	if c.IsSet(flagRequestID) {
+		conditions++
+		id, err := parseRequest(c, hawser.RequestSave)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, client.WithRequestID(id))
+	}
+	if conditions > 1 {
+		return nil, usageErrorf("--%s, --%s and --%s exclude each other", flagExpect, flagOverwrite, flagRequestID)
+	}
+	for _, label := range c.StringSlice(flagLabel) {
+		key, value, found := strings.Cut(label, "=")
+		if !found || key == "" {
+			return nil, usageErrorf("--%s %q: is not KEY=VALUE", flagLabel, label)
+		}
+		options = append(options, client.Label(key, value))
+	}
+	return append(options, client.ContentType(c.String("content-type")), client.Schema(c.String("schema"))), nil
+}
+
+// parseRequest reads --request-id and compares it with the command that is to
+// repeat it.
+func parseRequest(c *cli.Context, kind hawser.RequestKind) (hawser.RequestID, error) {
+	id, err := hawser.ParseRequestID(c.String(flagRequestID))
+	if err != nil {
+		return id, err
+	}
+	agent, err := hawser.NewAgentID(c.String(flagNamespace), c.Args().First())
+	if err != nil {
+		return id, err
+	}
+	if id.Kind != kind || id.Agent != agent {
+		return id, usageErrorf("--%s: it belongs to a %s of %q, not to a %s of %q", flagRequestID, id.Kind, id.Agent, kind, agent)
+	}
+	return id, nil
+}
