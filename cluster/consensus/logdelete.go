@@ -14,8 +14,22 @@ import (
 // DeleteRange implements raft.LogStore for the two ranges that raft deletes: a
 // prefix, after the machine was made durable, and a suffix that conflicts with
 // the leader's log. A range that starts at the first index is a prefix, also
-// when it is the whole log. What must stay stays: the latch closes instead.
+// when it is the whole log; of it, what keepFrom names is left. What must stay
+// stays: the latch closes instead.
 func (s *logStore) DeleteRange(lo, hi uint64) error {
+	first, _ := s.bounds()
+	if lo <= first && lo <= max(s.progress.Applied(), s.progress.Commit()) {
+		keep := s.keepFrom.Load()
+		if keep <= lo {
+			return s.latch.Err()
+		}
+		hi = min(hi, keep-1)
+	}
+	return s.remove(lo, hi)
+}
+
+// remove deletes a prefix, a suffix or all.
+func (s *logStore) remove(lo, hi uint64) error {
 	s.reads.Lock()
 	defer s.reads.Unlock()
 	s.mu.Lock()
@@ -115,7 +129,7 @@ func (s *logStore) reset(id entryID, conf configMark) (stale bool, err error) {
 	s.installed = id
 	s.mu.Unlock()
 	if first != 0 {
-		if err := s.DeleteRange(first, last); err != nil {
+		if err := s.remove(first, last); err != nil {
 			return false, err
 		}
 	}

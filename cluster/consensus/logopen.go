@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -70,6 +71,7 @@ func openLog(c Config, l *latch, progress logProgress) (*logStore, error) {
 		backend: b, path: path, latch: l, progress: progress,
 		tail: tail{max: c.Retention.CacheBytes}, sizes: sizes{step: min(sizeStep, 1+c.Retention.KeepBytes/16)},
 	}
+	s.keepFrom.Store(math.MaxUint64)
 	if err := guarded(path, "open the log", func() error { return s.recover(c.markPath(), bytes) }); err != nil {
 		_ = guarded(path, "close", b.Close)
 		if s.mark != nil {

@@ -40,6 +40,10 @@ type logStore struct {
 	progress logProgress
 	// onConfiguration is told when the latest configuration changed.
 	onConfiguration func()
+	// keepFrom is the first entry that a truncation of the front must leave.
+	// raft counts back from where the log ends when it truncates, which is
+	// not where it ended when we decided.
+	keepFrom atomic.Uint64
 	// appends counts calls that stored entries.
 	appends atomic.Uint64
 

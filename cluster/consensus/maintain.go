@@ -62,13 +62,7 @@ func (r *Replica) Snapshot() error {
 	_, last := r.logs.bounds()
 	now := snapshotMark{at: time.Now(), bytes: r.logs.sizes.total(last), applied: r.appliedIndex()}
 	instance := r.raft.Load()
-	if err := instance.ReloadConfig(raft.ReloadableConfig{
-		TrailingLogs:     r.trailing(last),
-		SnapshotInterval: neverInterval, SnapshotThreshold: neverThreshold,
-		HeartbeatTimeout: r.cfg.Timeouts.Heartbeat, ElectionTimeout: r.cfg.Timeouts.Heartbeat,
-	}); err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
+	r.logs.keepFrom.Store(r.keepFrom())
 	ctx, cancel := context.WithTimeout(context.Background(), snapshotWait)
 	defer cancel()
 	err := awaitClosing(ctx, r.closing, func() raft.Future { return instance.Snapshot() })
@@ -80,17 +74,16 @@ func (r *Replica) Snapshot() error {
 	return nil
 }
 
-// trailing returns how many entries must stay in a log that ends at last.
-func (r *Replica) trailing(last uint64) uint64 {
+// keepFrom returns the first entry that must stay. While this replica leads
+// that is also the newest one that all members have: raft needs the entry
+// before the first that it sends.
+func (r *Replica) keepFrom() uint64 {
 	keep := r.logs.sizes.from(r.cfg.Retention.KeepBytes)
 	if r.leads() {
 		floor := r.logs.sizes.from(r.cfg.Retention.KeepBehindBytes)
-		keep = min(keep, max(floor, r.slowest()+1))
+		keep = min(keep, max(floor, r.slowest()))
 	}
-	if keep == 0 || keep > last {
-		return last
-	}
-	return last - keep + 1
+	return keep
 }
 
 // slowest returns the lowest index up to which all members' logs agree with

@@ -157,7 +157,8 @@ func (r *Replica) raftConfig() *raft.Config {
 	c.HeartbeatTimeout, c.ElectionTimeout = t.Heartbeat, t.Heartbeat
 	c.LeaderLeaseTimeout, c.CommitTimeout = t.Lease, t.Commit
 	c.MaxAppendEntries, c.BatchApplyCh = 16, true
-	c.SnapshotInterval, c.SnapshotThreshold, c.TrailingLogs = neverInterval, neverThreshold, neverThreshold
+	c.SnapshotInterval, c.SnapshotThreshold = neverInterval, neverThreshold
+	c.TrailingLogs = 0 // the log itself knows what must stay
 	c.ShutdownOnRemove = false
 	c.NoSnapshotRestoreOnStart = true
 	c.NoLegacyTelemetry = true

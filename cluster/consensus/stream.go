@@ -48,6 +48,10 @@ func checkFileName(name string) error {
 	return nil
 }
 
+// lockName is the engine's lock file, which is made when a checkpoint's meta
+// data is read and is no part of it.
+const lockName = "LOCK"
+
 // streamFile is a file of a checkpoint.
 type streamFile struct {
 	name string
@@ -62,6 +66,9 @@ func listCheckpoint(dir string) ([]streamFile, int64, error) {
 	}
 	files, total := make([]streamFile, 0, len(entries)), int64(headerSize+trailerSize)
 	for _, e := range entries {
+		if e.Name() == lockName {
+			continue
+		}
 		info, err := e.Info()
 		if err != nil {
 			return nil, 0, err
