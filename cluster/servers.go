@@ -107,8 +107,30 @@ func listen(cfg Config) (listeners, error) {
 		}
 		*p.into = opened
 	}
+	if err := probeGossip(cfg.GossipAddr); err != nil {
+		return listeners{}, errors.Join(err, l.close())
+	}
 	l.client = netutil.LimitListener(l.client, maxClientConns)
 	return l, nil
+}
+
+// probeGossip reports a gossip port that is taken at the start, and not only
+// when the node belongs to a cluster and begins to gossip.
+func probeGossip(addr string) error {
+	tcp, err := net.Listen("tcp", addr)
+	if err == nil {
+		err = tcp.Close()
+	}
+	if err == nil {
+		var udp net.PacketConn
+		if udp, err = net.ListenPacket("udp", addr); err == nil {
+			err = udp.Close()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("gossip address: %w; stop the process that has the port, or choose another with --gossip-addr", err)
+	}
+	return nil
 }
 
 func (l listeners) close() error {

@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -208,6 +209,9 @@ func (c *Cluster) AwaitReady(i int) {
 	c.Eventually(fmt.Sprintf("node %d ready", i+1), func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
+		if err := c.nodes[i].Err(); err != nil {
+			c.t.Fatalf("hawsertest: node %d stopped itself: %v", i+1, err)
+		}
 		return c.nodes[i].Ready(ctx)
 	})
 }
@@ -243,15 +247,22 @@ func (c *Cluster) stop() {
 	}
 }
 
+// firstPort and ports are the range that nodes listen in: below the ports that
+// systems give to outgoing connections, which could take a stopped node's.
+const (
+	firstPort = 20000
+	ports     = 10000
+)
+
 // freeAddr returns a loopback address whose port was free for TCP and UDP.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatalf("hawsertest: %v", err)
+			continue
 		}
-		addr := l.Addr().String()
 		p, err := net.ListenPacket("udp", addr)
 		_ = l.Close()
 		if err == nil {
