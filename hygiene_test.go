@@ -53,12 +53,14 @@ func TestHygiene_PackageDocs(t *testing.T) {
 			continue
 		}
 		docs[dir] = append(docs[dir], file)
-		want := "Package " + parsed.Name.Name + " "
-		if parsed.Name.Name == "main" {
-			want = "Command "
+		begin, text := "Package "+parsed.Name.Name+" ", parsed.Doc.Text()
+		if parsed.Name.Name == "main" { // "Command x", or the program's own name
+			begin = filepath.Base(dir) + " "
+			text = strings.ToLower(text[:1]) + text[1:]
+			text = strings.TrimPrefix(text, "command ")
 		}
-		if !strings.HasPrefix(parsed.Doc.Text(), want) {
-			t.Errorf("%s: the package comment does not begin with %q", file, want)
+		if !strings.HasPrefix(text, begin) {
+			t.Errorf("%s: the package comment does not begin with %q", file, begin)
 		}
 	}
 	for dir, files := range docs {
