@@ -23,6 +23,7 @@ func BenchmarkApply(b *testing.B) {
 }
 
 func benchmarkApply(b *testing.B, size int) {
+	b.Helper()
 	m := open(b, b.TempDir(), fsm.Options{})
 	rng := rand.New(rand.NewPCG(1, 2))
 	state := make([]byte, 1<<10)

@@ -202,6 +202,7 @@ func indexOn(t *testing.T, disk vfs.FS) uint64 {
 // nobody, and leaves nothing behind.
 func TestMachine_SwapRefuses(t *testing.T) {
 	build := func(t *testing.T, cluster byte, level uint32, n int) (*vfs.MemFS, fsm.Meta) {
+		t.Helper()
 		fs := vfs.NewMem()
 		opts := smallEngine(fs)
 		opts.MaxLevel = 9

@@ -139,7 +139,7 @@ func (m *Machine) Durable() (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
-	defer m.release(s)
+	defer m.done(s)
 	applied, configuration, _ := metaKeys()
 	values, err := s.db.Durable(applied, configuration)
 	if err != nil {
@@ -155,7 +155,7 @@ func (m *Machine) Flush() error {
 	if err != nil {
 		return err
 	}
-	defer m.release(s)
+	defer m.done(s)
 	return s.db.Flush()
 }
 
@@ -165,7 +165,7 @@ func (m *Machine) Metrics() (engine.Metrics, error) {
 	if err != nil {
 		return engine.Metrics{}, err
 	}
-	defer m.release(s)
+	defer m.done(s)
 	return s.db.Metrics(), nil
 }
 
@@ -202,6 +202,7 @@ func (m *Machine) stop(err error) error {
 	return m.stopped()
 }
 
+// String returns where the machine is in the log.
 func (m *Machine) String() string {
 	index, term := m.Applied()
 	return fmt.Sprintf("machine at index %d of term %d", index, term)

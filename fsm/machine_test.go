@@ -111,7 +111,7 @@ func TestMachine_ReadersBesideApply(t *testing.T) {
 		}
 		versions, err := v.Versions(a.ID, 0, 3)
 		if err != nil || a.Head != revision || a.Versions != revision || versions[0].Number != revision || a.Version.Number != revision {
-			return fmt.Errorf("revision %d: %+v, %v", revision, a, err)
+			return fmt.Errorf("revision %d: %+v, %w", revision, a, err)
 		}
 		_, chain, err := v.Content(a.ID, 0)
 		if err != nil {

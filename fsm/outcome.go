@@ -13,12 +13,12 @@ import (
 type OutcomeState uint8
 
 const (
-	// OutcomeDone: it was executed.
+	// OutcomeDone says that it was executed.
 	OutcomeDone OutcomeState = iota + 1
-	// OutcomeNotDone: it was not executed so far. An attempt that is still on
+	// OutcomeNotDone says that it was not executed so far. An attempt that is still on
 	// its way may execute it later.
 	OutcomeNotDone
-	// OutcomeExpired: too many numbers lie after the one it saw to tell.
+	// OutcomeExpired says that too many numbers lie after the one it saw to tell.
 	OutcomeExpired
 )
 

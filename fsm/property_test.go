@@ -85,7 +85,7 @@ func TestMachine_PowerCutKeepsPrefix(t *testing.T) {
 	}
 	r := newReplica(t, rng, log, first.got)
 	lost := 0
-	for cuts := 0; cuts < 40; cuts++ {
+	for cuts := range 40 {
 		if r.next == len(log) {
 			r = newReplica(t, rng, log, first.got)
 		}

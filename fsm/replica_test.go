@@ -95,6 +95,7 @@ type replica struct {
 }
 
 func newReplica(t *testing.T, rng *rand.Rand, log []fsm.Entry, want [][]fsm.Result) *replica {
+	t.Helper()
 	r := &replica{t: t, rng: rng, fs: vfs.NewCrashableMem(), log: log, want: want, got: make([][]fsm.Result, len(log))}
 	r.open()
 	t.Cleanup(func() { r.m.Close() })

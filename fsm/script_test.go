@@ -25,9 +25,10 @@ import (
 // behaviour run "go test -run TestScripts -rewrite" and read the difference.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
+		t.Helper()
 		s := &script{t: t, dir: t.TempDir()}
 		s.m = open(t, s.dir, fsm.Options{})
-		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(t, d) })
+		datadriven.RunTest(t, path, s.run)
 	})
 }
 
@@ -46,6 +47,7 @@ type script struct {
 //	agent|versions|version|content|agents|outcome|info|garbage
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
 	switch d.Cmd {
 	case "apply":
 		return s.apply(d)
@@ -132,6 +134,7 @@ func (s *script) fill(d *datadriven.TestData) string {
 }
 
 func (s *script) reopen(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
 	if err := s.m.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -58,3 +58,10 @@ func (m *Machine) release(s *store) error {
 	}
 	return nil
 }
+
+// done is release where there is nobody to return an error to.
+func (m *Machine) done(s *store) {
+	if err := m.release(s); err != nil {
+		m.opts.Logger.Warn("cannot close a store", "dir", s.db.Dir(), "error", err)
+	}
+}

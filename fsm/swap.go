@@ -19,7 +19,7 @@ func (m *Machine) Checkpoint(dir string) (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
-	defer m.release(s)
+	defer m.done(s)
 	if err := s.db.Checkpoint(dir); err != nil {
 		return Meta{}, fmt.Errorf("checkpoint: %w", err)
 	}
@@ -106,7 +106,5 @@ func (m *Machine) use(next *store, s state, meta Meta) {
 	m.mu.Unlock()
 	m.publish(meta)
 	old.retired.Store(true)
-	if err := m.release(old); err != nil {
-		m.opts.Logger.Warn("cannot close a replaced store", "dir", old.db.Dir(), "error", err)
-	}
+	m.done(old)
 }

@@ -325,6 +325,7 @@ func TestOpen_Refuses(t *testing.T) {
 // new; leftovers go; a cut while it is made leaves something to make again.
 func TestHome_Open(t *testing.T) {
 	write := func(t *testing.T, fs vfs.FS, n uint64, status string) {
+		t.Helper()
 		h := &Home{fs: fs, dir: "home"}
 		if err := h.writePointer(n, status); err != nil {
 			t.Fatal(err)
@@ -336,15 +337,15 @@ func TestHome_Open(t *testing.T) {
 		key     bool // whether the key of before is there
 	}{
 		"as it was":        {func(*testing.T, vfs.FS) {}, 0, true},
-		"leftover":         {func(t *testing.T, fs vfs.FS) { mkdir(t, fs, "home/2") }, 0, true},
-		"no pointer":       {func(t *testing.T, fs vfs.FS) { remove(t, fs, "home/current") }, halt.Damaged, false},
-		"no store":         {func(t *testing.T, fs vfs.FS) { remove(t, fs, "home/1") }, halt.Damaged, false},
-		"pointer ahead":    {func(t *testing.T, fs vfs.FS) { write(t, fs, 2, statusReady) }, halt.Damaged, false},
-		"being made":       {func(t *testing.T, fs vfs.FS) { write(t, fs, 1, statusNew) }, 0, false},
-		"nothing":          {func(t *testing.T, fs vfs.FS) { remove(t, fs, "home") }, 0, false},
-		"unknown pointer":  {func(t *testing.T, fs vfs.FS) { write(t, fs, 1, "odd") }, halt.Damaged, false},
-		"pointer to null":  {func(t *testing.T, fs vfs.FS) { write(t, fs, 0, statusReady) }, halt.Damaged, false},
-		"unfinished write": {func(t *testing.T, fs vfs.FS) { mkdir(t, fs, "home/current.tmp.d") }, 0, true},
+		"leftover":         {func(t *testing.T, fs vfs.FS) { t.Helper(); mkdir(t, fs, "home/2") }, 0, true},
+		"no pointer":       {func(t *testing.T, fs vfs.FS) { t.Helper(); remove(t, fs, "home/current") }, halt.Damaged, false},
+		"no store":         {func(t *testing.T, fs vfs.FS) { t.Helper(); remove(t, fs, "home/1") }, halt.Damaged, false},
+		"pointer ahead":    {func(t *testing.T, fs vfs.FS) { t.Helper(); write(t, fs, 2, statusReady) }, halt.Damaged, false},
+		"being made":       {func(t *testing.T, fs vfs.FS) { t.Helper(); write(t, fs, 1, statusNew) }, 0, false},
+		"nothing":          {func(t *testing.T, fs vfs.FS) { t.Helper(); remove(t, fs, "home") }, 0, false},
+		"unknown pointer":  {func(t *testing.T, fs vfs.FS) { t.Helper(); write(t, fs, 1, "odd") }, halt.Damaged, false},
+		"pointer to null":  {func(t *testing.T, fs vfs.FS) { t.Helper(); write(t, fs, 0, statusReady) }, halt.Damaged, false},
+		"unfinished write": {func(t *testing.T, fs vfs.FS) { t.Helper(); mkdir(t, fs, "home/current.tmp.d") }, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fs := vfs.NewMem()

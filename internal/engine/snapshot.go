@@ -35,10 +35,10 @@ func (s *Snapshot) Get(key []byte) (value []byte, ok bool, err error) {
 // Iter iterates over the keys in [lower, upper).
 func (s *Snapshot) Iter(lower, upper []byte) (*Iterator, error) { return s.d.iter(s.s, lower, upper) }
 
-// Close releases the snapshot.
+// Close releases the snapshot; a failed engine releases nothing any more.
 func (s *Snapshot) Close() error {
 	if err := s.d.check(); err != nil {
-		return nil // nothing is released any more
+		return err
 	}
 	return s.s.Close()
 }
