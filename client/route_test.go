@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/client/internal/fakecluster"
 	"github.com/hawserdb/hawser/internal/wire"
@@ -362,4 +363,112 @@ func TestDial_RefusesWhatCannotWork(t *testing.T) {
 		t.Errorf("namespace %q, instance %q", c.Namespace(), c.Instance())
 	}
 	_ = c.Close()
+}
+
+// A node that takes calls and does not answer is not asked again at once.
+func TestRoute_HangingNodeIsPutBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		save(t, a)
+		cluster.SetFault(func(ctx context.Context, call fakecluster.Call) (any, error) {
+			if call.Node == 1 {
+				return fakecluster.Hang(ctx, call)
+			}
+			return call.Execute()
+		})
+		took := elapsed(func() {
+			for range 12 {
+				if _, err := a.Restore(t.Context(), client.Stale()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if took > 600*time.Millisecond {
+			t.Errorf("12 stale reads took %v with one node of three hanging", took)
+		}
+	})
+}
+
+// A node that points to the leader is believed at once, before others that are
+// connected already.
+func TestRoute_FollowsTheHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3, 0, 1)
+		cluster.Lead(2)
+		a := c.Agent("a")
+		cluster.SetFault(fakecluster.Always("Show", func(context.Context, fakecluster.Call) (any, error) {
+			return &hawserv1.ShowResponse{}, nil
+		}))
+		for range 2 { // connects both, tells nothing of a leader
+			if _, err := a.Show(t.Context(), client.Stale()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var v visits
+		cluster.SetFault(v.around(func(ctx context.Context, call fakecluster.Call) (any, error) {
+			if call.Node != 2 {
+				return fakecluster.Redirect(wire.Leader{ID: "n3-00000003", Address: "node3.test:7420"})(ctx, call)
+			}
+			return call.Execute()
+		}))
+		save(t, a)
+		if nodes := v.take(); len(nodes) != 2 || nodes[1] != 2 {
+			t.Errorf("the save went to %v", nodes)
+		}
+	})
+}
+
+// A leader's address that hangs holds up no read that any node can answer.
+func TestRoute_UnreachableHintIsNotUsedForStaleReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3, 0)
+		cluster.Lead(1)
+		cluster.Blackhole(1, true)
+		a := c.Agent("a")
+		save(t, a)
+		took := elapsed(func() {
+			for range 6 {
+				if _, err := a.Restore(t.Context(), client.Stale()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if took > 10*time.Millisecond {
+			t.Errorf("6 stale reads took %v", took)
+		}
+	})
+}
+
+// What a node says about the leader of an older term does not count.
+func TestRoute_OlderTermDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.Lead(1)
+		a := c.Agent("a")
+		for range 2 {
+			save(t, a)
+			synctest.Wait()
+		}
+		status, err := c.Cluster().Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cluster.SetFault(fakecluster.Always("Show", func(context.Context, fakecluster.Call) (any, error) {
+			return &hawserv1.ShowResponse{Header: &hawserv1.Header{
+				Generation: uint64(status.Generation), Term: status.Term - 1,
+				Node: "n2-00000002", Leader: "n1-00000001", LeaderAddress: "node1.test:7420",
+			}}, nil
+		}))
+		if _, err := a.Show(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var v visits
+		cluster.SetFault(v.around(fakecluster.Pass))
+		save(t, a)
+		if nodes := v.take(); len(nodes) != 1 || nodes[0] != 1 {
+			t.Errorf("the save went to %v, the leader is 1", nodes)
+		}
+	})
 }

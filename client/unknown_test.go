@@ -466,3 +466,22 @@ func randomFault(rng *rand.Rand) fakecluster.Fault {
 	}
 	return faults[rng.IntN(len(faults))]
 }
+
+// A late repeat of an old request returns its version and does not move the
+// handle back to it.
+func TestSave_LateRepeatDoesNotMoveTheHandleBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		a := c.Agent("a")
+		cluster.SetFault(fakecluster.Always("Save", fakecluster.Swallow))
+		_, err := a.Save(t.Context(), []byte("1"))
+		id := wantUnknown(t, err).RequestID
+		cluster.SetFault(nil)
+		v, err := a.Save(t.Context(), []byte("2"))
+		wantNumber(t, v, err, 2)
+		v, err = a.Save(t.Context(), []byte("1"), client.WithRequestID(id))
+		wantNumber(t, v, err, 1)
+		v, err = a.Save(t.Context(), []byte("3"))
+		wantNumber(t, v, err, 3)
+	})
+}
