@@ -17,11 +17,10 @@ import (
 // Pool is a node's place in the gossip of its cluster. Its methods may be
 // called from any goroutine.
 type Pool struct {
-	list      *memberlist.Memberlist
-	transport *transport
-	delegate  *delegate
-	seeds     *seeder
-	address   string
+	list     *memberlist.Memberlist
+	delegate *delegate
+	seeds    *seeder
+	address  string
 
 	// updates has capacity 1 and says that the delegate's metadata changed.
 	updates chan struct{}
@@ -78,7 +77,7 @@ func open(ctx context.Context, cfg *Config) (*Pool, error) {
 		t.discard()
 		return nil, fmt.Errorf("gossip at %s: %w", bound, err)
 	}
-	p := &Pool{list: list, transport: t, delegate: d, address: advertise.String(), updates: make(chan struct{}, 1)}
+	p := &Pool{list: list, delegate: d, address: advertise.String(), updates: make(chan struct{}, 1)}
 	p.seeds = &seeder{list: list, table: d.table, seeds: cfg.Seeds, every: cfg.RejoinEvery, log: cfg.Logger, own: []string{bound.String(), advertise.String()}}
 	return p, nil
 }
@@ -179,7 +178,6 @@ func goodbye(ctx context.Context) time.Duration {
 // others find this node dead. It may be called more than once.
 func (p *Pool) Close() error {
 	p.cancel()
-	p.transport.abort()
 	err := p.shutdown()
 	p.running.Wait()
 	return err

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"github.com/hawserdb/hawser"
@@ -340,12 +341,20 @@ func TestRaftStreams_CloseAndRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	held, err := first.Accept() // raft's transport would not close it
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := errors.Join(first.Close(), first.Close()); err != nil {
 		t.Fatal(err)
 	}
 	_ = out.SetReadDeadline(time.Now().Add(2 * time.Second))
 	if _, err := out.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("the stream is still open: %v", err)
+	}
+	_ = held.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := held.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the accepted stream is still open: %v", err)
 	}
 	if _, err := first.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept after close: %v", err)
@@ -440,6 +449,28 @@ func TestPort_CloseLeavesNothingBehind(t *testing.T) {
 	var left []string
 	within(t, 5*time.Second, "goroutines end", func() bool { left = goroutines(); return len(left) == 0 })
 	_ = left
+}
+
+// Claim: Close closes the connections that the gRPC server holds and those of
+// DialAddress, though their owners have not.
+func TestPort_CloseEndsCalls(t *testing.T) {
+	a, b, c := start(t, "a"), start(t, "b"), start(t, "c")
+	inbound, err := a.DialAddress(t.Context(), b.address, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inbound.Close()
+	outbound, err := b.DialAddress(t.Context(), c.address, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outbound.Close()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, cc := range map[string]*grpc.ClientConn{"inbound": inbound, "outbound": outbound} {
+		within(t, 2*time.Second, name+" connection ends", func() bool { return cc.GetState() != connectivity.Ready })
+	}
 }
 
 // Claim: configuration mistakes are errors that match ErrInvalid, name the
