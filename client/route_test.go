@@ -94,14 +94,12 @@ func TestRoute_LeaderChange(t *testing.T) {
 			synctest.Wait()
 		}
 		cluster.StopNode(0)
-		go func() {
-			time.Sleep(700 * time.Millisecond)
-			cluster.Lead(1)
-		}()
+		time.AfterFunc(700*time.Millisecond, func() { cluster.Lead(1) })
 		took := elapsed(func() { save(t, a) })
 		if took < 700*time.Millisecond || took > 1200*time.Millisecond {
 			t.Errorf("the save took %v, there was no leader for 700ms", took)
 		}
+		save(t, c.Agent("another")) // whoever served the first told who leads
 		synctest.Wait()
 		var v visits
 		cluster.SetFault(v.around(fakecluster.Pass))

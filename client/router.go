@@ -165,6 +165,10 @@ func (r *router) succeeded(e *endpoint, h *hawserv1.Header) {
 	if leader == nil {
 		return
 	}
+	if leader != r.leader || h.GetTerm() != r.term {
+		// What it could not do before it led does not count against it.
+		leader.failures, leader.behind = 0, time.Time{}
+	}
 	r.leader, r.generation, r.term = leader, h.GetGeneration(), h.GetTerm()
 	r.connectLocked(leader)
 }
@@ -174,8 +178,8 @@ func (r *router) answered(e *endpoint, t *tour, hint wire.Leader, putBehind bool
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.calls--
-	if putBehind {
-		e.fail(time.Now())
+	if putBehind { // it is there, and may well serve in a moment
+		e.behind = time.Now().Add(firstPenalty)
 	}
 	if hint == (wire.Leader{}) {
 		return
