@@ -33,6 +33,10 @@
 //     state again after it stopped.
 //   - A node that has raft state, or was taken in, never promises anything.
 //
+// A node also calls the coordinator's address back before it promises. Safety
+// does not need that; it keeps a coordinator that lives from losing its
+// promises to a request that was delayed, or to a stranger.
+//
 // Invariant: of all cluster ids that were ever founded from one start line, at
 // most one has a majority of its founders able to vote. Say X < Y were both
 // founded, and a node m voted under X and is a founder of Y. Promises go up,

@@ -37,6 +37,40 @@ type sim struct {
 	confs   map[ClusterID][]string
 	lines   map[ClusterID]string // the start line that a cluster was founded from
 	log     []string
+
+	task   *task // that runs now, under interleave; nil otherwise
+	failed string
+}
+
+// task is one step of a process, which stops at every point until it is
+// resumed: so steps of several processes interleave in every way.
+type task struct {
+	resume, stopped chan struct{}
+	done            bool
+}
+
+// spawn begins a step of p and runs it to its first point.
+func (s *sim) spawn(p *proc) *task {
+	t := &task{resume: make(chan struct{}), stopped: make(chan struct{})}
+	go func() {
+		<-t.resume
+		s.step(p)
+		t.done = true
+		t.stopped <- struct{}{}
+	}()
+	s.proceed(t)
+	return t
+}
+
+// proceed runs t to its next point or its end.
+func (s *sim) proceed(t *task) {
+	s.task = t
+	t.resume <- struct{}{}
+	<-t.stopped
+	s.task = nil
+	if s.failed != "" {
+		s.t.Fatal(s.failed)
+	}
 }
 
 type disk struct {
@@ -171,6 +205,11 @@ func (s *sim) zombie(addr string, rounds int, shelved, back bool) {
 // here is a point of the script.
 func (s *sim) here(p *proc) {
 	s.point++
+	if t := s.task; t != nil {
+		t.stopped <- struct{}{}
+		<-t.resume
+		return
+	}
 	if s.point > 20000 {
 		s.t.Fatal("the simulation does not end")
 	}
@@ -251,7 +290,12 @@ func (s *sim) reaches(from, to *proc) bool {
 
 func (s *sim) fail(format string, args ...any) {
 	s.t.Helper()
-	s.t.Fatalf("%s\nhistory: %v", fmt.Sprintf(format, args...), s.log)
+	message := fmt.Sprintf("%s\nhistory: %v", fmt.Sprintf(format, args...), s.log)
+	if s.task != nil {
+		s.failed = message // the goroutine is not the test's
+		return
+	}
+	s.t.Fatal(message)
 }
 
 // check is the claim: of all clusters that were founded from one start line, at
@@ -384,6 +428,9 @@ func (p *proc) Promise(ctx context.Context, addr string, req *peerpb.PromiseRequ
 		return nil, err
 	}
 	if len(req.GetMembers()) > 0 {
+		if to.stepping && to.s.task != nil {
+			return nil, context.DeadlineExceeded // it would wait for its own step, which is stopped
+		}
 		to.granting = true
 	}
 	resp, err := to.f.Grant(ctx, req, p.d.id)
