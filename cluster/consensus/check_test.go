@@ -18,6 +18,7 @@ import (
 func TestOpen_QuarantinesWhatDoesNotFit(t *testing.T) {
 	remove := func(names ...string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
+			t.Helper()
 			for _, n := range names {
 				if err := os.RemoveAll(filepath.Join(dir, n)); err != nil {
 					t.Fatal(err)
@@ -36,6 +37,7 @@ func TestOpen_QuarantinesWhatDoesNotFit(t *testing.T) {
 		{"the mark is gone", markFile, remove("wal/mark")},
 		{"the list of segments is gone", "meta", remove("wal/meta")},
 		{"an older term and vote", stableFile, func(t *testing.T, dir string) {
+			t.Helper()
 			remove(stableFile)(t, dir)
 			s, _ := openTestStable(t, dir)
 			if err := s.Close(); err != nil {

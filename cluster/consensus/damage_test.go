@@ -18,12 +18,13 @@ import (
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
-// sound is a directory with a log of several files, term and vote.
+// soundEntries is how many entries are in the log of soundDir.
 const soundEntries = 150
 
+// soundDir makes a directory with a log of several files, term and vote.
 func soundDir(t testing.TB, kind string) string {
 	t.Helper()
-	c := logConfig(t, t.TempDir(), kind)
+	c := logConfig(t, shmDir(t), kind)
 	l := mustOpenLog(t, c)
 	l.store(t, entries(1, soundEntries, 3, 700))
 	if err := l.Close(); err != nil {
@@ -120,13 +121,14 @@ func TestDamage(t *testing.T) {
 }
 
 func damageFile(t *testing.T, sound, kind, file string) {
+	t.Helper()
 	whole, err := os.ReadFile(filepath.Join(sound, file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	used := len(bytes.TrimRight(whole, "\x00"))
 	try := func(what string, must bool, damage func(path string) error) {
-		dir := t.TempDir()
+		dir := shmDir(t)
 		if err := errors.Join(os.CopyFS(dir, os.DirFS(sound)), damage(filepath.Join(dir, file))); err != nil {
 			t.Fatal(err)
 		}

@@ -126,10 +126,27 @@ type group struct {
 }
 
 func testLogger(t testing.TB) *slog.Logger {
+	t.Helper()
 	if os.Getenv("HAWSER_TEST_LOG") == "" {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// shmDir returns a directory in memory if the system has one: what these tests
+// are about does not depend on the disk, and its fsyncs are most of their time.
+// Benchmarks get a real one.
+func shmDir(t testing.TB) string {
+	t.Helper()
+	if _, ok := t.(*testing.B); ok {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "hawser-consensus-") //nolint:usetesting // it must lie in memory
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // fast are timeouts for tests on a busy machine.
@@ -138,7 +155,7 @@ var fast = Timeouts{Heartbeat: 300 * time.Millisecond, Lease: 300 * time.Millise
 // newGroup starts n replicas n1..nn and bootstraps them.
 func newGroup(t testing.TB, n int, tune func(*Config)) *group {
 	t.Helper()
-	g := &group{t: t, base: t.TempDir(), hub: newHub(), tune: tune, members: map[string]*member{}}
+	g := &group{t: t, base: shmDir(t), hub: newHub(), tune: tune, members: map[string]*member{}}
 	t.Cleanup(g.close)
 	ids := make([]string, n)
 	for i := range ids {

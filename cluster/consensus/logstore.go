@@ -247,6 +247,13 @@ func (s *logStore) stored(logs []raft.Log) {
 	}
 }
 
+// configurationCommitted forgets what came before the configuration of index.
+func (s *logStore) configurationCommitted(index uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.configs.committed(index)
+}
+
 // configuration returns the latest configuration.
 func (s *logStore) configuration() configMark {
 	s.mu.Lock()

@@ -51,6 +51,7 @@ func (h *halts) reason() halt.Reason {
 }
 
 func logConfig(t testing.TB, dir, kind string) Config {
+	t.Helper()
 	c := Config{Dir: dir, LogStore: kind, Logger: testLogger(t), segmentSize: 64 << 10}
 	return c.withDefaults()
 }
@@ -108,7 +109,7 @@ var logKinds = []string{LogWAL, LogBoltDB}
 func TestLogStore_RoundTrip(t *testing.T) {
 	for _, kind := range logKinds {
 		t.Run(kind, func(t *testing.T) {
-			c := logConfig(t, t.TempDir(), kind)
+			c := logConfig(t, shmDir(t), kind)
 			c.Retention.CacheBytes = 4 << 10
 			l := mustOpenLog(t, c)
 			want := entries(1, 300, 3, 500)
@@ -151,7 +152,7 @@ func TestLogStore_RoundTrip(t *testing.T) {
 func TestLogStore_ReadableAfterSuffixDeletionAndRestart(t *testing.T) {
 	for _, kind := range logKinds {
 		t.Run(kind, func(t *testing.T) {
-			c := logConfig(t, t.TempDir(), kind)
+			c := logConfig(t, shmDir(t), kind)
 			l := mustOpenLog(t, c)
 			l.store(t, entries(1, 20, 1, 10))
 			if err := l.DeleteRange(11, 20); err != nil {
@@ -219,7 +220,7 @@ func TestLogStore_RefusesToLoseWhatMustStay(t *testing.T) {
 	} {
 		for _, kind := range logKinds {
 			t.Run(c.name+"/"+kind, func(t *testing.T) {
-				l := mustOpenLog(t, logConfig(t, t.TempDir(), kind))
+				l := mustOpenLog(t, logConfig(t, shmDir(t), kind))
 				defer func() { _ = l.Close() }()
 				l.store(t, entries(1, 20, 1, 10))
 				*l.at = c.at

@@ -119,7 +119,7 @@ func (r *Replica) open() error {
 	r.logs.onConfiguration = r.notify
 	r.fsm = &machineFSM{
 		machine: cfg.Machine, latch: r.latch, dir: cfg.Dir, onApplied: cfg.OnApplied,
-		onConfiguration: func(uint64) { r.notify() }, reset: r.resetLog,
+		onConfiguration: func(index uint64) { r.logs.configurationCommitted(index); r.notify() }, reset: r.resetLog,
 	}
 	r.stable.running.Store(true)
 	return nil

@@ -23,7 +23,8 @@ type sink struct {
 	// Set by the first Write.
 	dir  string
 	pipe *io.PipeWriter
-	done chan error // capacity 1: the reading goroutine's result
+	err  error         // what the reading goroutine found
+	done chan struct{} // closed when it ended; then err is set
 }
 
 var _ raft.SnapshotSink = (*sink)(nil)
@@ -47,11 +48,11 @@ func (s *sink) start() error {
 		return err
 	}
 	r, w := io.Pipe()
-	s.dir, s.pipe, s.done = dir, w, make(chan error, 1)
+	s.dir, s.pipe, s.done = dir, w, make(chan struct{})
 	go func() {
-		err := readStream(r, dir)
-		_ = r.CloseWithError(errors.Join(errors.New("checkpoint refused"), err))
-		s.done <- err
+		defer close(s.done)
+		s.err = readStream(r, dir)
+		_ = r.CloseWithError(errors.Join(errors.New("checkpoint refused"), s.err))
 	}()
 	return nil
 }
@@ -63,8 +64,9 @@ func (s *sink) Close() error {
 		return nil
 	}
 	_ = s.pipe.Close()
-	if err := <-s.done; err != nil {
-		return errors.Join(err, os.RemoveAll(s.dir))
+	<-s.done
+	if s.err != nil {
+		return errors.Join(s.err, os.RemoveAll(s.dir))
 	}
 	s.store.put(s.ID(), &received{dir: s.dir, meta: s.meta})
 	return nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,7 @@ func (f *fakeReceiver) Installed(id entryID) {
 }
 
 func transportConfig(t testing.TB, h *hub, id string) Config {
+	t.Helper()
 	c := Config{ID: id, Dir: t.TempDir(), Streams: h.listen(t, id), Logger: testLogger(t), Timeouts: fast}
 	return c.withDefaults()
 }
@@ -65,6 +67,7 @@ func plain(t testing.TB, h *hub, id string) *raft.NetworkTransport {
 
 // answer plays a member that grants every vote and stores nothing.
 func answer(t testing.TB, tr raft.Transport) {
+	t.Helper()
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop) })
 	head := raft.RPCHeader{ProtocolVersion: 3}
@@ -102,17 +105,18 @@ func (f *listFSM) Apply(l *raft.Log) any {
 	f.got = append(f.got, fmt.Sprintf("%d:%s", l.Index, l.Data))
 	return nil
 }
+
 func (f *listFSM) Snapshot() (raft.FSMSnapshot, error) { return nil, errors.New("no") }
-func (f *listFSM) Restore(rc io.ReadCloser) error      { _, err := io.Copy(io.Discard, rc); return err }
+
+func (f *listFSM) Restore(rc io.ReadCloser) error {
+	_, err := io.Copy(io.Discard, rc)
+	return err
+}
+
 func (f *listFSM) has(s string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, g := range f.got {
-		if g == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.got, s)
 }
 
 // gate is a slog handler that holds up the goroutine that logs a message.
@@ -161,6 +165,7 @@ func TestTransport_HeartbeatsDoNotRaceWithElections(t *testing.T) {
 }
 
 func heartbeatRace(t *testing.T, h *hub, a raft.Transport) bool {
+	t.Helper()
 	b, c := plain(t, h, "B"), plain(t, h, "C")
 	answer(t, b)
 	answer(t, c)

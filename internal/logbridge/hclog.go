@@ -10,6 +10,7 @@ import (
 	"log"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -138,7 +139,7 @@ func (l *hcLogger) Name() string { return l.name }
 // With implements hclog.Logger.
 func (l *hcLogger) With(args ...any) hclog.Logger {
 	n := *l
-	n.implied = append(l.implied[:len(l.implied):len(l.implied)], args...)
+	n.implied = append(slices.Clip(l.implied), args...)
 	var r slog.Record
 	r.Add(plain(args)...)
 	attrs := make([]slog.Attr, 0, r.NumAttrs())
