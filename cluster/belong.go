@@ -28,11 +28,11 @@ func (n *Node) belong(ctx context.Context) error {
 	if err := c.openGossip(ctx); err != nil {
 		return err
 	}
-	c.controller = membership.NewController(membership.ControllerConfig{
+	c.controller = membership.NewController(membership.ControllerConfig{ //nolint:contextcheck // lives until core.close
 		Self: n.id, Raft: c.replica, Progress: c.tracker, Gossip: c.liveness,
 		Wanted: n.cfg.Voters, Stabilise: n.cfg.Tuning.Stabilise, Logger: n.part("membership"),
 	})
-	c.janitor = janitor.Start(janitor.Config{
+	c.janitor = janitor.Start(janitor.Config{ //nolint:contextcheck // lives until core.close
 		Machine: n.machine, Leads: c.leads, Submit: c.proposer.Submit, Level: c.level, Logger: n.part("janitor"),
 	})
 	n.service.Start(&service.Backend{
@@ -50,7 +50,7 @@ func (c *core) openGossip(ctx context.Context) error {
 		return err
 	}
 	id, _ := n.dir.Node().State().Identity()
-	pool, err := gossip.Open(gossip.Config{
+	pool, err := gossip.Open(gossip.Config{ //nolint:contextcheck // lives until core.close
 		ID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: n.cfg.gossipAdvertise(), Key: peer.GossipKey(secret),
 		ClusterLabel: hex.EncodeToString(id[:]), Meta: c.meta(), Seeds: func() []string { return c.gossipSeeds(ctx) },
 		Logger: n.part("gossip"),

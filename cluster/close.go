@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"google.golang.org/grpc/health/grpc_health_v1"
 )
 
 const (
@@ -47,18 +45,17 @@ func (n *Node) close(ctx context.Context) error {
 	if c != nil && !stopped {
 		n.handOver(ctx, c)
 	}
-	n.closeServers(ctx)
+	errs := n.closeServers(ctx)
 	if n.stop != nil {
 		n.stop()
 	}
 	n.running.Wait()
-	var errs []error
 	if c != nil {
 		errs = append(errs, c.close(ctx))
 	}
 	if n.peers != nil {
 		drain, cancel := context.WithTimeout(ctx, time.Second)
-		n.peers.close(drain)
+		errs = append(errs, n.peers.close(drain))
 		cancel()
 	}
 	if n.port != nil {
@@ -92,17 +89,17 @@ func (n *Node) handOver(ctx context.Context, c *core) {
 	}
 }
 
-func (n *Node) closeServers(ctx context.Context) {
+func (n *Node) closeServers(ctx context.Context) (errs []error) {
 	drain, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	if n.Err() != nil {
 		cancel()
 	}
 	if n.clients != nil {
-		n.clients.close(drain)
+		errs = append(errs, n.clients.close(drain))
 	}
 	if n.http != nil {
-		_ = n.http.close(drain)
+		errs = append(errs, n.http.close(drain))
 	}
-	n.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	return errs
 }

@@ -68,6 +68,8 @@ func (h *httpServer) close(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(err, h.server.Close())
 	}
-	<-h.done
+	if served := <-h.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

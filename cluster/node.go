@@ -96,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		settled: make(chan struct{}), done: make(chan struct{}),
 	}
 	n.log = n.cfg.Logger
-	if err := n.open(); err != nil {
+	if err := n.open(); err != nil { //nolint:contextcheck // what it starts lives until Close
 		return nil, errors.Join(err, n.Close(ctx))
 	}
 	return n, nil

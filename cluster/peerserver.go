@@ -7,8 +7,6 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/cluster/peer"
 	"github.com/hawserdb/hawser/cluster/read"
@@ -139,10 +137,4 @@ func (p *peerServer) Book(context.Context, *peerpb.BookRequest) (*peerpb.BookRes
 		resp.Members = append(resp.Members, &peerpb.Node{Id: s.ID, PeerAddress: addr, Voter: s.Voter})
 	}
 	return resp, nil
-}
-
-// peerErrors turns the errors of peer calls into statuses.
-func (n *Node) peerErrors(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	resp, err := handler(ctx, req)
-	return resp, wire.ToStatus(err, wire.Leader{})
 }

@@ -38,21 +38,18 @@ var (
 
 var errQuiesced = &hawser.Error{Code: hawser.CodeUnavailable, Msg: "raft is stopped while this node changes the cluster that it promised to found"}
 
-// use calls f with raft, or returns false while there is none.
-func (r *replica) use(f func(*consensus.Replica)) bool {
+// now returns raft, nil while there is none.
+func (r *replica) now() *consensus.Replica {
 	r.mu.RLock()
-	raft := r.raft
-	r.mu.RUnlock()
-	if raft == nil {
-		return false
-	}
-	f(raft)
-	return true
+	defer r.mu.RUnlock()
+	return r.raft
 }
 
 // get returns what f makes of raft, or the zero value while there is none.
 func get[T any](r *replica, f func(*consensus.Replica) T) (v T) {
-	r.use(func(raft *consensus.Replica) { v = f(raft) })
+	if raft := r.now(); raft != nil {
+		v = f(raft)
+	}
 	return v
 }
 
@@ -89,9 +86,11 @@ func (r *replica) Propose(data []byte) error {
 }
 
 func (r *replica) change(f func(*consensus.Replica) error) error {
-	var err error = errQuiesced
-	r.use(func(raft *consensus.Replica) { err = f(raft) })
-	return err
+	raft := r.now()
+	if raft == nil {
+		return errQuiesced
+	}
+	return f(raft)
 }
 
 // AddStandby implements membership.Raft.

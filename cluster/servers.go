@@ -43,7 +43,7 @@ func serveGRPC(l net.Listener, server *grpc.Server) *grpcServer {
 }
 
 // close lets running calls end within ctx, then cuts them off, and joins.
-func (g *grpcServer) close(ctx context.Context) {
+func (g *grpcServer) close(ctx context.Context) error {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
@@ -55,7 +55,7 @@ func (g *grpcServer) close(ctx context.Context) {
 		g.server.Stop()
 		<-drained
 	}
-	<-g.done
+	return <-g.done
 }
 
 // clientServer returns the server of the client port.

@@ -277,8 +277,9 @@ func freeAddr(t testing.TB) string {
 // logger writes warnings of node i to the test's log, or everything with
 // HAWSERTEST_LOG=debug.
 func logger(t testing.TB, i int) *slog.Logger {
+	t.Helper()
 	level := slog.LevelError + 4
-	if text := os.Getenv("HAWSERTEST_LOG"); text != "" {
+	if text := os.Getenv("HAWSERTEST_LOG"); text != "" { //nolint:forbidigo // a switch for whoever looks into a failed test
 		_ = level.UnmarshalText([]byte(strings.ToUpper(text)))
 	}
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})).With("n", i)
