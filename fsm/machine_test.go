@@ -138,7 +138,7 @@ func TestMachine_ReadersBesideApply(t *testing.T) {
 			}
 		})
 	}
-	for i := uint64(1); i <= 300; i++ {
+	for i := uint64(1); i <= 150; i++ {
 		s := newSave(agentID("a"), fmt.Sprint(i), fmt.Sprint(i))
 		if _, err := m.Apply([]fsm.Entry{command(i, 1, s)}); err != nil {
 			t.Fatal(err)

@@ -17,9 +17,9 @@ import (
 func TestMachine_OneLogOneDigest(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	for round := range uint64(4) {
+	for round := range uint64(3) {
 		rng := rand.New(rand.NewPCG(seed, round))
-		log := randomLog(rng, 400)
+		log := randomLog(rng, 300)
 		first := newReplica(t, rng, log, nil)
 		for first.next < len(log) {
 			first.apply(1)

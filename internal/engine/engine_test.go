@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -266,6 +267,32 @@ func TestDB_FailsForGood(t *testing.T) {
 		if err := <-told; !errors.Is(err, flushErr) || len(told) != 0 {
 			t.Errorf("kind %v: told %v and %d more", kind, err, len(told))
 		}
+	}
+}
+
+// After a failed flush the store does not try again: the disk sees no write
+// that comes later than the failure.
+func TestDB_DoesNotRetryFlush(t *testing.T) {
+	var on atomic.Bool
+	var writes atomic.Int64
+	opts := small(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if on.Load() && op.Kind == errorfs.OpCreate {
+			writes.Add(1)
+			return errors.New("the disk is gone")
+		}
+		return nil
+	})))
+	d := mustOpen(t, "db", opts)
+	set(t, d, "a", "1")
+	on.Store(true)
+	if err := d.Flush(); err == nil {
+		t.Fatal("the flush did not fail")
+	}
+	for range 1000 {
+		runtime.Gosched()
+	}
+	if n := writes.Load(); n != 1 {
+		t.Errorf("%d files were tried", n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -153,12 +154,15 @@ func (d *DB) classifyOpen(err error) error {
 	return e
 }
 
-// backgroundError is told of every failed flush and compaction.
+// backgroundError is told of every failed flush and compaction. It ends the
+// goroutine that tells it: the store would try again at once, and for ever.
+// Deferred calls let its locks go, so that readers do not hang.
 func (d *DB) backgroundError(err error) {
 	if errors.Is(err, pebble.ErrCancelledCompaction) || d.closing.Load() {
 		return
 	}
 	_ = d.fail(d.classify("background work", err)) // the latch keeps it
+	runtime.Goexit()
 }
 
 func (d *DB) dataCorruption(info pebble.DataCorruptionInfo) {
