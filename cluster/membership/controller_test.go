@@ -181,9 +181,11 @@ func TestTracker(t *testing.T) {
 		if _, ok := tracker.Follower(n3); ok {
 			t.Error("an answer in an older term counts")
 		}
+		mu.Lock()
 		if _, ok := tracker.Follower(n4); ok || most != 1 {
 			t.Errorf("n4 answers %v, %d questions at once", ok, most)
 		}
+		mu.Unlock()
 		raft.mu.Lock()
 		raft.leader = n2
 		raft.mu.Unlock()

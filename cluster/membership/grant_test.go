@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,16 +190,22 @@ func FuzzPromiseFrom(f *testing.F) {
 }
 
 // runNet connects founders that run by themselves, on real data directories.
-type runNet map[string]*Founder
+type runNet struct{ founders sync.Map } // address to *Founder
+
+func (n *runNet) at(addr string) *Founder {
+	f, _ := n.founders.Load(addr)
+	founder, _ := f.(*Founder)
+	return founder
+}
 
 type runNode struct {
-	net  runNet
+	net  *runNet
 	self string
-	raft *bool
+	raft *atomic.Bool
 }
 
 func (n runNode) Promise(ctx context.Context, addr string, req *peerpb.PromiseRequest) (*peerpb.PromiseResponse, error) {
-	to := n.net[addr]
+	to := n.net.at(addr)
 	if to == nil {
 		return nil, errors.New("connection refused")
 	}
@@ -208,48 +216,48 @@ func (n runNode) Join(context.Context, string, *peerpb.JoinRequest) (*peerpb.Joi
 	return nil, errors.New("no leader is known here")
 }
 
-func (n runNode) HasState() bool                          { return *n.raft }
+func (n runNode) HasState() bool                          { return n.raft.Load() }
 func (n runNode) Quiesce(context.Context) (func(), error) { return func() {}, nil }
-func (n runNode) Bootstrap(voters []string) error         { *n.raft = true; return nil }
+func (n runNode) Bootstrap(voters []string) error         { n.raft.Store(true); return nil }
 
 // Founders that run by themselves on real directories, the last one started
 // late, found one cluster, and only when all are there; Run ends with its
 // context.
 func TestFounder_Run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, done := runNet{}, make(chan error, 3)
+		net, done := &runNet{}, make(chan error, 3)
 		line, err := NewStartLine(3, "a:1", []string{"b:1", "c:1"})
 		must(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		states := map[string]*bool{}
+		states := map[string]*atomic.Bool{}
 		dirs := map[string]*Directory{}
 		start := func(addr string) {
 			d := openDirectory(t, t.TempDir(), addr[:1])
 			id := d.Node().State().Node
-			states[addr], dirs[addr] = new(bool), d
+			states[addr], dirs[addr] = new(atomic.Bool), d
 			n := runNode{net, id, states[addr]}
 			f, err := NewFounder(FounderConfig{Self: Address{id, addr}, StartLine: line, Store: d.Node(), Dialer: n, Replica: n})
 			must(t, err)
-			net[addr] = f
+			net.founders.Store(addr, f)
 			go func() { done <- f.Run(ctx) }()
 		}
 		start("a:1")
 		start("b:1")
 		time.Sleep(10 * time.Second)
-		if w := net["a:1"].Waiting(); w != "c:1 does not answer: connection refused" {
+		if w := net.at("a:1").Waiting(); w != "c:1 does not answer: connection refused" {
 			t.Errorf("the coordinator waits for %q", w)
 		}
-		if w := net["b:1"].Waiting(); !strings.Contains(w, "the lowest address, has not asked") || len(done) > 0 {
+		if w := net.at("b:1").Waiting(); !strings.Contains(w, "the lowest address, has not asked") || len(done) > 0 {
 			t.Errorf("b waits for %q", w)
 		}
 		start("c:1")
 		must(t, <-done) // the coordinator
-		if !*states["a:1"] {
+		if !states["a:1"].Load() {
 			t.Fatal("somebody else came first")
 		}
 		time.Sleep(time.Second)
-		*states["b:1"] = true // the leader called
+		states["b:1"].Store(true) // the leader called
 		must(t, <-done)
 		id, _ := dirs["a:1"].Node().State().Identity()
 		for addr, d := range dirs {
