@@ -29,29 +29,31 @@ Examples:
    hawser server --data-dir hawser-data --name n1 --bootstrap-expect 1
    hawser server --data-dir hawser-data --name n1 --cluster-secret-file secret --bootstrap-expect 3 \
       --join 127.0.0.1:7421,127.0.0.1:7431,127.0.0.1:7441`,
-		Flags: serverFlags(),
-		Action: func(c *cli.Context) error {
-			logger, err := newLogger(p.stderr, c.String(flagLogLevel), c.String(flagLogFormat))
-			if err != nil {
-				return err
-			}
-			cfg := serverConfig(c)
-			cfg.Logger = logger
-			if err := cfg.Validate(); err != nil {
-				return usageError(err.Error())
-			}
-			logConfig(logger, cfg)
-			ctx, cancel := context.WithCancel(c.Context)
-			defer cancel()
-			if c.Bool(flagStopWithStdin) {
-				go func() { // ends with the process: a read of stdin cannot be called off
-					_, _ = io.Copy(io.Discard, p.stdin)
-					cancel()
-				}()
-			}
-			return serve(ctx, cfg)
-		},
+		Flags:  serverFlags(),
+		Action: p.runServer,
 	}
+}
+
+func (p *program) runServer(c *cli.Context) error {
+	logger, err := newLogger(p.stderr, c.String(flagLogLevel), c.String(flagLogFormat))
+	if err != nil {
+		return err
+	}
+	cfg := serverConfig(c)
+	cfg.Logger = logger
+	if err := cfg.Validate(); err != nil {
+		return usageError(err.Error())
+	}
+	logConfig(logger, cfg)
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	if c.Bool(flagStopWithStdin) {
+		go func() { // ends with the process: a read of stdin cannot be called off
+			_, _ = io.Copy(io.Discard, p.stdin)
+			cancel()
+		}()
+	}
+	return serve(ctx, cfg)
 }
 
 // serve runs a node until ctx ends or the node stops itself.
