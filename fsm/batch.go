@@ -6,6 +6,7 @@ package fsm
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/hawserdb/hawser/internal/halt"
 )
@@ -40,7 +41,11 @@ func AppendCommand(dst []byte, c Command) []byte {
 // AppendBatch appends one log entry made of commands that [AppendCommand]
 // encoded: format, id, time (8 bytes), number of commands (uvarint), commands.
 func AppendBatch(dst []byte, id BatchID, time int64, encoded [][]byte) []byte {
-	dst = append(append(dst, batchFormat), id[:]...)
+	size := 64
+	for _, c := range encoded {
+		size += len(c)
+	}
+	dst = append(append(slices.Grow(dst, size), batchFormat), id[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(time))
 	dst = binary.AppendUvarint(dst, uint64(len(encoded)))
 	for _, c := range encoded {

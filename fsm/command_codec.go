@@ -5,11 +5,13 @@ package fsm
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/hawserdb/hawser/internal/record"
 )
 
 func (c *Save) appendBody(dst []byte) []byte {
+	dst = slices.Grow(dst, len(c.Content.Data)+512) // mostly enough for the rest
 	dst = appendRequest(appendAgent(dst, c.Agent), c.Request)
 	dst = appendOptional(dst, c.Expect)
 	dst = appendBytes(dst, c.Instance)
