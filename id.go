@@ -71,13 +71,17 @@ func CheckNamespace(ns string) error {
 	return nil
 }
 
-// CheckPrefix returns an error that matches [ErrInvalid] unless prefix can
-// start an agent name at a segment boundary. Empty is every agent.
-func CheckPrefix(prefix string) error {
+// NewPrefix returns prefix in Unicode normal form C, as names are, or an error
+// that matches [ErrInvalid] if it cannot start an agent name at a segment
+// boundary. Empty is every agent.
+func NewPrefix(prefix string) (string, error) {
 	if prefix == "" {
-		return nil
+		return "", nil
 	}
-	return checkName(strings.TrimSuffix(prefix, "/"))
+	if utf8.ValidString(prefix) && len(prefix) <= MaxAgentName {
+		prefix = norm.NFC.String(prefix)
+	}
+	return prefix, checkName(strings.TrimSuffix(prefix, "/"))
 }
 
 func checkName(name string) error {

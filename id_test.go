@@ -103,18 +103,25 @@ func TestCheckNamespace(t *testing.T) {
 }
 
 // Claim: a prefix is what can stand before a segment boundary.
-func TestCheckPrefix(t *testing.T) {
+func TestNewPrefix(t *testing.T) {
 	for prefix, refusal := range map[string]string{
 		"": "", "crew": "", "crew/": "", "crew/a": "",
 		"/": "is empty", "/crew": "empty segment", "crew//": "empty segment", "a/..": `".."`, "a\n": "control",
 	} {
-		if err := hawser.CheckPrefix(prefix); refusal == "" {
+		if _, err := hawser.NewPrefix(prefix); refusal == "" {
 			if err != nil {
-				t.Errorf("CheckPrefix(%q) = %v", prefix, err)
+				t.Errorf("NewPrefix(%q) = %v", prefix, err)
 			}
 		} else {
 			checkRefusal(t, err, refusal)
 		}
+	}
+}
+
+// Claim: a prefix in any spelling finds the canonical names.
+func TestNewPrefix_IsCanonical(t *testing.T) {
+	if got, err := hawser.NewPrefix("cafe\u0301/"); err != nil || got != "caf\u00e9/" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 )
@@ -18,6 +20,8 @@ import (
 type Client struct {
 	cfg    Config
 	router *router
+	// retries decides when a call is repeated; see [Client.retry].
+	retries retrypolicy.RetryPolicy[any]
 	// generation is the one in the newest response, 0 before the first.
 	generation atomic.Uint64
 }
@@ -34,7 +38,7 @@ func Dial(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, router: router}, nil
+	return &Client{cfg: cfg, router: router, retries: newRetries()}, nil
 }
 
 // Close closes all connections. Calls that are under way end: with an unknown

@@ -39,7 +39,8 @@ func (a *Agent) Versions(ctx context.Context, opts ...ListOption) iter.Seq2[haws
 // those whose names start with the segments of prefix ("crew" finds crew and
 // crew/a, not crewman). It pages as [Agent.Versions] does.
 func (c *Client) Agents(ctx context.Context, prefix string, opts ...ListOption) iter.Seq2[hawser.Agent, error] {
-	if err := hawser.CheckPrefix(prefix); err != nil {
+	prefix, err := hawser.NewPrefix(prefix)
+	if err != nil {
 		return failed[hawser.Agent](err)
 	}
 	o := listOptions(opts)

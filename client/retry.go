@@ -5,8 +5,11 @@ package client
 
 import (
 	"context"
-	"math/rand/v2"
+	"errors"
 	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
 )
 
 // next says how a call goes on after an attempt.
@@ -20,28 +23,47 @@ const (
 	retryLater
 )
 
+// What an attempt tells the retry policy. The call keeps what really happened.
+var (
+	errNow   = errors.New("again now")
+	errLater = errors.New("again later")
+)
+
 const (
 	firstBackoff = 25 * time.Millisecond
 	maxBackoff   = 400 * time.Millisecond
+	jitter       = 0.25
 )
 
-// retry runs attempt until it says stop or ctx ends.
+// newRetries returns the policy of all calls. How long they go on is the
+// business of their contexts.
+func newRetries() retrypolicy.RetryPolicy[any] {
+	return retrypolicy.NewBuilder[any]().
+		HandleErrors(errNow, errLater).
+		WithMaxRetries(-1).
+		WithBackoff(firstBackoff, maxBackoff).
+		WithJitterFactor(jitter).
+		WithDelayFunc(func(e failsafe.ExecutionAttempt[any]) time.Duration {
+			if errors.Is(e.LastError(), errNow) {
+				return 0
+			}
+			return -1 // the backoff
+		}).
+		ReturnLastFailure().
+		Build()
+}
+
+// retry runs attempt until it says stop or ctx ends. It returns nothing: the
+// end of ctx says nothing about the attempt that it met.
 func (c *Client) retry(ctx context.Context, attempt func() next) {
-	for backoff := firstBackoff; ; {
+	_ = failsafe.With(c.retries).WithContext(ctx).Run(func() error {
 		switch attempt() {
-		case stop:
-			return
 		case retryNow:
-			continue
+			return errNow
 		case retryLater:
+			return errLater
+		case stop:
 		}
-		timer := time.NewTimer(backoff/2 + rand.N(backoff/2))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		backoff = min(2*backoff, maxBackoff)
-	}
+		return nil
+	})
 }

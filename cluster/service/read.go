@@ -87,7 +87,8 @@ func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawse
 	if err := hawser.CheckNamespace(namespace); err != nil {
 		return nil, err
 	}
-	if err := hawser.CheckPrefix(r.GetPrefix()); err != nil {
+	prefix, err := hawser.NewPrefix(r.GetPrefix())
+	if err != nil {
 		return nil, err
 	}
 	b, view, err := s.view(ctx, r.GetRead())
@@ -96,13 +97,13 @@ func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawse
 	}
 	defer closeView(view)
 	info := view.Info()
-	list := page{kind: pageAgents, generation: info.Generation, scope: namespace + "\x00" + r.GetPrefix()}
+	list := page{kind: pageAgents, generation: info.Generation, scope: namespace + "\x00" + prefix}
 	after, err := list.parse(r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	limit := pageLimit(r.GetLimit())
-	agents, err := view.Agents(namespace, r.GetPrefix(), after, limit)
+	agents, err := view.Agents(namespace, prefix, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +216,7 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 // linearizable waits for a linearizable point, over elections as far as the
 // caller's time and the routing budget allow.
 func (b *Backend) linearizable(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, routeBudget)
+	ctx, cancel := withBudget(ctx)
 	defer cancel()
 	for {
 		err := b.Reads.Wait(ctx)

@@ -22,6 +22,8 @@ const (
 	// routeBudget bounds all attempts together: long enough for an election,
 	// short enough that a client with other endpoints tries one of them.
 	routeBudget = 4 * time.Second
+	// answerTime is left for the answer when the caller's time ends first.
+	answerTime = 50 * time.Millisecond
 	// routePause is the mean pause between attempts.
 	routePause = 20 * time.Millisecond
 )
@@ -45,7 +47,7 @@ type call[T any] struct {
 // executes it once. It reports an outcome that stayed open as unknown.
 func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 	var zero T
-	ctx, cancel := context.WithTimeout(ctx, routeBudget)
+	ctx, cancel := withBudget(ctx)
 	defer cancel()
 	open := false // an attempt may have been executed
 	attempt := c.first
@@ -56,21 +58,39 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 		}
 		retry, mayHaveRun := judge(err)
 		open = open || mayHaveRun
-		if !retry || isForwarded(ctx) {
-			if mayHaveRun {
-				return zero, c.unknown(err)
-			}
-			return zero, err
-		}
 		if mayHaveRun {
 			attempt++
 		}
-		if pause(ctx) != nil {
-			if open {
-				return zero, c.unknown(ctx.Err())
-			}
-			return zero, err
+		if retry && !isForwarded(ctx) && pause(ctx) == nil {
+			continue
 		}
+		if open && !settles(err) {
+			return zero, c.unknown(err)
+		}
+		return zero, err
+	}
+}
+
+// withBudget bounds the routing of a call. It ends a little before the
+// caller's own deadline, so that the caller learns what is known: that
+// nothing was executed, mostly.
+func withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(routeBudget)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-answerTime).Before(end) {
+		end = deadline.Add(-answerTime)
+	}
+	return context.WithDeadline(ctx, end)
+}
+
+// settles reports whether err, met by a repetition, says what became of every
+// attempt before: each of these means that the request was not executed and
+// cannot be any more, since numbers, epochs and ids never come back.
+func settles(err error) bool {
+	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
+	case hawser.CodeConflict, hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:
+		return true
+	default:
+		return false
 	}
 }
 

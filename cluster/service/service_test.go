@@ -228,6 +228,43 @@ func TestService_ReportsUnknownOutcomes(t *testing.T) {
 	}
 }
 
+// Once an attempt may have been executed, a refusal of a repetition settles
+// the outcome only if it rules the earlier attempt out.
+func TestService_WhatSettlesAnOpenOutcome(t *testing.T) {
+	for _, tt := range []struct {
+		refusal error
+		want    error
+	}{
+		{hawser.ErrStorageFull, hawser.ErrOutcomeUnknown},
+		{hawser.ErrOverloaded, hawser.ErrOutcomeUnknown},
+		{hawser.ErrConflict, hawser.ErrConflict},
+		{hawser.ErrFenced, hawser.ErrFenced},
+	} {
+		s, l := start(t)
+		l.fail = func(call int, _ fsm.Command) (bool, error) {
+			if call == 1 {
+				return false, hawser.ErrOutcomeUnknown
+			}
+			return false, tt.refusal
+		}
+		if _, err := s.Save(t.Context(), saveOf("a", []byte("x"), 0)); !errors.Is(err, tt.want) {
+			t.Errorf("refused with %v: got %v, want %v", tt.refusal, err, tt.want)
+		}
+	}
+}
+
+// A call that finds no leader says, before its deadline, that nothing was
+// executed, instead of leaving the caller to guess.
+func TestService_AnswersBeforeTheDeadline(t *testing.T) {
+	s, l := start(t)
+	l.fail = func(int, fsm.Command) (bool, error) { return false, hawser.ErrUnavailable }
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Save(ctx, saveOf("a", []byte("x"), 0)); !errors.Is(err, hawser.ErrUnavailable) || ctx.Err() != nil {
+		t.Fatalf("got %v; deadline over: %v", err, ctx.Err())
+	}
+}
+
 // A refusal that repeating cannot change comes back at once.
 func TestService_DoesNotRepeatRefusals(t *testing.T) {
 	for _, refusal := range []error{hawser.ErrStorageFull, hawser.ErrOverloaded, hawser.ErrTooLarge} {
