@@ -90,11 +90,8 @@ type persister struct{ f *machineFSM }
 // Persist implements raft.FSMSnapshot. When it returns, everything that raft
 // delivered before Snapshot is durable, and raft may truncate the log.
 func (p persister) Persist(sink raft.SnapshotSink) error {
-	if err := p.f.latch.Err(); err != nil {
+	if err := p.f.latch.do(halt.Engine, "state", "flush", p.f.machine.Flush); err != nil {
 		return err
-	}
-	if err := p.f.machine.Flush(); err != nil {
-		return p.f.latch.fail(halt.Wrap(halt.Engine, "state", fmt.Errorf("flush: %w", err)))
 	}
 	return sink.Close()
 }
