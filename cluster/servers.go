@@ -55,7 +55,10 @@ func (g *grpcServer) close(ctx context.Context) error {
 		g.server.Stop()
 		<-drained
 	}
-	return <-g.done
+	if err := <-g.done; !errors.Is(err, grpc.ErrServerStopped) { // closed before it served
+		return err
+	}
+	return nil
 }
 
 // clientServer returns the server of the client port.

@@ -110,6 +110,11 @@ func (r *Replica) open() error {
 	if r.stable, err = openStable(stablePath, last == 0 && r.appliedIndex() == 0, r.latch); err != nil {
 		return err
 	}
+	if last == 0 && r.appliedIndex() == 0 {
+		if err := r.stable.undoBootstrap(); err != nil {
+			return err
+		}
+	}
 	if err := r.checkStart(); err != nil {
 		return err
 	}

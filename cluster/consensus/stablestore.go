@@ -203,6 +203,27 @@ func (s *stableStore) writeLocked(next hardState) error {
 	})
 }
 
+// undoBootstrap takes back a bootstrap that a crash cut in two. raft writes
+// term 1 first and the first entry, the configuration, after it; a node with
+// only the former looks as if it had taken part in a cluster, and can be
+// neither bootstrapped again nor elected. No election is ever held in term 1,
+// so a replica with an empty log, no vote and term 1 has promised nothing to
+// anybody. The caller has made sure that the log is empty.
+func (s *stableStore) undoBootstrap() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != (hardState{term: 1}) {
+		return nil
+	}
+	return s.latch.do(halt.Stable, s.path, "take back half a bootstrap", func() error {
+		if err := s.db.Set(recordKey, hardState{}.encode()); err != nil {
+			return err
+		}
+		s.state = hardState{}
+		return nil
+	})
+}
+
 func (s *stableStore) unknown(key []byte) error {
 	return s.latch.fail(halt.Wrap(halt.Stable, s.path, fmt.Errorf("unknown key %q", key)))
 }

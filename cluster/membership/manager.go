@@ -6,7 +6,9 @@ package membership
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/cluster/policy"
@@ -42,6 +44,7 @@ func (m *Manager) Promote(ctx context.Context, node string, expect uint64) error
 	if err != nil || server.Voter {
 		return err
 	}
+	m.awaitContact(ctx, conf)
 	f, told := m.progress.Follower(server.ID)
 	switch {
 	case !told || !inContact(m.progress, server.ID):
@@ -70,6 +73,7 @@ func (m *Manager) Remove(ctx context.Context, node string, expect uint64, force 
 		return err
 	}
 	if server.Voter {
+		m.awaitContact(ctx, conf)
 		if err := m.removable(conf, server.ID, force); err != nil {
 			return err
 		}
@@ -113,6 +117,7 @@ func (m *Manager) Transfer(ctx context.Context, node string) error {
 		return m.raft.Transfer(ctx, "")
 	}
 	server, err := find("transfer", conf, node)
+	m.awaitContact(ctx, conf)
 	switch {
 	case err != nil || server.ID == m.self:
 		return err
@@ -122,6 +127,22 @@ func (m *Manager) Transfer(ctx context.Context, node string) error {
 		return refused("transfer", server.ID, "the leader has no contact with it")
 	}
 	return m.raft.Transfer(ctx, server.ID)
+}
+
+// settleTime is how long an operator's call waits for a new leader to hear
+// from its followers before it judges them.
+const settleTime = 1500 * time.Millisecond
+
+// awaitContact waits until every other member was heard from, for settleTime
+// at most: a leader that was elected a moment ago has heard from nobody yet.
+func (m *Manager) awaitContact(ctx context.Context, conf Configuration) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for slices.ContainsFunc(conf.Servers, func(s Server) bool { return s.ID != m.self && !inContact(m.progress, s.ID) }) {
+		if !sleep(ctx, settleTime/30) {
+			return
+		}
+	}
 }
 
 // live reports whether raft has contact, with which gossip does not disagree.
