@@ -57,7 +57,10 @@ func (r *Replica) AddStandby(ctx context.Context, id string) error {
 // AddStandby, hawser.ErrNotFound if id is not a member and ErrRefused.
 func (r *Replica) Promote(ctx context.Context, id string, prevIndex uint64) error {
 	s, ok := r.member(id)
-	if !ok {
+	switch {
+	case !r.leads():
+		return &hawser.Error{Code: hawser.CodeNotLeader, Op: "promote", Key: id}
+	case !ok:
 		return &hawser.Error{Code: hawser.CodeNotFound, Op: "promote", Key: id, Msg: "not a member"}
 	}
 	if s.Voter {
@@ -73,6 +76,8 @@ func (r *Replica) Promote(ctx context.Context, id string, prevIndex uint64) erro
 func (r *Replica) Remove(ctx context.Context, id string, prevIndex uint64) error {
 	s, ok := r.member(id)
 	switch {
+	case !r.leads(): // only the leader knows the newest members
+		return &hawser.Error{Code: hawser.CodeNotLeader, Op: "remove", Key: id}
 	case !ok:
 		return &hawser.Error{Code: hawser.CodeNotFound, Op: "remove", Key: id, Msg: "not a member"}
 	case id == r.cfg.ID:
