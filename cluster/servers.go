@@ -28,6 +28,9 @@ const (
 	// maxClientConns and maxClientStreams bound what clients may hold open.
 	maxClientConns   = 4096
 	maxClientStreams = 1024
+	// streamWorkers are goroutines that stay, with their stacks grown, from
+	// call to call; calls beyond them get goroutines of their own.
+	streamWorkers = 256
 )
 
 // grpcServer is a gRPC server with the goroutine that runs it.
@@ -68,6 +71,7 @@ func (n *Node) clientServer(observe service.Observer) (*grpc.Server, error) {
 		grpc.MaxSendMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxClientStreams),
 		grpc.MaxHeaderListSize(16 << 10),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(5 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),

@@ -16,7 +16,7 @@ import (
 // Defaults of [Config].
 const (
 	DefaultMaxBatchBytes = 256 << 10
-	DefaultMaxInFlight   = 4
+	DefaultMaxInFlight   = 2
 	DefaultMaxQueueBytes = 64 << 20
 	DefaultMaxQueue      = 16384
 	DefaultTimeout       = 10 * time.Second
