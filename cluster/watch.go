@@ -56,6 +56,9 @@ func (n *Node) watch(ctx context.Context) {
 func (n *Node) look(ctx context.Context, told *gossip.Meta) {
 	if s, err := n.space(); err == nil {
 		n.lastSpace.Store(s)
+		if c := n.core.Load(); c != nil {
+			c.disks.observe(n.id, s) // a single voter asks nobody
+		}
 	}
 	c, err := n.joined()
 	if err != nil {

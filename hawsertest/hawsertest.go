@@ -123,6 +123,9 @@ func (c *Cluster) Node(i int) *cluster.Node { return c.nodes[i] }
 // Config returns the configuration of node i.
 func (c *Cluster) Config(i int) cluster.Config { return c.configs[i] }
 
+// Configure changes the configuration of node i, which must be stopped.
+func (c *Cluster) Configure(i int, change func(*cluster.Config)) { change(&c.configs[i]) }
+
 // Leader waits for a leader and returns which node it is.
 func (c *Cluster) Leader() int {
 	c.t.Helper()
