@@ -167,7 +167,7 @@ func (r *Replica) raftConfig() *raft.Config {
 	c.ShutdownOnRemove = false
 	c.NoSnapshotRestoreOnStart = true
 	c.NoLegacyTelemetry = true
-	c.Logger = logbridge.HCLog(r.logger.Handler()).Named("raft")
+	c.Logger = logbridge.HCLog(newRaftLog(r.logger.Handler()))
 	return c
 }
 

@@ -65,7 +65,7 @@ func newTransport(c Config, l *latch, r receiver) *transport {
 			MaxPool:         maxPool,
 			MaxRPCsInFlight: 1,
 			Timeout:         c.Timeouts.RPC,
-			Logger:          logbridge.HCLog(c.Logger.Handler()).Named("raft-net"),
+			Logger:          logbridge.HCLog(newRaftLog(c.Logger.Handler())).Named("raft-net"),
 		}),
 		id: raft.ServerID(c.ID), timeout: c.Timeouts.RPC, latch: l, logger: c.Logger, receiver: r,
 		consumer: make(chan raft.RPC), stopping: make(chan struct{}),
