@@ -59,7 +59,9 @@ func judgeAnswer(v verdict) verdict {
 
 // settles reports whether an answer with this code also tells what became of
 // earlier attempts under the same id: the state machine looks for the first
-// outcome before it checks anything that leads to these.
+// outcome before it checks anything that leads to these. It says nothing of
+// calls without such an id: a node that is not found may just have been removed
+// by the attempt before.
 func settles(code hawser.Code) bool {
 	switch code { //nolint:exhaustive // the others come from before the state machine, or cannot tell
 	case hawser.CodeConflict, hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:

@@ -79,3 +79,15 @@ func TestCluster_TransferIsNotRepeatedBlindly(t *testing.T) {
 		}
 	})
 }
+
+// A removal by name whose answer was lost, and whose repetition finds no such
+// node, is not reported as a failure: it may have been the first attempt.
+func TestCluster_RefusedRepetitionIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.SetFault(fakecluster.Script("Remove", fakecluster.BreakAfter, fakecluster.Refuse(hawser.CodeNotFound)))
+		wantError(t, c.Cluster().Remove(t.Context(), "n2", true), hawser.ErrOutcomeUnknown)
+		cluster.SetFault(fakecluster.Script("Remove", fakecluster.Refuse(hawser.CodeNotFound)))
+		wantError(t, c.Cluster().Remove(t.Context(), "n2", true), hawser.ErrNotFound)
+	})
+}

@@ -5,6 +5,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -40,6 +42,7 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 				log.ErrorContext(ctx, "call panicked", "method", info.FullMethod, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				err = &hawser.Error{Code: hawser.CodeInternal, Op: info.FullMethod, Msg: "a defect; the node's log has more"}
 			}
+			err = elsewhere(err)
 			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
 			err = wire.ToStatus(err, s.hint())
 		}()
@@ -50,4 +53,14 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 		}
 		return handler(ctx, req)
 	}
+}
+
+// elsewhere sends a call that met the failure of this node to another one. The
+// node stops itself; its failure is no defect and no answer to the caller. An
+// error with a code of its own, such as an unknown outcome, keeps it.
+func elsewhere(err error) error {
+	if _, stops := errors.AsType[*halt.Error](err); !stops || hawser.CodeOf(err) != hawser.CodeInternal {
+		return err
+	}
+	return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "this node stops itself; ask another one", Err: err}
 }

@@ -83,12 +83,15 @@ func (s *Service) TransferLeadership(ctx context.Context, r *hawserv1.TransferLe
 	})
 }
 
-// changeTime bounds one attempt at a change of the configuration, which has
-// to be committed and, for a transfer, to elect a leader.
+// changeSize makes one attempt at a change of the configuration, which has to
+// be committed and, for a transfer, to elect a leader, last as long as the
+// routing budget allows.
 const changeSize = 100 << 20
 
-// change runs a change of the cluster at the leader. Such changes are safe to
-// repeat: they name the state that they want, not a step.
+// change runs a change of the cluster at the leader. A change of a node is safe
+// to repeat: it names the state that it wants, not a step. One that names none,
+// a transfer to whomever, is not. No repetition is recognised, so its refusal
+// says nothing of the attempt before.
 func change[T any](
 	ctx context.Context, s *Service, node string, required bool, resp T,
 	local func(context.Context, *Backend, T) error, remote func(context.Context, *grpc.ClientConn) (T, error),
@@ -103,6 +106,7 @@ func change[T any](
 	}
 	return route(ctx, b, call[T]{
 		size:   changeSize,
+		once:   node == "",
 		local:  func(ctx context.Context, _ uint32) (T, error) { return resp, local(ctx, b, resp) },
 		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) { return remote(ctx, conn) },
 		unknown: func(cause error) error {

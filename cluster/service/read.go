@@ -237,6 +237,9 @@ func (b *Backend) atLeast(ctx context.Context, r hawser.Revision) error {
 			return nil
 		}
 		if err := b.Machine.Wait(ctx, applied+1); err != nil {
+			if ctx.Err() == nil {
+				return err // the machine is closed or stopped
+			}
 			return &hawser.Error{
 				Code: hawser.CodeDeadline, Op: "stale read", Msg: "this node does not have the revision asked for yet", Err: err,
 			}

@@ -38,6 +38,11 @@ type call[T any] struct {
 	first uint32
 	// size of the request in bytes.
 	size int
+	// recognised: the machine knows a repetition by its id, so that a refusal of
+	// it also tells of the attempts before; see settles.
+	recognised bool
+	// once: a second execution would not be harmless, and is not recognised.
+	once bool
 	// unknown makes the error for an outcome that stayed unknown.
 	unknown func(cause error) error
 }
@@ -61,10 +66,12 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 		if mayHaveRun {
 			attempt++
 		}
-		if retry && !isForwarded(ctx) && pause(ctx) == nil {
+		blind := open && c.once
+		if retry && !blind && !isForwarded(ctx) && pause(ctx) == nil {
 			continue
 		}
-		if open && !settles(err) {
+		settled := c.recognised && settles(err)
+		if open && !settled {
 			return zero, c.unknown(err)
 		}
 		return zero, err

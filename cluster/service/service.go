@@ -64,6 +64,7 @@ type Service struct {
 	hawserv1.UnimplementedClusterServer
 
 	backend atomic.Pointer[Backend]
+	stopped atomic.Bool
 	waiting func() string
 }
 
@@ -71,11 +72,19 @@ type Service struct {
 // for until Start is called.
 func New(waiting func() string) *Service { return &Service{waiting: waiting} }
 
-// Start opens the Service for calls.
-func (s *Service) Start(b *Backend) { s.backend.Store(b) }
+// Start opens the Service for calls, unless Stop was called.
+func (s *Service) Start(b *Backend) {
+	s.backend.Store(b)
+	if s.stopped.Load() {
+		s.backend.Store(nil)
+	}
+}
 
-// Stop closes it again.
-func (s *Service) Stop() { s.backend.Store(nil) }
+// Stop closes it for good.
+func (s *Service) Stop() {
+	s.stopped.Store(true)
+	s.backend.Store(nil)
+}
 
 func (s *Service) ready() (*Backend, error) {
 	if b := s.backend.Load(); b != nil {

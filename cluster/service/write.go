@@ -25,8 +25,9 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 		return nil, err
 	}
 	return route(ctx, b, call[*hawserv1.SaveResponse]{
-		first: r.GetRequest().GetAttempt(),
-		size:  len(r.GetPayload().GetData()),
+		first:      r.GetRequest().GetAttempt(),
+		recognised: true,
+		size:       len(r.GetPayload().GetData()),
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.SaveResponse, error) {
 			command.Request.Attempt = attempt
 			result, err := b.submit(ctx, command)
@@ -62,7 +63,8 @@ func (s *Service) Delete(ctx context.Context, r *hawserv1.DeleteRequest) (*hawse
 		return nil, err
 	}
 	return route(ctx, b, call[*hawserv1.DeleteResponse]{
-		first: r.GetRequest().GetAttempt(),
+		first:      r.GetRequest().GetAttempt(),
+		recognised: true,
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.DeleteResponse, error) {
 			result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: requestOf(id, attempt)})
 			if err != nil {
