@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -60,7 +61,7 @@ func (f *machineFSM) ApplyBatch(logs []*raft.Log) []any {
 	var applied []fsm.Applied
 	err := f.latch.do(halt.Engine, "state", "apply", func() error {
 		var err error
-		applied, err = f.machine.Apply(entries)
+		applied, err = f.apply(entries)
 		return err
 	})
 	if err != nil {
@@ -74,6 +75,27 @@ func (f *machineFSM) ApplyBatch(logs []*raft.Log) []any {
 		f.onConfiguration(configuration)
 	}
 	return answers
+}
+
+// apply hands entries to the machine. A panic of it is a defect that all
+// replicas meet at the same entry. Their files are sound, so it must not count
+// as damage, which would close every directory of the cluster for good. A fault
+// on a mapped file is damage.
+func (f *machineFSM) apply(entries []fsm.Entry) (applied []fsm.Applied, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }:
+			panic(p)
+		default:
+			f.latch.logger.Error("the state machine panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &halt.Error{
+				Reason: halt.Engine, Where: "state", Err: fmt.Errorf("the state machine panicked: %v", p),
+				Hint: "a defect of this program, not of the files: report it, and start the node again with a corrected version",
+			}
+		}
+	}()
+	return f.machine.Apply(entries)
 }
 
 // Snapshot implements raft.FSM.
