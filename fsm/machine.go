@@ -172,6 +172,16 @@ func (m *Machine) Metrics() (engine.Metrics, error) {
 // Close flushes and closes the machine and fails who waits. Views stay valid;
 // the engine ends with the last of them. Close may be called again.
 func (m *Machine) Close() error {
+	return m.close(func(s *store) error { return s.db.Flush() })
+}
+
+// Discard is Close without the flush: what was not durable is left to the log,
+// as after a crash.
+func (m *Machine) Discard() error {
+	return m.close(func(*store) error { return nil })
+}
+
+func (m *Machine) close(finish func(*store) error) error {
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.mu.Lock()
@@ -182,7 +192,7 @@ func (m *Machine) Close() error {
 		return nil
 	}
 	m.waiters.fail(errClosed)
-	return errors.Join(s.db.Flush(), m.release(s))
+	return errors.Join(finish(s), m.release(s))
 }
 
 // stopped returns the error that stopped the machine, if any.
