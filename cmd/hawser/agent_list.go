@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 )
 
@@ -24,7 +25,7 @@ func (p *program) agentList() *cli.Command {
 				return err
 			}
 			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				agents, err := collect(conn.Agents(ctx, c.Args().First(), limit))
+				agents, err := collect(p, limit, conn.Agents(ctx, c.Args().First(), beyond(limit)))
 				if err != nil {
 					return err
 				}
@@ -35,12 +36,20 @@ func (p *program) agentList() *cli.Command {
 					}
 					return p.writeJSON(views)
 				}
-				t := newTable("AGENT", "HEAD", "VERSIONS", "STORED", "CREATED")
-				for _, a := range agents {
-					t.add(a.ID.Name, number(a.Head), number(a.Versions), strconv.FormatInt(a.StoredSize, 10), clock(a.CreatedAt))
-				}
-				return t.write(p.stdout)
+				return p.printAgents(agents)
 			})
 		},
 	}
+}
+
+func (p *program) printAgents(agents []hawser.Agent) error {
+	t := newTable("AGENT", "HEAD", "VERSIONS", "STORED", "CREATED", "SAVED")
+	for _, a := range agents {
+		saved := ""
+		if a.Version != nil {
+			saved = clock(a.Version.CreatedAt)
+		}
+		t.add(a.ID.Name, number(a.Head), number(a.Versions), strconv.FormatInt(a.StoredSize, 10), clock(a.CreatedAt), saved)
+	}
+	return t.write(p.stdout)
 }

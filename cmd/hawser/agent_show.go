@@ -37,6 +37,9 @@ func (p *program) printAgent(a hawser.Agent) error {
 		"agent", a.ID.String(), "head", number(a.Head), "versions", number(a.Versions),
 		"stored size", strconv.FormatInt(a.StoredSize, 10), "created at", timestamp(a.CreatedAt), "epoch", optional(a.Epoch),
 	}
+	if a.Version == nil {
+		pairs = append(pairs, "state", "deleted")
+	}
 	if v := a.Version; v != nil {
 		pairs = append(pairs, "head size", strconv.FormatInt(v.Size, 10), "head sha256", v.SHA256.String(),
 			"head saved at", timestamp(v.CreatedAt), "head instance", v.Instance, "head labels", labelList(v.Labels))

@@ -40,10 +40,11 @@ func (p *program) app() *cli.App {
 			p.version(), p.completion(),
 		},
 	}
-	nameAll(app.Name, app.Commands)
 	for _, leaf := range leaves(app.Commands) {
 		p.finish(leaf)
 	}
+	app.Setup() // which cli runs once: after nameAll it would put the program's name before the names again
+	nameAll(app.Name, app.Commands)
 	return app
 }
 
@@ -85,14 +86,25 @@ func (p *program) finish(leaf *cli.Command) {
 	}
 	leaf.HideHelpCommand = true // or an agent called "help" would print help
 	leaf.CustomHelpTemplate = leafHelp
-	leaf.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usageError(err.Error()) }
+	leaf.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return ofCommand(leaf.HelpName, badValue(leaf, err)) }
 	action := leaf.Action
 	leaf.Action = func(c *cli.Context) error {
 		if err := checkArguments(leaf, c.Args().Slice()); err != nil {
-			return err
+			return ofCommand(leaf.HelpName, err)
 		}
-		return action(c)
+		return ofCommand(leaf.HelpName, action(c))
 	}
+}
+
+// badValue says in our words that a flag's value could not be read.
+func badValue(leaf *cli.Command, err error) error {
+	text := strings.TrimSuffix(strings.ReplaceAll(err.Error(), "for flag -", "for flag --"), ": parse error")
+	for _, f := range leaf.Flags {
+		if _, ok := f.(*cli.DurationFlag); ok && strings.HasSuffix(text, " --"+f.Names()[0]) {
+			text += ": a duration has a unit, such as 5s or 1m30s"
+		}
+	}
+	return usageError(text)
 }
 
 // checkArguments compares the arguments with ArgsUsage, in which brackets

@@ -21,12 +21,15 @@ import (
 // Errors are usage errors.
 func arrange(app *cli.App, args []string, getenv func(string) string) ([]string, error) {
 	words := args[1:]
-	if len(words) > 0 && words[0] == "help" {
+	switch {
+	case len(words) > 0 && words[0] == "help":
 		words = append(slices.Clone(words[1:]), "--help")
+	case len(words) == 1 && words[0] == "--version":
+		words = []string{"version"}
 	}
 	a := arranger{commands: app.Commands, known: globalFlags(), set: map[string]bool{}}
 	if err := a.take(words); err != nil {
-		return nil, err
+		return nil, ofCommand(strings.Join(a.path, " "), err)
 	}
 	switch {
 	case a.help:
@@ -34,7 +37,7 @@ func arrange(app *cli.App, args []string, getenv func(string) string) ([]string,
 	case len(a.path) == 0:
 		return nil, usageErrorf("which command? One of: %s", names(app.Commands))
 	case a.leaf == nil:
-		return nil, usageErrorf("%s: which command? One of: %s", a.path[0], names(a.commands))
+		return nil, ofCommand(a.path[0], usageErrorf("%s: which command? One of: %s", a.path[0], names(a.commands)))
 	}
 	flags := append(a.environment(getenv), a.flags...)
 	return slices.Concat(args[:1], a.path, flags, []string{"--"}, a.arguments), nil

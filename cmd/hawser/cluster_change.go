@@ -12,6 +12,13 @@ import (
 	"github.com/hawserdb/hawser/client"
 )
 
+// The changes, as JSON names them.
+const (
+	actionTransfer = "transfer"
+	actionPromote  = "promote"
+	actionRemove   = "remove"
+)
+
 // change runs one change of the cluster and says that it was made.
 func (p *program) change(c *cli.Context, action, node string, f func(context.Context, *client.Cluster) error) error {
 	return withClient(c, func(ctx context.Context, conn *client.Client) error {
@@ -25,10 +32,20 @@ func (p *program) change(c *cli.Context, action, node string, f func(context.Con
 				Done   bool   `json:"done"`
 			}{action, node, true})
 		}
-		if node == "" {
-			node = "the voter that follows best"
-		}
-		_, err := fmt.Fprintf(p.stdout, "%s: done for %s\n", action, escape(node))
+		_, err := fmt.Fprintln(p.stdout, done(action, escape(node)))
 		return err
 	})
+}
+
+// done says in words what is true after a change.
+func done(action, node string) string {
+	switch {
+	case action == actionTransfer && node == "":
+		return "the leadership is handed to the voter that follows best; \"hawser cluster members\" shows it"
+	case action == actionTransfer:
+		return node + " leads"
+	case action == actionPromote:
+		return node + " is a voter"
+	}
+	return node + " is removed; its process stops by itself"
 }

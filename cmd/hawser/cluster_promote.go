@@ -18,7 +18,7 @@ func (p *program) clusterPromote() *cli.Command {
 			"Example:\n   hawser cluster promote n3",
 		Action: func(c *cli.Context) error {
 			node := c.Args().First()
-			return p.change(c, "promote", node, func(ctx context.Context, cluster *client.Cluster) error {
+			return p.change(c, actionPromote, node, func(ctx context.Context, cluster *client.Cluster) error {
 				return cluster.Promote(ctx, node)
 			})
 		},

@@ -22,7 +22,7 @@ Example:
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "force", Usage: "remove it even if too few live voters are left"}},
 		Action: func(c *cli.Context) error {
 			node := c.Args().First()
-			return p.change(c, "remove", node, func(ctx context.Context, cluster *client.Cluster) error {
+			return p.change(c, actionRemove, node, func(ctx context.Context, cluster *client.Cluster) error {
 				return cluster.Remove(ctx, node, c.Bool("force"))
 			})
 		},

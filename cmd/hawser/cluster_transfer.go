@@ -22,7 +22,7 @@ Examples:
    hawser cluster transfer n2`,
 		Action: func(c *cli.Context) error {
 			node := c.Args().First()
-			return p.change(c, "transfer", node, func(ctx context.Context, cluster *client.Cluster) error {
+			return p.change(c, actionTransfer, node, func(ctx context.Context, cluster *client.Cluster) error {
 				return cluster.TransferLeadership(ctx, node)
 			})
 		},

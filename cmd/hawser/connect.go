@@ -79,8 +79,6 @@ func explain(err error, endpoints []string) error {
 	case errors.Is(err, hawser.ErrUnavailable), errors.Is(err, hawser.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
 		return hint(err, "asked %s; check that nodes run there (hawser server, or hawser dev for a local cluster)\n"+
 			"and that --endpoints or HAWSER_ENDPOINTS names them", strings.Join(endpoints, ", "))
-	case errors.Is(err, hawser.ErrConflict):
-		return hint(err, "somebody else wrote in between: restore the head, then decide; --overwrite saves whatever the head is")
 	}
 	return err
 }

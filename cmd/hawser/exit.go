@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/halt"
@@ -24,13 +25,26 @@ const (
 )
 
 // usage is a command line that makes no sense.
-type usage struct{ text string }
+type usage struct {
+	text    string
+	command string // whose help to read, such as "state save"; "" is the program's
+}
 
 func (u usage) Error() string { return u.text }
 
-func usageError(text string) error { return usage{text} }
+func usageError(text string) error { return usage{text: text} }
 
-func usageErrorf(format string, args ...any) error { return usage{fmt.Sprintf(format, args...)} }
+func usageErrorf(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
+
+// ofCommand notes the full name of the command in an error that is a usage
+// error.
+func ofCommand(name string, err error) error {
+	if u, ok := err.(usage); ok { //nolint:errorlint // one that is wrapped keeps what wraps it
+		u.command = strings.TrimSpace(strings.TrimPrefix(name, "hawser"))
+		return u
+	}
+	return err
+}
 
 // hinted is an error with advice that is printed on a line of its own.
 type hinted struct {
@@ -109,7 +123,10 @@ func adviceFor(err error) string {
 	if unknown, ok := errors.AsType[*hawser.UnknownOutcomeError](err); ok {
 		return "repeat with --request-id " + unknown.RequestID.String()
 	}
-	if _, ok := errors.AsType[usage](err); ok {
+	if u, ok := errors.AsType[usage](err); ok {
+		if u.command != "" {
+			return fmt.Sprintf("run \"hawser help %s\" for what it takes", u.command)
+		}
 		return "run \"hawser help\" for the commands, \"hawser help COMMAND\" for one of them"
 	}
 	return ""

@@ -4,7 +4,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -41,6 +43,9 @@ Example:
 // writeSecret writes a secret to a file that must not exist yet.
 func writeSecret(path, secret string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write the secret: %w; it is never overwritten: use it, or choose another file", err)
+	}
 	if err != nil {
 		return fmt.Errorf("write the secret: %w", err)
 	}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"strings"
@@ -90,7 +91,8 @@ func logConfig(logger *slog.Logger, cfg cluster.Config) {
 		"data_dir", cfg.DataDir, "name", cfg.Name,
 		"client_addr", cfg.ClientAddr, "peer_addr", cfg.PeerAddr, "gossip_addr", cfg.GossipAddr, "http_addr", cfg.HTTPAddr,
 		"advertise_host", cfg.AdvertiseHost, "cluster_secret_file", cfg.SecretFile,
-		"bootstrap_expect", cfg.BootstrapExpect, "join", cfg.Join, "voters", cfg.Voters,
+		"bootstrap_expect", cfg.BootstrapExpect, "join", cfg.Join,
+		"voters", cmp.Or(cfg.Voters, max(cluster.DefaultVoters, cfg.BootstrapExpect)),
 		"log_store", cfg.LogStore, "min_free_disk", cfg.MinFreeDisk,
 		"tls_cert", cfg.TLSCert, "tls_key", cfg.TLSKey, "insecure", cfg.Insecure, "version", cfg.Version)
 }

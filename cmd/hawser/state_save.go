@@ -68,7 +68,10 @@ func (p *program) runStateSave(c *cli.Context) error {
 			options = append(options, client.ExpectVersion(head))
 		}
 		v, err := agent.Save(ctx, state, options...)
-		if err != nil {
+		switch {
+		case errors.Is(err, hawser.ErrConflict):
+			return hint(err, "--overwrite saves whatever the head is")
+		case err != nil:
 			return err
 		}
 		if wantsJSON(c) {

@@ -23,12 +23,20 @@ func limitFlag() cli.Flag {
 	return &cli.IntFlag{Name: flagLimit, Value: defaultListLimit, Usage: "list at most `N`; 0 lists all"}
 }
 
-func limitOf(c *cli.Context) (client.ListOption, error) {
+func limitOf(c *cli.Context) (int, error) {
 	n := c.Int(flagLimit)
 	if n < 0 {
-		return nil, usageErrorf("--%s %d: is negative", flagLimit, n)
+		return 0, usageErrorf("--%s %d: is negative", flagLimit, n)
 	}
-	return client.Limit(n), nil
+	return n, nil
+}
+
+// beyond asks for one more than limit, so that a list that was cut is noticed.
+func beyond(limit int) client.ListOption {
+	if limit == 0 {
+		return client.Limit(0)
+	}
+	return client.Limit(limit + 1)
 }
 
 func (p *program) stateVersions() *cli.Command {
@@ -42,7 +50,7 @@ func (p *program) stateVersions() *cli.Command {
 				return err
 			}
 			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				versions, err := collect(conn.Agent(c.Args().First()).Versions(ctx, limit))
+				versions, err := collect(p, limit, conn.Agent(c.Args().First()).Versions(ctx, beyond(limit)))
 				if err != nil {
 					return err
 				}
@@ -68,12 +76,18 @@ func (p *program) printVersions(versions []hawser.Version) error {
 	return t.write(p.stdout)
 }
 
-// collect returns the items of a sequence, or its first error.
-func collect[T any](items iter.Seq2[T, error]) ([]T, error) {
+// collect returns at most limit items of a sequence, all for 0, or its first
+// error. It says on stderr that there are more, so that no script takes a part
+// for the whole unnoticed.
+func collect[T any](p *program, limit int, items iter.Seq2[T, error]) ([]T, error) {
 	var all []T
 	for item, err := range items {
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case limit > 0 && len(all) == limit:
+			say(p.stderr, "hawser: there are more; these are the first %d (--%s 0 lists all)\n", limit, flagLimit)
+			return all, nil
 		}
 		all = append(all, item)
 	}
