@@ -93,7 +93,7 @@ func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.DataDir == "" {
-		fault("data directory: none given")
+		fault("data directory: none given; choose one with --data-dir")
 	}
 	if err := membership.CheckNodeName(c.Name); err != nil {
 		faults = append(faults, err)
@@ -111,7 +111,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.AdvertiseHost == "" && unspecified(c.PeerAddr) {
-		fault("peer address %q: other nodes cannot dial it; give the host under which they reach this node (advertise host)", c.PeerAddr)
+		fault("peer address %q: other nodes cannot dial it; give the host under which they reach this node with --advertise-host", c.PeerAddr)
 	}
 	if c.AdvertiseHost != "" && unspecified(net.JoinHostPort(c.AdvertiseHost, "1")) {
 		fault("advertise host %q: is not an address that others can dial", c.AdvertiseHost)
@@ -123,7 +123,7 @@ func (c Config) Validate() error {
 		fault("bootstrap expect %d, voters %d: must be at most %d and not negative", c.BootstrapExpect, c.Voters, maxVoters)
 	}
 	if c.BootstrapExpect == 0 && len(c.Join) == 0 {
-		fault("neither bootstrap expect nor join addresses are given; a node founds a cluster or joins one")
+		fault("neither --bootstrap-expect nor --join is given: a node founds a cluster (--bootstrap-expect 1 for one alone) or joins one")
 	}
 	faults = append(faults, c.checkSecurity()...)
 	slices.SortFunc(faults, func(a, b error) int { return compareText(a, b) })
@@ -134,13 +134,13 @@ const maxVoters = 7
 
 func (c Config) checkSecurity() (faults []error) {
 	if c.SecretFile == "" && !c.alone() {
-		faults = append(faults, errors.New("cluster secret: a file is needed with other nodes or with a peer or gossip address that is not loopback; make one with \"hawser secret generate\""))
+		faults = append(faults, errors.New("cluster secret: a file is needed (--cluster-secret-file) with other nodes or with a peer or gossip address that is not loopback; make one with \"hawser secret generate\""))
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		faults = append(faults, errors.New("client TLS: certificate and key are given together or not at all"))
 	}
 	if !loopback(c.ClientAddr) && c.TLSCert == "" && !c.Insecure {
-		faults = append(faults, fmt.Errorf("client address %q: is not loopback, so it needs a TLS certificate and key (or insecure, which sends states in clear)", c.ClientAddr))
+		faults = append(faults, fmt.Errorf("client address %q: is not loopback, so it needs TLS: --tls-cert and --tls-key (or --insecure, which sends states in clear)", c.ClientAddr))
 	}
 	return faults
 }
