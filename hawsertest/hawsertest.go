@@ -65,6 +65,19 @@ func WithConfig(change func(*cluster.Config)) Option { return change }
 // StartCluster starts a cluster of n nodes and returns when all are ready.
 func StartCluster(t testing.TB, n int, options ...Option) *Cluster {
 	t.Helper()
+	c := PrepareCluster(t, n, options...)
+	for i := range n {
+		c.StartNode(i)
+	}
+	for i := range n {
+		c.AwaitReady(i)
+	}
+	return c
+}
+
+// PrepareCluster configures a cluster of n nodes and starts none of them.
+func PrepareCluster(t testing.TB, n int, options ...Option) *Cluster {
+	t.Helper()
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte(peer.NewSecret()+"\n"), 0o600); err != nil {
@@ -76,6 +89,7 @@ func StartCluster(t testing.TB, n int, options ...Option) *Cluster {
 	for i := range peers {
 		peers[i] = freeAddr(t)
 	}
+	var endpoints []string
 	for i := range n {
 		cfg := cluster.Config{
 			DataDir: filepath.Join(dir, fmt.Sprintf("n%d", i+1)), Name: fmt.Sprintf("n%d", i+1), SecretFile: secret,
@@ -90,20 +104,11 @@ func StartCluster(t testing.TB, n int, options ...Option) *Cluster {
 			change(&cfg)
 		}
 		c.configs = append(c.configs, cfg)
-	}
-	for i := range n {
-		c.StartNode(i)
-	}
-	var endpoints []string
-	for _, cfg := range c.configs {
 		endpoints = append(endpoints, cfg.ClientAddr)
 	}
 	var err error
 	if c.client, err = client.Dial(client.Config{Endpoints: endpoints}); err != nil {
 		t.Fatalf("hawsertest: %v", err)
-	}
-	for i := range n {
-		c.AwaitReady(i)
 	}
 	return c
 }
