@@ -28,7 +28,7 @@ func TestConfig_Validate(t *testing.T) {
 		{"several nodes without a secret", func(c *Config) { c.BootstrapExpect = 3; c.Join = []string{"127.0.0.1:1"} }, "secret"},
 		{"open peer port without a secret", func(c *Config) { c.PeerAddr = "10.0.0.1:7421" }, "secret"},
 		{"peer port that cannot be dialled", func(c *Config) { c.PeerAddr, c.SecretFile = "0.0.0.0:7421", "s" }, "--advertise-host"},
-		{"advertise host that cannot be dialled", func(c *Config) { c.AdvertiseHost = "0.0.0.0" }, "--advertise-host"},
+		{"advertise host that cannot be dialled", func(c *Config) { c.AdvertiseHost = "0.0.0.0" }, "advertise host"},
 		{"advertise host given", func(c *Config) { c.PeerAddr, c.SecretFile, c.AdvertiseHost = "0.0.0.0:7421", "s", "10.0.0.1" }, ""},
 		{"open client port in clear", func(c *Config) { c.ClientAddr = "10.0.0.1:7420" }, "insecure"},
 		{"open client port, allowed", func(c *Config) { c.ClientAddr, c.Insecure = "10.0.0.1:7420", true }, ""},
