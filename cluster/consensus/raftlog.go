@@ -57,7 +57,8 @@ func levelOf(level slog.Level, message string) slog.Level {
 		"failed to decode incoming command", "failed to flush response":
 		return slog.LevelWarn
 	case "peer has newer term, stopping replication", "appendEntries rejected, sending older logs",
-		"failed to get previous log", "previous log term mis-match", "new leader elected, stepping down":
+		"failed to get previous log", "previous log term mis-match", "skipping application of old log",
+		"new leader elected, stepping down":
 		return slog.LevelInfo
 	case "no known peers, aborting election", "initial configuration",
 		"starting snapshot up to", "compacting logs", "snapshot complete up to":
