@@ -51,7 +51,7 @@ func (n *Node) close(ctx context.Context) error {
 	}
 	n.running.Wait()
 	if c != nil {
-		errs = append(errs, c.close(ctx))
+		errs = append(errs, c.close(ctx, !stopped))
 	}
 	if n.peers != nil {
 		drain, cancel := context.WithTimeout(ctx, time.Second)
@@ -61,12 +61,12 @@ func (n *Node) close(ctx context.Context) error {
 	if n.port != nil {
 		_ = n.port.Close()
 	}
-	if n.machine != nil {
-		err := n.machine.Close()
-		if stopped {
-			err = nil // a machine that failed says so again
-		}
-		errs = append(errs, err)
+	switch {
+	case n.machine == nil:
+	case stopped:
+		_ = n.machine.Discard() // one that failed says so again
+	default:
+		errs = append(errs, n.machine.Close())
 	}
 	if n.dir != nil {
 		errs = append(errs, n.dir.Close())

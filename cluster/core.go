@@ -84,7 +84,7 @@ func newCore(n *Node) (*core, error) {
 		Level:      func() uint32 { return n.machine.Info().Level }, Logger: n.part("membership"),
 	})
 	if err := c.replica.start(); err != nil {
-		return nil, errors.Join(err, c.close(context.Background()))
+		return nil, errors.Join(err, c.close(context.Background(), false))
 	}
 	return c, nil
 }
@@ -164,8 +164,9 @@ func (c *core) leader() wire.Leader {
 	return wire.Leader{ID: id, Address: c.clientAddress(id)}
 }
 
-// close stops everything, outermost first. The servers are closed already.
-func (c *core) close(ctx context.Context) error {
+// close stops everything, outermost first. The servers are closed already. A
+// node that stops on purpose says good-bye to the others.
+func (c *core) close(ctx context.Context, goodbye bool) error {
 	if c.janitor != nil {
 		c.janitor.Close()
 	}
@@ -176,9 +177,11 @@ func (c *core) close(ctx context.Context) error {
 	c.elders.close()
 	c.reads.Close()
 	c.proposer.Close()
-	err := c.replica.close(ctx)
+	err := c.replica.end(ctx)
 	if pool := c.pool.Load(); pool != nil {
-		_ = pool.Leave(ctx)
+		if goodbye {
+			_ = pool.Leave(ctx)
+		}
 		_ = pool.Close()
 	}
 	return err

@@ -30,5 +30,6 @@
 // # Locks
 //
 // No lock of this package is held while another is taken, or while another
-// package is called.
+// package is called, but for one: replica.starting is held while raft is
+// opened. It is taken before replica.mu, and by nothing that raft calls.
 package cluster

@@ -96,6 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		settled: make(chan struct{}), done: make(chan struct{}),
 	}
 	n.log = n.cfg.Logger
+	n.service = service.New(n.waiting)
 	if err := n.open(); err != nil { //nolint:contextcheck // what it starts lives until Close
 		return nil, errors.Join(err, n.Close(ctx))
 	}
@@ -197,12 +198,11 @@ func (n *Node) secret() ([]byte, error) {
 
 // serve builds the core and the servers and starts them.
 func (n *Node) serve(ports listeners) error {
-	n.service = service.New(n.waiting)
 	calls, gatherer, err := n.metrics()
 	if err != nil {
 		return err
 	}
-	clients, err := n.clientServer(calls.observe)
+	secure, err := n.clientTLS()
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (n *Node) serve(ports listeners) error {
 	hawserv1.RegisterStateServer(peers, n.service)
 	hawserv1.RegisterClusterServer(peers, n.service)
 	n.peers = serveGRPC(n.port.RPC(), peers)
-	n.clients = serveGRPC(ports.client, clients)
+	n.clients = serveGRPC(ports.client, n.clientServer(calls.observe, secure...))
 	n.http = serveHTTP(ports.http, gatherer, n.healthy, n.Ready)
 	return nil
 }
@@ -327,9 +327,7 @@ func (n *Node) halt(err error) {
 	n.haltOnce.Do(func() {
 		n.haltErr = err
 		n.log.Error("node stops itself", "error", err)
-		if n.service != nil {
-			n.service.Stop()
-		}
+		n.service.Stop()
 		close(n.done)
 	})
 }

@@ -24,10 +24,14 @@ type replica struct {
 	// proposer is paused while the leadership is handed over.
 	proposer *propose.Proposer
 
-	mu sync.RWMutex
+	// starting is held while raft is started, before mu.
+	starting sync.Mutex
+	mu       sync.RWMutex
 	// raft is nil while it is quiesced; had is then what HasState said last.
 	raft *consensus.Replica
 	had  bool
+	// ended: raft is not started any more.
+	ended bool
 }
 
 var (
@@ -134,8 +138,16 @@ func (r *replica) Bootstrap(voters []string) error {
 	return r.change(func(raft *consensus.Replica) error { return raft.Bootstrap(voters) })
 }
 
-// start opens raft.
+// start opens raft, unless the node has ended it.
 func (r *replica) start() error {
+	r.starting.Lock()
+	defer r.starting.Unlock()
+	r.mu.RLock()
+	ended := r.ended
+	r.mu.RUnlock()
+	if ended {
+		return nil
+	}
 	raft, err := r.open()
 	if err != nil {
 		return err
@@ -144,6 +156,17 @@ func (r *replica) start() error {
 	defer r.mu.Unlock()
 	r.raft = raft
 	return nil
+}
+
+// end stops raft for good, also if somebody who quiesced it is about to start
+// it again.
+func (r *replica) end(ctx context.Context) error {
+	r.starting.Lock()
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	r.starting.Unlock()
+	return r.close(ctx)
 }
 
 // close stops raft and keeps what HasState is to say from now on.

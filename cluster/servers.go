@@ -64,9 +64,25 @@ func (g *grpcServer) close(ctx context.Context) error {
 	return nil
 }
 
-// clientServer returns the server of the client port.
-func (n *Node) clientServer(observe service.Observer) (*grpc.Server, error) {
-	options := []grpc.ServerOption{
+// clientTLS returns the options that make the client port speak TLS, none
+// where it is plain.
+func (n *Node) clientTLS() ([]grpc.ServerOption, error) {
+	if n.cfg.TLSCert == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(n.cfg.TLSCert, n.cfg.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("client TLS: %w", err)
+	}
+	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12,
+	}))}, nil
+}
+
+// clientServer returns the server of the client port. It has goroutines from
+// the start, which end only when it served and was stopped.
+func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOption) *grpc.Server {
+	server := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxClientStreams),
@@ -76,21 +92,11 @@ func (n *Node) clientServer(observe service.Observer) (*grpc.Server, error) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.ChainUnaryInterceptor(n.service.Unary(n.log, observe)),
-	}
-	if n.cfg.TLSCert != "" {
-		certificate, err := tls.LoadX509KeyPair(n.cfg.TLSCert, n.cfg.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("client TLS: %w", err)
-		}
-		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{
-			Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12,
-		})))
-	}
-	server := grpc.NewServer(options...)
+	}, secure...)...)
 	hawserv1.RegisterStateServer(server, n.service)
 	hawserv1.RegisterClusterServer(server, n.service)
 	grpc_health_v1.RegisterHealthServer(server, n.health)
-	return server, nil
+	return server
 }
 
 // listeners are the TCP ports of a node. Gossip opens its own.

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/gossip"
 	"github.com/hawserdb/hawser/internal/halt"
 )
@@ -65,7 +66,7 @@ func (n *Node) look(ctx context.Context, told *gossip.Meta) {
 		n.setReady(false)
 		return
 	}
-	if err := c.learnAddresses(); err != nil {
+	if err := errors.Join(c.learnAddresses(), c.markStarted()); err != nil {
 		n.halt(err)
 		return
 	}
@@ -133,4 +134,15 @@ func (n *Node) removed() {
 		Err:  errors.New("the members of the cluster no longer list this node"),
 		Hint: "to add it again, start it with an empty data directory and --join",
 	})
+}
+
+// markStarted makes durable that raft has state here, once it has: from then on
+// the node does not start without that state, which may hold a vote. A node that
+// was taken in gets it only after it belongs to the cluster.
+func (c *core) markStarted() error {
+	store := c.node.dir.Node()
+	if store.State().Started || !c.replica.HasState() {
+		return nil
+	}
+	return membership.MarkStarted(store)
 }
