@@ -18,7 +18,8 @@ import (
 // file that is too short.
 //
 // The two meta pages must be valid and of consecutive transactions: a meta
-// page's 64 bytes lie in one sector, so a crash does not tear them.
+// page's 64 bytes lie in one sector, so a crash does not tear them. The tree
+// below the newer one must be whole, see [boltTree].
 func checkBolt(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,6 +48,10 @@ func checkBolt(path string) error {
 	if want := int64(newer.pages) * int64(newer.pageSize); info.Size() < want {
 		return damaged(path, "file has %d bytes, want at least %d", info.Size(), want)
 	}
+	t := boltTree{file: f, meta: newer, seen: map[uint64]bool{}}
+	if err := t.check(newer.root, 0); err != nil {
+		return damaged(path, "%w", err)
+	}
 	return nil
 }
 
@@ -56,8 +61,8 @@ func checkBolt(path string) error {
 //	magic u32, version u32, page size u32, flags u32, root u64, sequence u64,
 //	freelist u64, pages u64, transaction u64, FNV-1a of all since magic u64
 type boltMeta struct {
-	pageSize    uint32
-	pages, txid uint64
+	pageSize          uint32
+	root, pages, txid uint64
 }
 
 const (
@@ -93,7 +98,9 @@ func decodeBoltMeta(b []byte, id uint64) (boltMeta, error) {
 	if got, want := sum.Sum64(), order.Uint64(b[boltMetaSize-8:]); got != want {
 		return boltMeta{}, fmt.Errorf("checksum is %016x, want %016x", got, want)
 	}
-	m := boltMeta{pageSize: order.Uint32(b[8:]), pages: order.Uint64(b[40:]), txid: order.Uint64(b[48:])}
+	m := boltMeta{
+		pageSize: order.Uint32(b[8:]), root: order.Uint64(b[16:]), pages: order.Uint64(b[40:]), txid: order.Uint64(b[48:]),
+	}
 	if m.pageSize < 512 || m.pageSize > 1<<16 || m.pages > 1<<40 {
 		return boltMeta{}, fmt.Errorf("page size %d or number of pages %d is impossible", m.pageSize, m.pages)
 	}

@@ -152,6 +152,14 @@ func damageFile(t *testing.T, sound, kind, file string) {
 	for _, n := range []int{1, used / 3, used / 2, used - 1} {
 		try(fmt.Sprintf("a cut at %d", n), false, func(p string) error { return os.Truncate(p, int64(n)) })
 	}
+	// A page of zeros: a sector that was never written.
+	for at := 0; at < used; at += 4096 {
+		try(fmt.Sprintf("zeros from %d", at), false, func(p string) error {
+			b := bytes.Clone(whole)
+			clear(b[at:min(used, at+4096)])
+			return os.WriteFile(p, b, 0o600)
+		})
+	}
 	step := max(1, used/25)
 	if testing.Short() {
 		step = max(1, used/10)

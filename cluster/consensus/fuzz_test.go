@@ -56,6 +56,18 @@ func FuzzDecodeBoltMeta(f *testing.F) {
 	})
 }
 
+// No input makes the walk over a bbolt file's pages panic.
+func FuzzBoltBelow(f *testing.F) {
+	leaf := make([]byte, 2*boltHeaderSize)
+	leaf[8], leaf[10] = boltLeafFlag, 1
+	f.Add(leaf)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if below, err := boltBelow(b); err == nil && len(below) > len(b)/boltElementSize {
+			t.Errorf("%d pages from %d bytes", len(below), len(b))
+		}
+	})
+}
+
 // A configuration that raft cannot decode is an error, not a panic.
 func FuzzDecodeConfiguration(f *testing.F) {
 	f.Add(raft.EncodeConfiguration(abc))
