@@ -168,8 +168,8 @@ func (r *run) result(ctx context.Context) error {
 		return notStarted(r.op, r.key, joinCause(ctx.Err(), r.last))
 	}
 	code := hawser.CodeOf(r.last)
-	if code.Retry() == hawser.RetryNever {
-		code = hawser.CodeUnavailable // no node answered
+	if code.Retry() == hawser.RetryNever || code == hawser.CodeNotLeader {
+		code = hawser.CodeUnavailable // no node answered, or none that leads
 	}
 	return &hawser.Error{
 		Code: code, Op: r.op, Key: r.key,

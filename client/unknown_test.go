@@ -171,10 +171,11 @@ func TestSave_NeverExecutedIsNeverUnknown(t *testing.T) {
 		arrange func(cluster *fakecluster.Cluster)
 		want    error
 	}{
-		"all down":    {func(c *fakecluster.Cluster) { c.Stop() }, hawser.ErrUnavailable},
-		"no leader":   {func(c *fakecluster.Cluster) { c.Lead(-1) }, hawser.ErrUnavailable},
-		"overloaded":  {func(c *fakecluster.Cluster) { c.SetFault(fakecluster.Refuse(hawser.CodeOverloaded)) }, hawser.ErrOverloaded},
-		"unreachable": {func(c *fakecluster.Cluster) { c.Blackhole(0, true); c.Blackhole(1, true); c.Blackhole(2, true) }, hawser.ErrUnavailable},
+		"all down":        {func(c *fakecluster.Cluster) { c.Stop() }, hawser.ErrUnavailable},
+		"no leader":       {func(c *fakecluster.Cluster) { c.Lead(-1) }, hawser.ErrUnavailable},
+		"no leader found": {func(c *fakecluster.Cluster) { c.SetFault(fakecluster.Refuse(hawser.CodeNotLeader)) }, hawser.ErrUnavailable},
+		"overloaded":      {func(c *fakecluster.Cluster) { c.SetFault(fakecluster.Refuse(hawser.CodeOverloaded)) }, hawser.ErrOverloaded},
+		"unreachable":     {func(c *fakecluster.Cluster) { c.Blackhole(0, true); c.Blackhole(1, true); c.Blackhole(2, true) }, hawser.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
