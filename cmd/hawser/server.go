@@ -72,7 +72,7 @@ func serve(ctx context.Context, cfg cluster.Config) error {
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	closeErr := node.Close(stopping)
+	closeErr := closeWithin(stopping, node.Close)
 	if err := node.Err(); err != nil {
 		return own{err}
 	}
@@ -81,6 +81,25 @@ func serve(ctx context.Context, cfg cluster.Config) error {
 	}
 	cfg.Logger.Info("stopped")
 	return nil
+}
+
+// closeWithin calls end and gives up when ctx ends, a moment after end should
+// have: a disk that hangs lets nothing end that waits for it, and the process
+// must.
+func closeWithin(ctx context.Context, end func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- end(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(time.Second):
+		return fmt.Errorf("it did not end in time, a disk may hang: %w", ctx.Err())
+	}
 }
 
 // newLogger returns the node's logger.
