@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hawserdb/hawser"
 )
 
@@ -95,6 +97,22 @@ func pageLimit(asked uint32) int {
 		return hawser.DefaultPage
 	}
 	return int(min(asked, hawser.MaxPage))
+}
+
+// maxPageBytes bounds a page beside the number of its items: a thousand
+// versions with all the labels that are allowed would be too large a message.
+const maxPageBytes = 2 << 20
+
+// fitting returns how many of items go on one page, at least one if there is
+// any.
+func fitting[M proto.Message](items []M) int {
+	size := 0
+	for i, item := range items {
+		if size += proto.Size(item); size > maxPageBytes && i > 0 {
+			return i
+		}
+	}
+	return len(items)
 }
 
 func numberText(n uint64) string { return strconv.FormatUint(n, 36) }

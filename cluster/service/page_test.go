@@ -5,10 +5,14 @@ package service
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 )
 
 // A token leads back to the item that it was made from, in its own list only.
@@ -74,4 +78,45 @@ func FuzzPageToken(f *testing.F) {
 			t.Fatalf("accepted %q for %q", token, last)
 		}
 	})
+}
+
+// A page of versions with as many and as long labels as are allowed stays far
+// below what a message may hold, and the pages together hold every version.
+func TestService_PagesAreBoundedInBytes(t *testing.T) {
+	s, _ := start(t)
+	labels := map[string]string{}
+	for i := range hawser.MaxLabels {
+		labels[fmt.Sprintf("%0*d", hawser.MaxLabelKey, i)] = strings.Repeat("x", hawser.MaxLabelValue)
+	}
+	const n = 250
+	for i := range n {
+		r := saveOf("heavy", []byte{byte(i)}, uint64(i))
+		r.Labels = labels
+		if _, err := s.Save(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, pages, token := uint64(n), 0, ""
+	for {
+		page, err := s.Versions(t.Context(), &hawserv1.VersionsRequest{Agent: &hawserv1.Agent{Name: "heavy"}, Limit: hawser.MaxPage, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := proto.Size(page); size > maxPageBytes+64<<10 {
+			t.Fatalf("a page of %d bytes", size)
+		}
+		for _, v := range page.GetVersions() {
+			if v.GetNumber() != next {
+				t.Fatalf("version %d where %d should be", v.GetNumber(), next)
+			}
+			next--
+		}
+		pages++
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if next != 0 || pages < 2 {
+		t.Fatalf("%d versions are missing from %d pages", next, pages)
+	}
 }

@@ -111,8 +111,10 @@ func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawse
 	for _, a := range agents {
 		resp.Agents = append(resp.Agents, wire.AgentInfoToProto(a))
 	}
-	if len(agents) == limit {
-		resp.NextPageToken = list.token(agents[limit-1].ID.Name)
+	n := fitting(resp.GetAgents())
+	resp.Agents = resp.GetAgents()[:n]
+	if n == limit || n < len(agents) {
+		resp.NextPageToken = list.token(agents[n-1].ID.Name)
 	}
 	return resp, nil
 }
@@ -147,8 +149,10 @@ func (s *Service) Versions(ctx context.Context, r *hawserv1.VersionsRequest) (*h
 	for _, v := range versions {
 		resp.Versions = append(resp.Versions, wire.VersionToProto(v))
 	}
-	if len(versions) == limit {
-		resp.NextPageToken = list.token(numberText(versions[limit-1].Number))
+	n := fitting(resp.GetVersions())
+	resp.Versions = resp.GetVersions()[:n]
+	if n == limit || n < len(versions) {
+		resp.NextPageToken = list.token(numberText(versions[n-1].Number))
 	}
 	return resp, nil
 }
