@@ -328,8 +328,21 @@ func (n *Node) halt(err error) {
 		n.haltErr = err
 		n.log.Error("node stops itself", "error", err)
 		n.service.Stop()
+		n.quarantine(err)
 		close(n.done)
 	})
+}
+
+// quarantine closes the data directory if err says that what it holds is
+// damaged. Damage in one file of the engine is met only where that file is
+// read, so that without it the next start would vote, lead and serve again.
+func (n *Node) quarantine(err error) {
+	if stopped, ok := errors.AsType[*halt.Error](err); !ok || stopped.Reason != halt.Damaged || n.dir == nil {
+		return
+	}
+	if err := consensus.Quarantine(n.dir.Path(), err); err != nil {
+		n.log.Error("could not write the quarantine file", "error", err)
+	}
 }
 
 // ID returns the node's ServerID.

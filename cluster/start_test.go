@@ -4,6 +4,8 @@
 package cluster_test
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/cluster"
 	"github.com/hawserdb/hawser/hawsertest"
 	"github.com/hawserdb/hawser/internal/halt"
@@ -54,6 +57,73 @@ func TestOpen_FailureLeavesNothingRunning(t *testing.T) {
 	}
 	if after := runtime.NumGoroutine(); after > before {
 		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+}
+
+// Damage in the engine that only a read meets stops the node, and for good: it
+// neither votes nor serves with that directory again.
+func TestNode_DamagedEngineIsQuarantined(t *testing.T) {
+	c := hawsertest.StartCluster(t, 1)
+	a := c.Client().Agent("a")
+	for range 8 {
+		state := make([]byte, 100<<10)
+		_, _ = rand.Read(state)
+		if _, err := a.Save(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Stop(0)
+	dir := c.Config(0).DataDir
+	damageLargestTable(t, dir)
+	c.Restart(0)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	for i := range uint64(8) {
+		if _, err := a.Restore(ctx, client.AtVersion(i+1)); err != nil {
+			break
+		}
+	}
+	select {
+	case <-c.Node(0).Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the node did not stop itself")
+	}
+	c.Kill(0)
+	// An engine that failed stays open until its process ends, under its name.
+	moved := c.Config(0)
+	moved.DataDir = dir + "-moved"
+	if err := os.Rename(dir, moved.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	wantHalt(t, moved, halt.Damaged)
+}
+
+// damageLargestTable zeroes a part in the middle of the largest table of the
+// engine.
+func damageLargestTable(t *testing.T, dir string) {
+	t.Helper()
+	tables, err := filepath.Glob(filepath.Join(dir, "state", "*", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("tables: %v, %v", tables, err)
+	}
+	var largest string
+	var most int64
+	for _, table := range tables {
+		info, err := os.Stat(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > most {
+			largest, most = table, info.Size()
+		}
+	}
+	f, err := os.OpenFile(largest, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(make([]byte, 4096), most/2)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

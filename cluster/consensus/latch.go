@@ -58,7 +58,7 @@ func (l *latch) fail(err error) error {
 	close(l.stopped)
 	l.mu.Unlock()
 	if he, ok := errors.AsType[*halt.Error](err); ok && he.Reason == halt.Damaged {
-		if qerr := quarantine(l.dir, err); qerr != nil {
+		if qerr := Quarantine(l.dir, err); qerr != nil {
 			l.logger.Error("could not write the quarantine file", "err", qerr)
 		}
 	}

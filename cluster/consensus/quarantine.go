@@ -21,8 +21,9 @@ const QuarantineFile = "quarantined"
 // quarantineHint says what to do with a quarantined directory.
 const quarantineHint = "this node must not vote again with these files: move the data directory away and start empty with --join"
 
-// quarantine closes dir for good. The first reason stays.
-func quarantine(dir string, reason error) error {
+// Quarantine closes the data directory dir for good: Open refuses it from then
+// on. The first reason stays. A replica does so itself for what it finds.
+func Quarantine(dir string, reason error) error {
 	path := filepath.Join(dir, QuarantineFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {

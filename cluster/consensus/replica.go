@@ -68,7 +68,7 @@ func Open(cfg Config) (*Replica, error) {
 	r.latch = newLatch(cfg.Dir, cfg.Timeouts.Hang, cfg.Logger, r.halted)
 	if err := r.open(); err != nil {
 		if he, ok := errors.AsType[*halt.Error](err); ok && he.Reason == halt.Damaged {
-			err = errors.Join(err, quarantine(cfg.Dir, err))
+			err = errors.Join(err, Quarantine(cfg.Dir, err))
 		}
 		return nil, errors.Join(err, r.closeStores())
 	}
