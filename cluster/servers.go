@@ -28,6 +28,8 @@ const (
 	// maxClientConns and maxClientStreams bound what clients may hold open.
 	maxClientConns   = 4096
 	maxClientStreams = 1024
+	// maxHTTPConns is far more than probes and scrapers need.
+	maxHTTPConns = 256
 	// streamWorkers are goroutines that stay, with their stacks grown, from
 	// call to call; calls beyond them get goroutines of their own.
 	streamWorkers = 256
@@ -124,6 +126,7 @@ func listen(cfg Config) (listeners, error) {
 		return listeners{}, errors.Join(err, l.close())
 	}
 	l.client = netutil.LimitListener(l.client, maxClientConns)
+	l.http = netutil.LimitListener(l.http, maxHTTPConns)
 	return l, nil
 }
 

@@ -75,6 +75,33 @@ func TestNode_GarbageOnEveryPort(t *testing.T) {
 	}
 }
 
+// Whoever holds connections to the HTTP port open uses up that port, not the
+// file descriptors that the log and the engine need.
+func TestNode_HTTPConnectionsAreBounded(t *testing.T) {
+	c := hawsertest.StartCluster(t, 1)
+	served := 0
+	for range 400 {
+		conn, err := net.Dial("tcp", c.Node(0).HTTPAddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := conn.Write([]byte("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			break
+		}
+		served++
+	}
+	if served != 256 {
+		t.Errorf("%d connections at a time, want 256", served)
+	}
+}
+
 // A cluster without room refuses to grow, with a clear error, and still reads
 // and deletes.
 func TestNode_StorageFull(t *testing.T) {
