@@ -136,7 +136,7 @@ func (p *program) runBench(c *cli.Context, prepare, operate func(context.Context
 func benchConnections(c *cli.Context, clients int) ([]*client.Client, error) {
 	connections := make([]*client.Client, (clients+clientsPerConnection-1)/clientsPerConnection)
 	for i := range connections {
-		conn, err := dial(c)
+		conn, err := dial(c, endpoints(c))
 		if err != nil {
 			return nil, err
 		}

@@ -186,3 +186,23 @@ func TestProcesses_EveryExampleRuns(t *testing.T) {
 	}
 	wantFile(t, filepath.Join(dir, "state.json"), `{"step":1}`, 0o600)
 }
+
+// Claim: whichever node is asked, status tells what the leader has to say about
+// the members, once, and lists the members in one order.
+func TestProcesses_StatusTellsTheLeadersNotes(t *testing.T) {
+	f := startFleet(t, 2)
+	f.leader(t)
+	deadline := time.Now().Add(commandLimit)
+	for i, n := range f.Nodes() {
+		status := statusView{}
+		for len(status.Notes) == 0 && time.Now().Before(deadline) { // the leader looks at the members once a second
+			status = decode[statusView](t, f.want(t, codeOK, "", "cluster", "status", "-o", "json", "--endpoints", n.Client).stdout)
+		}
+		if len(status.Notes) != 1 || !strings.Contains(status.Notes[0], "the leader is new") {
+			t.Errorf("node %d: notes %q", i, status.Notes)
+		}
+		if len(status.Members) != 2 || status.Members[0].ID > status.Members[1].ID {
+			t.Errorf("node %d: members %+v", i, status.Members)
+		}
+	}
+}

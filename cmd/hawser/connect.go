@@ -21,7 +21,7 @@ import (
 // withClient calls f with a client for the endpoints of the command line and
 // a context that ends after --timeout.
 func withClient(c *cli.Context, f func(context.Context, *client.Client) error) error {
-	conn, err := dial(c)
+	conn, err := dial(c, endpoints(c))
 	if err != nil {
 		return err
 	}
@@ -31,12 +31,12 @@ func withClient(c *cli.Context, f func(context.Context, *client.Client) error) e
 	return explain(f(ctx, conn), endpoints(c))
 }
 
-// dial returns a client for the endpoints of the command line.
-func dial(c *cli.Context) (*client.Client, error) {
+// dial returns a client for addresses, with all else as the command line says.
+func dial(c *cli.Context, addresses []string) (*client.Client, error) {
 	if c.Duration(flagTimeout) <= 0 {
 		return nil, usageErrorf("--%s %s: must be positive", flagTimeout, c.Duration(flagTimeout))
 	}
-	if len(endpoints(c)) == 0 {
+	if len(addresses) == 0 {
 		return nil, usageErrorf("--%s: holds no address", flagEndpoints)
 	}
 	trust, err := clientTLS(c.String(flagTLSCA))
@@ -44,7 +44,7 @@ func dial(c *cli.Context) (*client.Client, error) {
 		return nil, err
 	}
 	return client.Dial(client.Config{
-		Endpoints: endpoints(c), Namespace: c.String(flagNamespace), RequestTimeout: c.Duration(flagTimeout), TLS: trust,
+		Endpoints: addresses, Namespace: c.String(flagNamespace), RequestTimeout: c.Duration(flagTimeout), TLS: trust,
 	})
 }
 
