@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/wire"
 )
@@ -32,8 +34,8 @@ func isForwarded(ctx context.Context) bool { return ctx.Value(forwardedKey{}) !=
 type Observer func(method string, code hawser.Code, took time.Duration)
 
 // Unary returns the interceptor that every server of s needs: it bounds the
-// call's time, turns errors into statuses and keeps a defect in one call from
-// ending the process.
+// call's time, turns errors into statuses, keeps a defect in one call from
+// ending the process and logs what operators change.
 func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		begin := time.Now()
@@ -44,6 +46,10 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 			}
 			err = elsewhere(err)
 			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
+			if member, by := byHand(req); by {
+				log.InfoContext(ctx, "change of members by hand", "method", path.Base(info.FullMethod), "member", member,
+					"code", hawser.CodeOf(err).String())
+			}
 			err = wire.ToStatus(err, s.hint())
 		}()
 		if _, bounded := ctx.Deadline(); !bounded {
@@ -53,6 +59,20 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 		}
 		return handler(ctx, req)
 	}
+}
+
+// byHand returns the member that an operator's call is to change, "" where the
+// call leaves the choice to the leader.
+func byHand(req any) (member string, ok bool) {
+	switch r := req.(type) {
+	case *hawserv1.PromoteRequest:
+		return r.GetNode(), true
+	case *hawserv1.RemoveRequest:
+		return r.GetNode(), true
+	case *hawserv1.TransferLeadershipRequest:
+		return r.GetNode(), true
+	}
+	return "", false
 }
 
 // elsewhere sends a call that met the failure of this node to another one. The
