@@ -69,6 +69,9 @@ func clientTLS(file string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
+// notInACluster is how a node says that it waits to found or join a cluster.
+const notInACluster = "does not belong to a cluster yet"
+
 // explain adds to an error what a person at a terminal does about it.
 func explain(err error, endpoints []string) error {
 	switch {
@@ -76,6 +79,8 @@ func explain(err error, endpoints []string) error {
 		return nil
 	case errors.Is(err, hawser.ErrOutcomeUnknown):
 		return err
+	case errors.Is(err, hawser.ErrUnavailable) && strings.Contains(err.Error(), notInACluster):
+		return err // a node runs there and says what it waits for
 	case errors.Is(err, hawser.ErrUnavailable), errors.Is(err, hawser.ErrDeadline), errors.Is(err, context.DeadlineExceeded):
 		return hint(err, "asked %s; check that nodes run there (hawser server, or hawser dev for a local cluster)\n"+
 			"and that --endpoints or HAWSER_ENDPOINTS names them", strings.Join(endpoints, ", "))
