@@ -25,6 +25,7 @@ import (
 	"github.com/hawserdb/hawser/cluster/peer"
 	"github.com/hawserdb/hawser/cluster/service"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/durable"
 	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/peerpb"
 )
@@ -189,7 +190,7 @@ func (n *Node) secret() ([]byte, error) {
 	}
 	path := filepath.Join(n.dir.Path(), "secret")
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := os.WriteFile(path, []byte(peer.NewSecret()+"\n"), 0o600); err != nil {
+		if err := durable.WriteFile(path, []byte(peer.NewSecret()+"\n")); err != nil {
 			return nil, fmt.Errorf("cluster secret: %w", err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/hawserdb/hawser/internal/durable"
 )
 
 // To install a checkpoint is two steps, each atomic and durable: the machine
@@ -24,7 +26,7 @@ func intentPath(dir string) string { return filepath.Join(dir, intentFile) }
 // writeIntent says durably that the machine is about to be swapped to id.
 func writeIntent(dir string, id entryID) error {
 	text := fmt.Appendf(nil, "%d %d", id.index, id.term)
-	return writeFileAtomic(intentPath(dir), appendCRC(text))
+	return durable.WriteFile(intentPath(dir), appendCRC(text))
 }
 
 // removeIntent says durably that it is done.
@@ -32,7 +34,7 @@ func removeIntent(dir string) error {
 	if err := os.Remove(intentPath(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // readIntent returns the zero entryID if there is no intent.

@@ -11,6 +11,8 @@ import (
 
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/hawserdb/hawser/internal/durable"
 )
 
 // lockWait bounds the wait for another process that has a bbolt file open.
@@ -77,5 +79,5 @@ func createBolt(path string, fill func(*raftboltdb.BoltStore) error) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }

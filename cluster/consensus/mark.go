@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+
+	"github.com/hawserdb/hawser/internal/durable"
 )
 
 // mark says where the log ended at least. Both kinds of log cut what looks
@@ -61,7 +63,7 @@ func decodeMark(b []byte) (position, error) {
 }
 
 // createMark writes a mark that knows nothing.
-func createMark(path string) error { return writeFileAtomic(path, encodeMark(position{})) }
+func createMark(path string) error { return durable.WriteFile(path, encodeMark(position{})) }
 
 // openMark opens an existing mark.
 func openMark(path string) (*mark, position, error) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hawserdb/hawser/internal/durable"
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
@@ -33,7 +34,7 @@ func Quarantine(dir string, reason error) error {
 		return fmt.Errorf("quarantine %s: %w", dir, err)
 	}
 	_, err = f.WriteString(reason.Error() + "\n")
-	return errors.Join(err, f.Sync(), f.Close(), syncDir(dir))
+	return errors.Join(err, f.Sync(), f.Close(), durable.SyncDir(dir))
 }
 
 // checkQuarantine returns an error of reason Damaged if dir is closed.
@@ -55,31 +56,4 @@ func checkQuarantine(dir string) error {
 // damaged returns an error of reason Damaged about the file at where.
 func damaged(where, format string, args ...any) error {
 	return &halt.Error{Reason: halt.Damaged, Where: where, Hint: quarantineHint, Err: fmt.Errorf(format, args...)}
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// writeFileAtomic replaces path by data, durably: after a crash the file
-// holds the old or the new data.
-func writeFileAtomic(path string, data []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

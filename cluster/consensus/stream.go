@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/hawserdb/hawser/internal/durable"
 )
 
 // A checkpoint of the machine travels between replicas as a stream of files.
@@ -150,7 +152,7 @@ func readStream(r io.Reader, dir string) error {
 	if err := readStreamTrailer(r, crc32.Checksum(sums, castagnoli)); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 func readStreamHeader(r io.Reader) (uint32, error) {

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft-wal/types"
+
+	"github.com/hawserdb/hawser/internal/durable"
 )
 
 // walMeta keeps raft-wal's list of segments in one small file:
@@ -76,7 +78,7 @@ func (m *walMeta) CommitState(state types.PersistentState) error {
 	if err != nil {
 		return err
 	}
-	return writeFileAtomic(m.path, b)
+	return durable.WriteFile(m.path, b)
 }
 
 // GetStable implements types.MetaStore; it is never used.
@@ -110,11 +112,11 @@ func prepareWAL(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFileAtomic(meta, b); err != nil {
+	if err := durable.WriteFile(meta, b); err != nil {
 		return err
 	}
 	if err := createMark(mk); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
+	return durable.SyncDir(filepath.Dir(dir))
 }

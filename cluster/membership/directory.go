@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/hawserdb/hawser/internal/durable"
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
@@ -153,7 +154,7 @@ func openNodeFile(dir, name string, onHalt halt.Func) (*NodeFile, error) {
 // create writes the first node.json, unless dir holds data that has lost its own.
 func (f *NodeFile) create(dir, name string) error {
 	var found []string
-	for _, data := range []string{"wal", "state", "stable.db", "raft.db"} {
+	for _, data := range []string{"wal", "log.db", "stable.db", "state"} {
 		if _, err := os.Lstat(filepath.Join(dir, data)); !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, data)
 		}
@@ -168,10 +169,23 @@ func (f *NodeFile) create(dir, name string) error {
 	f.state = State{Format: format, Node: newNodeID(name)}
 	data, err := encodeState(f.state)
 	if err == nil {
-		err = writeFileAtomic(f.path, data)
+		err = durable.WriteFile(f.path, data)
+	}
+	if err == nil {
+		err = syncParent(dir)
 	}
 	if err != nil {
 		return &halt.Error{Reason: halt.Directory, Where: f.path, Err: err}
 	}
 	return nil
+}
+
+// syncParent makes the name of a directory that may be new durable, where its
+// parent may be opened.
+func syncParent(dir string) error {
+	err := durable.SyncDir(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
 }

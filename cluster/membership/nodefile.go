@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 
+	"github.com/hawserdb/hawser/internal/durable"
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
@@ -77,7 +77,7 @@ func (f *NodeFile) Update(change func(*State) error) error {
 	if bytes.Equal(before, after) {
 		return nil
 	}
-	if err := writeFileAtomic(f.path, after); err != nil {
+	if err := durable.WriteFile(f.path, after); err != nil {
 		f.broken = &halt.Error{Reason: halt.Directory, Where: f.path, Err: err}
 		if f.halt != nil {
 			f.halt(f.broken)
@@ -172,28 +172,4 @@ func readState(path string) (State, error) {
 		}
 	}
 	return s, nil
-}
-
-// writeFileAtomic replaces path by data: after a crash it holds the old bytes
-// or the new ones.
-func writeFileAtomic(path string, data []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

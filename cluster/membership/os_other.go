@@ -14,7 +14,5 @@ var errPlatform = errors.New("hawser's server does not run on this operating sys
 
 func lockFile(*os.File) error { return errPlatform }
 
-func syncDir(string) error { return errPlatform }
-
 // FreeSpace is not known on this operating system: it returns an error.
 func FreeSpace(string) (free, total uint64, err error) { return 0, 0, errPlatform }

@@ -21,16 +21,6 @@ func lockFile(f *os.File) error {
 	return err
 }
 
-// syncDir makes names in the directory at path durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
-}
-
 // FreeSpace returns how many bytes the user may still write to the file system
 // that holds path, and how large that is.
 func FreeSpace(path string) (free, total uint64, err error) {

@@ -23,10 +23,6 @@ func lockFile(f *os.File) error {
 	return err
 }
 
-// syncDir does nothing: directories cannot be synced here, and renames are
-// journalled by the file system.
-func syncDir(string) error { return nil }
-
 // FreeSpace returns how many bytes the user may still write to the file system
 // that holds path, and how large that is.
 func FreeSpace(path string) (free, total uint64, err error) {
