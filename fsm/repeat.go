@@ -15,7 +15,9 @@ const window = hawser.IdempotencyWindow
 
 // repeat looks for an earlier attempt of the same request. It returns done
 // when the command must not be executed: the first attempt was found, or it
-// is too late to tell.
+// is too late to tell. A save that claims to have seen a number that nobody was
+// given is refused, because its repetition would be looked for after that
+// number, and so be executed again. A delete is conditional on what it saw.
 func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *uint64, sha *hawser.Hash) (res Result, done bool, err error) {
 	rec, err := c.find(a, q)
 	if err != nil {
@@ -31,6 +33,9 @@ func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *u
 			res.Version = visible(a.id, a.floor, rec)
 		}
 		return res, true, nil
+	case q.Seen > a.head && kind == hawser.RequestSave && (expect == nil || *expect == a.live):
+		res, err = c.refuse(unseen(kind.String(), a.id, q.Seen, a.head))
+		return res, true, err
 	case !isExpired(a.head, q):
 		return Result{}, false, nil
 	case q.Attempt == 0 && expect != nil && *expect != a.live:

@@ -69,6 +69,13 @@ func expired(op string, id hawser.AgentID) error {
 	}
 }
 
+func unseen(op string, id hawser.AgentID, seen, head uint64) error {
+	return &hawser.Error{
+		Code: hawser.CodeInvalid, Op: op, Key: id.String(),
+		Msg: fmt.Sprintf("the request says that it saw number %d, and the newest is %d", seen, head),
+	}
+}
+
 func mismatch(op string, id hawser.AgentID, number uint64) error {
 	return &hawser.Error{
 		Code: hawser.CodeRequestMismatch, Op: op, Key: id.String(),
