@@ -53,7 +53,7 @@ func (c *core) openGossip(ctx context.Context) error {
 	pool, err := gossip.Open(gossip.Config{ //nolint:contextcheck // lives until core.close
 		ID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: n.cfg.gossipAdvertise(), Key: peer.GossipKey(secret),
 		ClusterLabel: hex.EncodeToString(id[:]), Meta: c.meta(), Seeds: func() []string { return c.gossipSeeds(ctx) },
-		Logger: n.part("gossip"),
+		RejoinEvery: rejoinEvery, Logger: n.part("gossip"),
 	})
 	if err != nil {
 		return err
@@ -61,6 +61,10 @@ func (c *core) openGossip(ctx context.Context) error {
 	c.pool.Store(pool)
 	return nil
 }
+
+// rejoinEvery is how often members that gossip misses are looked for. Only
+// those are asked, so a complete cluster pays nothing.
+const rejoinEvery = 2 * time.Second
 
 // meta is what this node says about itself.
 func (c *core) meta() gossip.Meta {
@@ -232,6 +236,9 @@ func (c *core) member(s membership.Server, g gossip.Member) *hawserv1.Member {
 	}
 	if m.GetPeerAddress() == "" {
 		m.PeerAddress, _ = c.node.book.Resolve(s.ID)
+	}
+	if s.ID == c.node.id {
+		m.AppliedIndex, _ = c.node.machine.Applied()
 	}
 	if f, told := c.tracker.Follower(s.ID); told {
 		m.AppliedIndex = max(m.GetAppliedIndex(), f.AppliedIndex)

@@ -14,11 +14,12 @@ import (
 )
 
 // Status implements hawserv1.ClusterServer. It is about this node and is
-// never forwarded.
+// never forwarded. A node that does not belong to a cluster yet says what it
+// waits for.
 func (s *Service) Status(_ context.Context, _ *hawserv1.StatusRequest) (*hawserv1.StatusResponse, error) {
-	b, err := s.ready()
-	if err != nil {
-		return nil, err
+	b := s.backend.Load()
+	if b == nil {
+		return &hawserv1.StatusResponse{Header: &hawserv1.Header{}, Self: &hawserv1.Member{}, Reason: s.waiting()}, nil
 	}
 	resp := b.Describe()
 	resp.Header = b.here()

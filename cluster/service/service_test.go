@@ -355,6 +355,9 @@ func TestService_ReadinessAndStaleReads(t *testing.T) {
 	if _, err := closed.Save(t.Context(), saveOf("a", nil, 0)); !errors.Is(err, hawser.ErrUnavailable) || !strings.Contains(err.Error(), "two others") {
 		t.Fatalf("got %v", err)
 	}
+	if status, err := closed.Status(t.Context(), nil); err != nil || status.GetReady() || !strings.Contains(status.GetReason(), "two others") {
+		t.Fatalf("status: %v, %v", status, err)
+	}
 	s, _ := start(t)
 	if _, err := s.Save(t.Context(), saveOf("a", []byte("x"), 0)); err != nil {
 		t.Fatal(err)

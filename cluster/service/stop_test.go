@@ -25,7 +25,7 @@ func TestService_StopIsForGood(t *testing.T) {
 	b, _ := s.ready()
 	s.Stop()
 	s.Start(b)
-	if _, err := s.Status(t.Context(), &hawserv1.StatusRequest{}); !errors.Is(err, hawser.ErrUnavailable) {
+	if _, err := s.Show(t.Context(), &hawserv1.ShowRequest{Agent: &hawserv1.Agent{Name: "a"}}); !errors.Is(err, hawser.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 }
