@@ -283,8 +283,12 @@ func (n *Node) becomeMember(ctx context.Context) error {
 	return n.founder.Run(ctx)
 }
 
-// waiting says what the node waits for until it serves.
+// waiting says what the node waits for until it serves, or why it serves no
+// more.
 func (n *Node) waiting() string {
+	if err := n.Err(); err != nil {
+		return "this node stops itself: " + err.Error()
+	}
 	why := "it is starting"
 	if n.founder != nil && n.founder.Waiting() != "" {
 		why = n.founder.Waiting()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/cluster"
 	"github.com/hawserdb/hawser/hawsertest"
@@ -124,6 +125,19 @@ func damageLargestTable(t *testing.T, dir string) {
 	_, err = f.WriteAt(make([]byte, 4096), most/2)
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A node that stopped itself says so to whoever calls it, and not that it
+// waits for a cluster.
+func TestNode_HaltedNodeSaysSo(t *testing.T) {
+	c := hawsertest.StartCluster(t, 1)
+	cluster.Halt(c.Node(0), errors.New("the disk is gone"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := c.Client().Agent("a").Save(ctx, []byte("x"))
+	if !errors.Is(err, hawser.ErrUnavailable) || !strings.Contains(err.Error(), "the disk is gone") {
+		t.Errorf("got %v", err)
 	}
 }
 
