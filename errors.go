@@ -259,6 +259,14 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("agent %q: conflict: %s%s; restore it, then decide what to save", e.Agent, found, want)
 }
 
+// Permanent reports whether no later state of the agent can meet the condition
+// that failed, so that an earlier attempt of the same request cannot be
+// executed any more either. Numbers never come back, but an agent that must
+// not exist may be deleted, and a number that was not reached yet may be.
+func (e *ConflictError) Permanent() bool {
+	return e.Expected != nil && *e.Expected != 0 && (e.Head.Number == 0 || e.Head.Number > *e.Expected)
+}
+
 // HawserCode returns [CodeConflict].
 func (e *ConflictError) HawserCode() Code { return CodeConflict }
 

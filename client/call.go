@@ -154,7 +154,7 @@ func (r *run) result(ctx context.Context) error {
 	switch {
 	case r.done:
 		return nil
-	case r.final != nil && (!r.open || r.id != nil && settles(hawser.CodeOf(r.final))):
+	case r.final != nil && (!r.open || r.id != nil && settles(r.final)):
 		return r.final
 	case r.final != nil && r.repeat && errors.Is(r.final, hawser.ErrRequestExpired):
 		return r.final
@@ -179,6 +179,9 @@ func (r *run) result(ctx context.Context) error {
 
 // unknown returns the error of a call that may have been executed.
 func (r *run) unknown(cause error) error {
+	if hawser.CodeOf(cause) == hawser.CodeConflict {
+		cause = errors.New(cause.Error()) // for people; to programs it is unknown
+	}
 	if r.id != nil {
 		return &hawser.UnknownOutcomeError{RequestID: *r.id, Err: cause}
 	}

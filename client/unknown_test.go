@@ -113,13 +113,26 @@ func TestSave_UnknownOutcome(t *testing.T) {
 	}
 }
 
+// A conflict that a later state of the agent may undo does not end the doubt,
+// and an unknown outcome does not pass for a conflict.
+func TestSave_ConflictThatMayPassAfterALostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.SetFault(fakecluster.Script("Save", fakecluster.BreakAfter, fakecluster.Refuse(hawser.CodeConflict)))
+		_, err := c.Agent("a").Save(t.Context(), []byte("x"))
+		if !errors.Is(err, hawser.ErrOutcomeUnknown) || errors.Is(err, hawser.ErrConflict) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 // Once an attempt may have been executed, only an answer of the state machine
 // ends the doubt; refusals from before it do not.
 func TestSave_RefusalAfterALostAnswer(t *testing.T) {
 	for code, known := range map[hawser.Code]bool{
 		hawser.CodeStorageFull: false, hawser.CodePermissionDenied: false, hawser.CodeInternal: false,
 		hawser.CodeWrongGeneration: false, hawser.CodeRequestExpired: false, hawser.CodeTooLarge: false,
-		hawser.CodeConflict: true, hawser.CodeFenced: true,
+		hawser.CodeFenced: true, hawser.CodeNotFound: true, hawser.CodeRequestMismatch: true,
 	} {
 		t.Run(code.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

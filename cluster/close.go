@@ -50,6 +50,7 @@ func (n *Node) close(ctx context.Context) error {
 		n.stop()
 	}
 	n.running.Wait()
+	n.quarantining.Wait()
 	if c != nil {
 		errs = append(errs, c.close(ctx, !stopped))
 	}

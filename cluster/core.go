@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -114,6 +115,12 @@ func (c *core) configured(configuration consensus.Configuration) {
 		ids[i] = s.ID
 	}
 	c.disks.forget(ids)
+	c.addresses.Range(func(id, _ any) bool {
+		if !slices.Contains(ids, id.(string)) {
+			c.addresses.Delete(id)
+		}
+		return true
+	})
 	if len(ids) == 0 {
 		return
 	}

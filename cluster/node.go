@@ -77,7 +77,9 @@ type Node struct {
 	running sync.WaitGroup
 
 	haltOnce sync.Once
-	haltErr  error
+	// quarantining is the writing of the quarantine file.
+	quarantining sync.WaitGroup
+	haltErr      error
 	// done is closed when the node has stopped itself or was closed.
 	done      chan struct{}
 	closeOnce sync.Once
@@ -333,7 +335,8 @@ func (n *Node) halt(err error) {
 		n.haltErr = err
 		n.log.Error("node stops itself", "error", err)
 		n.service.Stop()
-		n.quarantine(err)
+		// Beside it, since the damaged disk may hang, and the process must end.
+		n.quarantining.Go(func() { n.quarantine(err) })
 		close(n.done)
 	})
 }

@@ -26,8 +26,8 @@ const (
 	// maxMessage leaves room for a state and what describes it.
 	maxMessage = hawser.MaxStateSize + 1<<20
 	// maxClientConns and maxClientStreams bound what clients may hold open.
-	maxClientConns   = 4096
-	maxClientStreams = 1024
+	maxClientConns   = 1024
+	maxClientStreams = 256
 	// maxHTTPConns is far more than probes and scrapers need.
 	maxHTTPConns = 256
 	// streamWorkers are goroutines that stay, with their stacks grown, from

@@ -22,6 +22,8 @@ const (
 	hurryEvery = 50 * time.Millisecond
 	// ballastEvery is how often it looks at the ballast file.
 	ballastEvery = 30 * time.Second
+	// ballastFloor is the free space below which it is looked at each time.
+	ballastFloor = 64 << 20
 )
 
 // watch keeps the node's readiness, free space and metadata up to date.
@@ -57,6 +59,7 @@ func (n *Node) watch(ctx context.Context) {
 func (n *Node) look(ctx context.Context, told *gossip.Meta) {
 	if s, err := n.space(); err == nil {
 		n.lastSpace.Store(s)
+		n.giveBallast(s)
 		if c := n.core.Load(); c != nil {
 			c.disks.observe(n.id, s) // a single voter asks nobody
 		}
@@ -77,6 +80,17 @@ func (n *Node) look(ctx context.Context, told *gossip.Meta) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	n.setReady(n.Ready(ctx) == nil)
+}
+
+// giveBallast gives the ballast up as soon as less than its size is free, so
+// that the log can still be cut.
+func (n *Node) giveBallast(s space) {
+	if s.free >= ballastFloor {
+		return
+	}
+	if _, err := n.dir.EnsureBallast(); err != nil {
+		n.log.Warn("ballast file", "error", err)
+	}
 }
 
 // worthTelling reports whether next differs from what the others were told by

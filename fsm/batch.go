@@ -56,7 +56,8 @@ func AppendBatch(dst []byte, id BatchID, time int64, encoded [][]byte) []byte {
 
 // DecodeBatch reads one log entry. The commands alias data. An error is a
 // *halt.Error: Level for what a later version of Hawser may have written,
-// Damaged for what none can have.
+// Entry for what none can have: the log checks its entries, so it is not the
+// disk.
 func DecodeBatch(data []byte) (Batch, error) {
 	r := &reader{b: data}
 	if format := r.byte(); !r.bad && format != batchFormat {
@@ -77,7 +78,7 @@ func DecodeBatch(data []byte) (Batch, error) {
 		b.Commands = append(b.Commands, c)
 	}
 	if err := r.end(); err != nil {
-		return Batch{}, damaged("log entry", err)
+		return Batch{}, senseless(err)
 	}
 	return b, nil
 }
@@ -86,7 +87,7 @@ func parseCommand(r *reader) (Command, error) {
 	kind, level := r.byte(), r.uint32()
 	body := &reader{b: r.take(uint64(r.fixed32()))}
 	if r.bad {
-		return nil, damaged("log entry", errMalformed)
+		return nil, senseless(errMalformed)
 	}
 	if kind == 0 || int(kind) >= len(commandTypes) {
 		return nil, levelError(fmt.Errorf("a log entry has command %d of feature level %d, this binary knows levels up to %d", kind, level, MaxLevel))
@@ -98,9 +99,17 @@ func parseCommand(r *reader) (Command, error) {
 	c := known.make()
 	c.parseBody(body)
 	if err := body.end(); err != nil {
-		return nil, damaged("log entry", fmt.Errorf("command %d: %w", kind, err))
+		return nil, senseless(fmt.Errorf("command %d: %w", kind, err))
 	}
 	return c, nil
+}
+
+// senseless is an entry that no version of Hawser can have written.
+func senseless(err error) error {
+	return &halt.Error{
+		Reason: halt.Entry, Where: "log entry", Err: err,
+		Hint: "all replicas meet it; keep the data directories and report it",
+	}
 }
 
 func levelError(err error) error {

@@ -174,7 +174,7 @@ func TestMachine_StopsAtWhatItDoesNotKnow(t *testing.T) {
 		want  halt.Reason
 	}{
 		"later level": {later, halt.Level}, "unknown command": {unknown, halt.Level}, "unknown format": {format, halt.Level},
-		"unknown entry": {fsm.Entry{Index: 2, Term: 1, Kind: 9}, halt.Level}, "cut": {cut, halt.Damaged}, "empty": {fsm.Entry{Index: 2, Kind: fsm.EntryCommand}, halt.Damaged},
+		"unknown entry": {fsm.Entry{Index: 2, Term: 1, Kind: 9}, halt.Level}, "cut": {cut, halt.Entry}, "empty": {fsm.Entry{Index: 2, Kind: fsm.EntryCommand}, halt.Entry},
 	} {
 		m := open(t, "state", smallEngine(vfs.NewMem()))
 		_, err := m.Apply([]fsm.Entry{good, tc.entry})

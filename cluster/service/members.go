@@ -6,6 +6,7 @@ package service
 import (
 	"context"
 	"sort"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -89,6 +90,9 @@ func (s *Service) TransferLeadership(ctx context.Context, r *hawserv1.TransferLe
 // routing budget allows.
 const changeSize = 100 << 20
 
+// changeBudget bounds all attempts at it.
+const changeBudget = 15 * time.Second
+
 // change runs a change of the cluster at the leader. A change of a node is safe
 // to repeat: it names the state that it wants, not a step. One that names none,
 // a transfer to whomever, is not. No repetition is recognised, so its refusal
@@ -107,6 +111,7 @@ func change[T any](
 	}
 	return route(ctx, b, call[T]{
 		size:   changeSize,
+		budget: changeBudget,
 		once:   node == "",
 		local:  func(ctx context.Context, _ uint32) (T, error) { return resp, local(ctx, b, resp) },
 		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) { return remote(ctx, conn) },

@@ -220,7 +220,7 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 // linearizable waits for a linearizable point, over elections as far as the
 // caller's time and the routing budget allow.
 func (b *Backend) linearizable(ctx context.Context) error {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := withBudget(ctx, routeBudget)
 	defer cancel()
 	for {
 		err := b.Reads.Wait(ctx)

@@ -4,7 +4,9 @@
 package service
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -41,6 +43,8 @@ type call[T any] struct {
 	// recognised: the machine knows a repetition by its id, so that a refusal of
 	// it also tells of the attempts before; see settles.
 	recognised bool
+	// budget bounds all attempts; 0 is routeBudget.
+	budget time.Duration
 	// once: a second execution would not be harmless, and is not recognised.
 	once bool
 	// unknown makes the error for an outcome that stayed unknown.
@@ -52,7 +56,7 @@ type call[T any] struct {
 // executes it once. It reports an outcome that stayed open as unknown.
 func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 	var zero T
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := withBudget(ctx, cmp.Or(c.budget, routeBudget))
 	defer cancel()
 	open := false // an attempt may have been executed
 	attempt := c.first
@@ -81,8 +85,8 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 // withBudget bounds the routing of a call. It ends a little before the
 // caller's own deadline, so that the caller learns what is known: that
 // nothing was executed, mostly.
-func withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(routeBudget)
+func withBudget(ctx context.Context, budget time.Duration) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(budget)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-answerTime).Before(end) {
 		end = deadline.Add(-answerTime)
 	}
@@ -94,7 +98,10 @@ func withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
 // cannot be any more, since numbers, epochs and ids never come back.
 func settles(err error) bool {
 	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
-	case hawser.CodeConflict, hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:
+	case hawser.CodeConflict:
+		conflict, ok := errors.AsType[*hawser.ConflictError](err)
+		return ok && conflict.Permanent()
+	case hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:
 		return true
 	default:
 		return false

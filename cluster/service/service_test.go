@@ -231,13 +231,15 @@ func TestService_ReportsUnknownOutcomes(t *testing.T) {
 // Once an attempt may have been executed, a refusal of a repetition settles
 // the outcome only if it rules the earlier attempt out.
 func TestService_WhatSettlesAnOpenOutcome(t *testing.T) {
+	three := uint64(3)
 	for _, tt := range []struct {
 		refusal error
 		want    error
 	}{
 		{hawser.ErrStorageFull, hawser.ErrOutcomeUnknown},
 		{hawser.ErrOverloaded, hawser.ErrOutcomeUnknown},
-		{hawser.ErrConflict, hawser.ErrConflict},
+		{&hawser.ConflictError{Expected: new(uint64), Head: hawser.Version{Number: 1}}, hawser.ErrOutcomeUnknown},
+		{&hawser.ConflictError{Expected: &three, Head: hawser.Version{Number: 5}}, hawser.ErrConflict},
 		{hawser.ErrFenced, hawser.ErrFenced},
 	} {
 		s, l := start(t)

@@ -38,11 +38,14 @@ const (
 	Level
 	// Removed: the node is no longer a member of the cluster.
 	Removed
+	// Entry: a committed log entry that is intact makes no sense. Every
+	// replica meets it; it is a defect of the node that wrote it.
+	Entry
 )
 
 var names = map[Reason]string{
 	Directory: "data directory unusable", Log: "log failed", Stable: "term and vote failed", Engine: "engine failed",
-	Hung: "storage hangs", Damaged: "data damaged", Level: "binary too old", Removed: "removed from the cluster",
+	Hung: "storage hangs", Damaged: "data damaged", Level: "binary too old", Removed: "removed from the cluster", Entry: "log entry makes no sense",
 }
 
 // String returns the reason in words.
