@@ -148,6 +148,10 @@ func (n *Node) openDirectory() error {
 	n.dir, n.book = dir, membership.NewBook(dir.Node())
 	n.id = dir.Node().State().Node
 	n.log = n.log.With("node", n.id)
+	// Before the engine: a damaged one can take long to open.
+	if err := consensus.CheckQuarantine(dir.Path()); err != nil {
+		return err
+	}
 	if _, err := dir.EnsureBallast(); err != nil {
 		return halt.Wrap(halt.Directory, dir.Path(), err)
 	}

@@ -131,6 +131,9 @@ func (p *peerServer) Book(context.Context, *peerpb.BookRequest) (*peerpb.BookRes
 		return nil, err
 	}
 	configuration := c.replica.Configuration()
+	if c.replica.CommitIndex() < configuration.Index {
+		return nil, &hawser.Error{Code: hawser.CodeUnavailable, Op: "book", Msg: "the newest configuration known here is not known to be committed"}
+	}
 	resp := &peerpb.BookResponse{Leader: c.replica.Leader(), ConfigurationIndex: configuration.Index}
 	for _, s := range configuration.Servers {
 		addr, _ := p.node.book.Resolve(s.ID)

@@ -32,7 +32,7 @@ func TestMachineFSM_DefectIsNoDamage(t *testing.T) {
 	if stopped, ok := errors.AsType[*halt.Error](halted); !ok || stopped.Reason != halt.Engine {
 		t.Errorf("halted with %v", halted)
 	}
-	if err := checkQuarantine(dir); err != nil {
+	if err := CheckQuarantine(dir); err != nil {
 		t.Errorf("the directory is closed: %v", err)
 	}
 }

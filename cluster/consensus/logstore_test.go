@@ -382,8 +382,8 @@ func TestLogStore_NeverAnswersWrongBytes(t *testing.T) {
 			if err := s.GetLog(5, &out); err == nil || err == raft.ErrLogNotFound { //nolint:errorlint // the contract
 				t.Fatalf("%v, %+v", err, out)
 			}
-			if h.reason() != halt.Damaged || checkQuarantine(dir) == nil {
-				t.Errorf("halted with %v; quarantine: %v", h.reason(), checkQuarantine(dir))
+			if h.reason() != halt.Damaged || CheckQuarantine(dir) == nil {
+				t.Errorf("halted with %v; quarantine: %v", h.reason(), CheckQuarantine(dir))
 			}
 		})
 	}

@@ -37,8 +37,9 @@ func Quarantine(dir string, reason error) error {
 	return errors.Join(err, f.Sync(), f.Close(), durable.SyncDir(dir))
 }
 
-// checkQuarantine returns an error of reason Damaged if dir is closed.
-func checkQuarantine(dir string) error {
+// CheckQuarantine returns a *halt.Error of reason Damaged if the data directory
+// dir was closed by [Quarantine].
+func CheckQuarantine(dir string) error {
 	path := filepath.Join(dir, QuarantineFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

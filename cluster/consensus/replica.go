@@ -95,7 +95,7 @@ func (r *Replica) open() error {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return &halt.Error{Reason: halt.Directory, Where: cfg.Dir, Err: err}
 	}
-	if err := errors.Join(checkQuarantine(cfg.Dir), cfg.checkKind()); err != nil {
+	if err := errors.Join(CheckQuarantine(cfg.Dir), cfg.checkKind()); err != nil {
 		return err
 	}
 	stablePath := filepath.Join(cfg.Dir, stableFile)

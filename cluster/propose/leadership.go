@@ -154,7 +154,7 @@ func (p *Proposer) startedLocked(a *fsm.Applied) bool {
 // until Resume.
 func (p *Proposer) Pause(ctx context.Context) error {
 	p.mu.Lock()
-	p.mu.paused = true
+	p.mu.pauses++
 	if p.mu.idle == nil {
 		p.mu.idle = make(chan struct{})
 	}
@@ -169,11 +169,11 @@ func (p *Proposer) Pause(ctx context.Context) error {
 	}
 }
 
-// Resume ends a Pause.
+// Resume ends a Pause. Commands are taken again when each Pause has been ended.
 func (p *Proposer) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.paused = false
+	p.mu.pauses--
 }
 
 // settleLocked tells who waits in Pause when nothing is left to wait for.

@@ -315,7 +315,7 @@ func TestProposer_Stamps(t *testing.T) {
 }
 
 // Claim: Pause refuses what is new, waits for what is under way and queued, and
-// Resume ends it; a caller of Pause that leaves leaves it paused.
+// as many calls of Resume end it; a caller of Pause that leaves leaves it paused.
 func TestProposer_Pause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config) { c.MaxInFlight = 1 })
@@ -345,8 +345,11 @@ func TestProposer_Pause(t *testing.T) {
 		handed.want(t, hawser.CodeOK)
 		queued.want(t, hawser.CodeOK)
 		if err := r.Pause(t.Context()); err != nil {
-			t.Errorf("a second Pause: %v", err)
+			t.Errorf("a third Pause: %v", err)
 		}
+		r.Resume()
+		r.Resume()
+		r.submit(t.Context(), save(5, 10)).want(t, hawser.CodeUnavailable) // two transfers overlap: the other goes on
 		r.Resume()
 		after := r.submit(t.Context(), save(4, 10))
 		r.apply(3)

@@ -44,7 +44,7 @@ type Proposer struct {
 		// at most.
 		registered map[fsm.BatchID]*batch
 		lastID     uint64
-		paused     bool
+		pauses     int // calls of Pause without their Resume
 		closed     bool
 		// idle is closed once nothing is queued or registered; nil while
 		// nobody waits for that.
@@ -184,7 +184,7 @@ func (p *Proposer) refusalLocked() error {
 		return notLeader()
 	case p.ready.Load() == 0:
 		return newError(hawser.CodeUnavailable, "the new leader is starting")
-	case p.mu.paused:
+	case p.mu.pauses > 0:
 		return newError(hawser.CodeUnavailable, "leadership is being handed over")
 	}
 	return nil
