@@ -84,6 +84,7 @@ func (n *Node) clientTLS() ([]grpc.ServerOption, error) {
 // clientServer returns the server of the client port. It has goroutines from
 // the start, which end only when it served and was stopped.
 func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOption) *grpc.Server {
+	admitted := &admission{limit: maxCalls}
 	server := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -93,7 +94,8 @@ func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOptio
 		grpc.ConnectionTimeout(5 * time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-		grpc.ChainUnaryInterceptor(n.service.Unary(n.log, observe)),
+		grpc.InTapHandle(admitted.tap),
+		grpc.ChainUnaryInterceptor(admitted.unary, n.service.Unary(n.log, observe)),
 	}, secure...)...)
 	hawserv1.RegisterStateServer(server, n.service)
 	hawserv1.RegisterClusterServer(server, n.service)
