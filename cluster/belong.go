@@ -6,12 +6,14 @@ package cluster
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/janitor"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/peer"
@@ -213,6 +215,9 @@ func (c *core) notes() []string {
 	notes := c.controller.Notes()
 	if c.disks.full(c.replica.voters()) {
 		notes = append(notes, "storage is full: no majority of the voters is above the mark of free disk space; saves are refused")
+	}
+	if size := get(c.replica, (*consensus.Replica).Stats).LogBytes; size > alarmLogBytes {
+		notes = append(notes, fmt.Sprintf("the raft log has %d MiB on this node: it is kept for a member that is behind; bring that member back, or remove it", size>>20))
 	}
 	return notes
 }

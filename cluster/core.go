@@ -94,7 +94,7 @@ func (c *core) openRaft() (*consensus.Replica, error) {
 	n := c.node
 	return consensus.Open(consensus.Config{
 		ID: n.id, Dir: n.dir.Path(), LogStore: n.cfg.LogStore, Machine: n.machine, Streams: consensus.StreamsOf(n.port.Raft()),
-		Logger: n.part("raft"), Halt: n.halt, Timeouts: n.cfg.Tuning.Raft, Retention: n.cfg.Tuning.Retention,
+		Logger: n.part("raft"), Halt: n.halt, Timeouts: n.cfg.Tuning.Raft, Retention: n.retention(),
 		OnApplied:       c.proposer.OnApplied,
 		OnLeadership:    func(l consensus.Leadership) { c.proposer.OnLeadership(propose.Leadership(l)) },
 		OnConfiguration: c.configured,

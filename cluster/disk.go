@@ -6,6 +6,7 @@ package cluster
 import (
 	"sync"
 
+	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/membership"
 )
 
@@ -79,6 +80,34 @@ func (w *diskWatch) forget(members []string) {
 			delete(w.known, node)
 		}
 	}
+}
+
+const (
+	// maxBehindBytes is the most log kept for a member that is behind, and
+	// behindShare the share of the disk that it may take: 1/5 = 20 %.
+	maxBehindBytes = 8 << 30
+	behindShare    = 5
+	// alarmLogBytes is the size of a log that an operator should look at: twice
+	// what is always kept.
+	alarmLogBytes = 2 << 30
+)
+
+// keepBehind returns how much log is kept for a member that is behind, on a
+// disk of total bytes.
+func keepBehind(total uint64) int64 {
+	if total == 0 {
+		return maxBehindBytes
+	}
+	return int64(min(maxBehindBytes, total/behindShare))
+}
+
+// retention returns how much log the node keeps.
+func (n *Node) retention() consensus.Retention {
+	r := n.cfg.Tuning.Retention
+	if s, err := n.space(); err == nil && r.KeepBehindBytes == 0 {
+		r.KeepBehindBytes = keepBehind(s.total)
+	}
+	return r
 }
 
 // space returns the space of the file system with the node's data.

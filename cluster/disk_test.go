@@ -62,3 +62,14 @@ func TestDiskWatch_Forget(t *testing.T) {
 		t.Fatal("forgotten nodes still count")
 	}
 }
+
+// The log kept for a member that is behind takes 8 GiB at most, and at most a
+// fifth of the disk.
+func TestKeepBehind(t *testing.T) {
+	const gib = 1 << 30
+	for total, want := range map[uint64]int64{0: 8 * gib, 10 * gib: 2 * gib, 40 * gib: 8 * gib, 1000 * gib: 8 * gib} {
+		if got := keepBehind(total); got != want {
+			t.Errorf("keepBehind(%d) = %d, want %d", total, got, want)
+		}
+	}
+}
