@@ -22,6 +22,11 @@ import (
 // maxPool is how many idle connections to one peer are kept.
 const maxPool = 3
 
+// maxRPCsInFlight is the number of AppendEntries under way to one peer. With
+// more than one, raft pipelines, and a follower that refuses an entry while
+// entries flow can wedge its replication for good (raft#612).
+const maxRPCsInFlight = 1
+
 // transport is raft's network transport with its traps closed:
 //
 //   - There is no fast path for heartbeats: raft handles them on another
@@ -63,7 +68,7 @@ func newTransport(c Config, l *latch, r receiver) *transport {
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream:          newStreams(c.Streams, c.ID, c.Timeouts.Stall),
 			MaxPool:         maxPool,
-			MaxRPCsInFlight: 1,
+			MaxRPCsInFlight: maxRPCsInFlight,
 			Timeout:         c.Timeouts.RPC,
 			Logger:          logbridge.HCLog(newRaftLog(c.Logger.Handler())).Named("raft-net"),
 		}),
