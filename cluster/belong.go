@@ -16,7 +16,6 @@ import (
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/janitor"
 	"github.com/hawserdb/hawser/cluster/membership"
-	"github.com/hawserdb/hawser/cluster/peer"
 	"github.com/hawserdb/hawser/cluster/policy"
 	"github.com/hawserdb/hawser/cluster/service"
 	"github.com/hawserdb/hawser/fsm"
@@ -47,13 +46,9 @@ func (n *Node) belong(ctx context.Context) error {
 
 func (c *core) openGossip(ctx context.Context) error {
 	n := c.node
-	secret, err := n.secret()
-	if err != nil {
-		return err
-	}
 	id, _ := n.dir.Node().State().Identity()
 	pool, err := gossip.Open(gossip.Config{ //nolint:contextcheck // lives until core.close
-		ID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: n.cfg.gossipAdvertise(), Key: peer.GossipKey(secret),
+		ID: n.id, BindAddr: n.cfg.GossipAddr, AdvertiseAddr: n.cfg.gossipAdvertise(), Key: n.gossipKey,
 		ClusterLabel: hex.EncodeToString(id[:]), Meta: c.meta(), Seeds: func() []string { return c.gossipSeeds(ctx) },
 		RejoinEvery: rejoinEvery, Logger: n.part("gossip"),
 	})
@@ -213,7 +208,7 @@ func (c *core) describe() *hawserv1.StatusResponse {
 
 func (c *core) notes() []string {
 	notes := c.controller.Notes()
-	if c.disks.full(c.replica.voters()) {
+	if c.storageFull.Load() {
 		notes = append(notes, "storage is full: no majority of the voters is above the mark of free disk space; saves are refused")
 	}
 	if size := get(c.replica, (*consensus.Replica).Stats).LogBytes; size > alarmLogBytes {

@@ -36,6 +36,9 @@ type core struct {
 	taker    *membership.Taker
 	elders   *elders
 
+	// storageFull is what disks said at the last look: every save asks, and
+	// the answers that it rests on come once a second.
+	storageFull atomic.Bool
 	// pool is nil until the node belongs to a cluster.
 	pool atomic.Pointer[gossip.Pool]
 	// addresses holds the client addresses of other nodes by ServerID.
@@ -57,7 +60,7 @@ func newCore(n *Node) (*core, error) {
 		Raft:   c.replica, Node: n.id, Machine: n.machine, Clock: c.clock, Logger: n.part("propose"),
 		ClusterID:   func() [16]byte { id, _ := n.dir.Node().State().Identity(); return id },
 		Generation:  func() uint64 { _, g := n.dir.Node().State().Identity(); return g },
-		StorageFull: func() bool { return c.disks.full(c.replica.voters()) },
+		StorageFull: c.storageFull.Load,
 	})
 	if err != nil {
 		c.elders.close()

@@ -4,6 +4,8 @@
 package cluster
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/hawserdb/hawser/cluster/consensus"
@@ -69,17 +71,9 @@ func (w *diskWatch) full(voters []string) bool {
 
 // forget drops what is known of nodes that are no longer members.
 func (w *diskWatch) forget(members []string) {
-	keep := make(map[string]bool, len(members))
-	for _, m := range members {
-		keep[m] = true
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for node := range w.known {
-		if !keep[node] {
-			delete(w.known, node)
-		}
-	}
+	maps.DeleteFunc(w.known, func(node string, _ space) bool { return !slices.Contains(members, node) })
 }
 
 const (

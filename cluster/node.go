@@ -63,6 +63,7 @@ type Node struct {
 	health  *health.Server
 
 	clientAddr, peerAddr, httpAddr string
+	gossipKey                      []byte
 
 	clients *grpcServer
 	peers   *grpcServer
@@ -175,6 +176,7 @@ func (n *Node) openPort(ports listeners) error {
 	if err != nil {
 		return err
 	}
+	n.gossipKey = peer.GossipKey(secret)
 	n.port, err = peer.Open(peer.Config{
 		Listener: ports.peer, Secret: secret, Logger: n.part("peer"), Resolve: n.book.Resolve,
 		Identity: func() peer.Identity {

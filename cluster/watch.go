@@ -32,7 +32,7 @@ func (n *Node) watch(ctx context.Context) {
 	ballast := time.Now()
 	for {
 		n.look(ctx, &told)
-		if time.Since(ballast) > ballastEvery {
+		if time.Since(ballast) > ballastEvery || n.shortOfSpace() {
 			ballast = time.Now()
 			if _, err := n.dir.EnsureBallast(); err != nil {
 				n.log.Warn("ballast file", "error", err)
@@ -59,9 +59,9 @@ func (n *Node) watch(ctx context.Context) {
 func (n *Node) look(ctx context.Context, told *gossip.Meta) {
 	if s, err := n.space(); err == nil {
 		n.lastSpace.Store(s)
-		n.giveBallast(s)
 		if c := n.core.Load(); c != nil {
 			c.disks.observe(n.id, s) // a single voter asks nobody
+			c.storageFull.Store(c.disks.full(c.replica.voters()))
 		}
 	}
 	c, err := n.joined()
@@ -82,15 +82,11 @@ func (n *Node) look(ctx context.Context, told *gossip.Meta) {
 	n.setReady(n.Ready(ctx) == nil)
 }
 
-// giveBallast gives the ballast up as soon as less than its size is free, so
-// that the log can still be cut.
-func (n *Node) giveBallast(s space) {
-	if s.free >= ballastFloor {
-		return
-	}
-	if _, err := n.dir.EnsureBallast(); err != nil {
-		n.log.Warn("ballast file", "error", err)
-	}
+// shortOfSpace reports whether so little is free that the ballast has to be
+// given up at once, so that the log can still be cut.
+func (n *Node) shortOfSpace() bool {
+	s, known := n.lastSpace.Load().(space)
+	return known && s.free < ballastFloor
 }
 
 // worthTelling reports whether next differs from what the others were told by

@@ -15,11 +15,7 @@ import (
 
 // Restore implements hawserv1.StateServer.
 func (s *Service) Restore(ctx context.Context, r *hawserv1.RestoreRequest) (*hawserv1.RestoreResponse, error) {
-	agent, err := wire.AgentFromProto(r.GetAgent())
-	if err != nil {
-		return nil, err
-	}
-	b, view, err := s.view(ctx, r.GetRead())
+	agent, b, view, err := s.agentView(ctx, r.GetAgent(), r.GetRead())
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +47,7 @@ func whole(chain []record.Content) (record.Content, error) {
 
 // Show implements hawserv1.StateServer.
 func (s *Service) Show(ctx context.Context, r *hawserv1.ShowRequest) (*hawserv1.ShowResponse, error) {
-	agent, err := wire.AgentFromProto(r.GetAgent())
-	if err != nil {
-		return nil, err
-	}
-	b, view, err := s.view(ctx, r.GetRead())
+	agent, b, view, err := s.agentView(ctx, r.GetAgent(), r.GetRead())
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +113,7 @@ func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawse
 
 // Versions implements hawserv1.StateServer.
 func (s *Service) Versions(ctx context.Context, r *hawserv1.VersionsRequest) (*hawserv1.VersionsResponse, error) {
-	agent, err := wire.AgentFromProto(r.GetAgent())
-	if err != nil {
-		return nil, err
-	}
-	b, view, err := s.view(ctx, r.GetRead())
+	agent, b, view, err := s.agentView(ctx, r.GetAgent(), r.GetRead())
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +178,16 @@ func (s *Service) Outcome(ctx context.Context, r *hawserv1.OutcomeRequest) (*haw
 		resp.Outcome = hawserv1.OutcomeResponse_OUTCOME_EXPIRED
 	}
 	return resp, nil
+}
+
+// agentView returns the agent that m names and a view in which to look at it.
+func (s *Service) agentView(ctx context.Context, m *hawserv1.Agent, o *hawserv1.ReadOptions) (hawser.AgentID, *Backend, *fsm.View, error) {
+	agent, err := wire.AgentFromProto(m)
+	if err != nil {
+		return agent, nil, nil, err
+	}
+	b, view, err := s.view(ctx, o)
+	return agent, b, view, err
 }
 
 // view returns a snapshot of the machine that is as new as o asks. The caller
