@@ -4,8 +4,6 @@
 package client
 
 import (
-	"errors"
-
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -57,21 +55,4 @@ func judgeAnswer(v verdict) verdict {
 		v.retry = hawser.RetryBackoff
 	}
 	return v
-}
-
-// settles reports whether this answer also tells what became of
-// earlier attempts under the same id: the state machine looks for the first
-// outcome before it checks anything that leads to these. It says nothing of
-// calls without such an id: a node that is not found may just have been removed
-// by the attempt before.
-func settles(err error) bool {
-	switch hawser.CodeOf(err) { //nolint:exhaustive // the others come from before the state machine, or cannot tell
-	case hawser.CodeConflict:
-		conflict, ok := errors.AsType[*hawser.ConflictError](err)
-		return ok && conflict.Permanent()
-	case hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:
-		return true
-	default:
-		return false
-	}
 }

@@ -154,7 +154,7 @@ func (r *run) result(ctx context.Context) error {
 	switch {
 	case r.done:
 		return nil
-	case r.final != nil && (!r.open || r.id != nil && settles(r.final)):
+	case r.final != nil && (!r.open || r.id != nil && wire.Settles(r.final)):
 		return r.final
 	case r.final != nil && r.repeat && errors.Is(r.final, hawser.ErrRequestExpired):
 		return r.final

@@ -6,7 +6,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -41,7 +40,7 @@ type call[T any] struct {
 	// size of the request in bytes.
 	size int
 	// recognised: the machine knows a repetition by its id, so that a refusal of
-	// it also tells of the attempts before; see settles.
+	// it also tells of the attempts before; see wire.Settles.
 	recognised bool
 	// budget bounds all attempts; 0 is routeBudget.
 	budget time.Duration
@@ -74,7 +73,7 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 		if retry && !blind && !isForwarded(ctx) && pause(ctx) == nil {
 			continue
 		}
-		settled := c.recognised && settles(err)
+		settled := c.recognised && wire.Settles(err)
 		if open && !settled {
 			return zero, c.unknown(err)
 		}
@@ -91,21 +90,6 @@ func withBudget(ctx context.Context, budget time.Duration) (context.Context, con
 		end = deadline.Add(-answerTime)
 	}
 	return context.WithDeadline(ctx, end)
-}
-
-// settles reports whether err, met by a repetition, says what became of every
-// attempt before: each of these means that the request was not executed and
-// cannot be any more, since numbers, epochs and ids never come back.
-func settles(err error) bool {
-	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
-	case hawser.CodeConflict:
-		conflict, ok := errors.AsType[*hawser.ConflictError](err)
-		return ok && conflict.Permanent()
-	case hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:
-		return true
-	default:
-		return false
-	}
 }
 
 // once makes one attempt, here or at the leader.
