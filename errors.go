@@ -68,6 +68,10 @@ const (
 	// CodeRefused is a change of the cluster that its state does not allow,
 	// such as removing the last voter.
 	CodeRefused
+	// CodeKeyframeNeeded is a save by delta that cannot follow the head: the
+	// head is another version than its base, or the chain of deltas is full.
+	// Nothing was executed; save the whole state. The client does that itself.
+	CodeKeyframeNeeded
 
 	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
@@ -80,6 +84,7 @@ var codeNames = [...]string{
 	CodeRequestMismatch: "request id used for another request", CodeWrongGeneration: "wrong generation",
 	CodeCorrupt: "corrupt", CodeUnauthenticated: "unauthenticated", CodePermissionDenied: "permission denied",
 	CodeUnimplemented: "unimplemented", CodeDeadline: "deadline exceeded", CodeCanceled: "canceled", CodeRefused: "refused",
+	CodeKeyframeNeeded: "keyframe needed",
 }
 
 // Codes returns every code but [CodeOK], in order.
@@ -132,7 +137,7 @@ func (c Code) Retry() Retry {
 		return RetrySameID
 	case CodeOK, CodeInternal, CodeInvalid, CodeNotFound, CodeVersionGone, CodeConflict, CodeFenced, CodeTooLarge,
 		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
-		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused:
+		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded:
 		return RetryNever
 	}
 	return RetryNever // a code of a newer server
@@ -162,6 +167,7 @@ var (
 	ErrDeadline         error = &Error{Code: CodeDeadline}
 	ErrCanceled         error = &Error{Code: CodeCanceled}
 	ErrRefused          error = &Error{Code: CodeRefused}
+	ErrKeyframeNeeded   error = &Error{Code: CodeKeyframeNeeded}
 )
 
 // Error is the error of every Hawser operation. All fields but Code may be

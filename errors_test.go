@@ -44,6 +44,7 @@ var sentinels = []struct {
 	{20, hawser.CodeDeadline, hawser.ErrDeadline, hawser.RetryNever},
 	{21, hawser.CodeCanceled, hawser.ErrCanceled, hawser.RetryNever},
 	{22, hawser.CodeRefused, hawser.ErrRefused, hawser.RetryNever},
+	{23, hawser.CodeKeyframeNeeded, hawser.ErrKeyframeNeeded, hawser.RetryNever},
 }
 
 // Claim: every code has its own fixed number, words, sentinel and advice, and

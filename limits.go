@@ -12,10 +12,10 @@ const (
 	MaxAgentName = 512
 	// MaxNamespace is the longest namespace in bytes.
 	MaxNamespace = 64
-	// MaxStateSize is the largest state in bytes, unpacked. States are held
-	// in memory whole and travel in one log entry each until they can be
-	// staged in parts.
-	MaxStateSize = 8 << 20
+	// MaxStateSize is the largest state in bytes, unpacked. Large states are
+	// streamed and stored in parts; whoever saves or restores one holds it in
+	// memory whole, a node does not.
+	MaxStateSize = 256 << 20
 	// MaxLabels is the number of labels of one version.
 	MaxLabels = 32
 	// MaxLabelKey and MaxLabelValue bound one label in bytes.
@@ -25,6 +25,13 @@ const (
 	MaxContentType = 128
 	MaxSchema      = 256
 	MaxInstance    = 128
+	// MaxDerivedFrom is the most versions that one version may name as what it
+	// was computed from.
+	MaxDerivedFrom = 16
+	// MaxPins is the most pinned versions of one agent.
+	MaxPins = 1000
+	// MaxPolicies is the most retention policies of a cluster.
+	MaxPolicies = 1000
 	// MaxPage is the most items of one page of a list; DefaultPage is used
 	// where the caller names no limit.
 	MaxPage     = 1000

@@ -20,6 +20,10 @@ const (
 	RequestSave RequestKind = iota + 1
 	// RequestDelete is a delete of an agent.
 	RequestDelete
+	// RequestRollback appends a version equal to an older one.
+	RequestRollback
+	// RequestFork makes an agent from a version of another one.
+	RequestFork
 )
 
 // String returns the kind in words.
@@ -29,9 +33,17 @@ func (k RequestKind) String() string {
 		return "save"
 	case RequestDelete:
 		return "delete"
+	case RequestRollback:
+		return "rollback"
+	case RequestFork:
+		return "fork"
 	}
 	return fmt.Sprintf("request kind %d", uint8(k))
 }
+
+// MakesVersion reports whether such a call appends a version when it is
+// executed; a delete takes a number and makes none.
+func (k RequestKind) MakesVersion() bool { return k != RequestDelete }
 
 // Nonce is the random part of a request id.
 type Nonce [16]byte
@@ -101,7 +113,7 @@ func ParseRequestID(s string) (RequestID, error) {
 		return bad(fmt.Sprintf("has format %d, this program knows %d", body[0], requestIDFormat))
 	}
 	r := RequestID{Kind: RequestKind(body[1])}
-	if r.Kind != RequestSave && r.Kind != RequestDelete {
+	if r.Kind < RequestSave || r.Kind > RequestFork {
 		return bad("is of an unknown kind")
 	}
 	copy(r.Nonce[:], body[2:])

@@ -5,6 +5,7 @@ package hawser
 
 import (
 	"encoding/hex"
+	"fmt"
 	"time"
 )
 
@@ -72,9 +73,29 @@ type Version struct {
 	CreatedAt time.Time
 	Revision  Revision
 	State     VersionState
-	// StoredSize is the number of bytes that the version occupies.
+	// StoredSize is the number of bytes that were stored for the version; 0 for
+	// one that shares another version's.
 	StoredSize int64
+	// Origin is the version whose content this one repeats, zero for a save:
+	// of the same agent after a rollback, of another one after a fork.
+	Origin VersionRef
+	// DerivedFrom are the versions that the saver computed this one from.
+	DerivedFrom []VersionRef
+	// Pinned versions are not removed by retention.
+	Pinned bool
 }
+
+// VersionRef names a version of an agent.
+type VersionRef struct {
+	Agent  AgentID
+	Number uint64
+}
+
+// IsZero reports whether r names nothing.
+func (r VersionRef) IsZero() bool { return r == VersionRef{} }
+
+// String returns "namespace/name@number".
+func (r VersionRef) String() string { return fmt.Sprintf("%s@%d", r.Agent, r.Number) }
 
 // Agent describes an agent.
 type Agent struct {

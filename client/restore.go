@@ -66,8 +66,10 @@ func (a *Agent) restore(ctx context.Context, o readOptions) (Checkpoint, hawser.
 	err := a.client.do(ctx, &call{
 		op: "restore", key: a.id.String(), leader: !o.stale, bytes: int(a.position().size),
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
-			var err error
-			resp, err = hawserv1.NewStateClient(s.conn).Restore(ctx, req, s.options...)
+			stream, err := hawserv1.NewStateClient(s.conn).Restore(ctx, req, s.options...)
+			if err == nil {
+				resp, err = stream.Recv()
+			}
 			return resp.GetHeader(), err
 		},
 	})
@@ -75,7 +77,7 @@ func (a *Agent) restore(ctx context.Context, o readOptions) (Checkpoint, hawser.
 		return Checkpoint{}, 0, err
 	}
 	v := wire.VersionFromProto(resp.GetVersion())
-	state, err := a.verify(v, o.version, resp.GetPayload())
+	state, err := a.verify(v, o.version, resp.GetKeyframe())
 	if err != nil {
 		return Checkpoint{}, 0, err
 	}

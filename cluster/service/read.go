@@ -6,6 +6,8 @@ package service
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
@@ -14,26 +16,26 @@ import (
 )
 
 // Restore implements hawserv1.StateServer.
-func (s *Service) Restore(ctx context.Context, r *hawserv1.RestoreRequest) (*hawserv1.RestoreResponse, error) {
-	agent, b, view, err := s.agentView(ctx, r.GetAgent(), r.GetRead())
+func (s *Service) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamingServer[hawserv1.RestoreResponse]) error {
+	agent, b, view, err := s.agentView(stream.Context(), r.GetAgent(), r.GetRead())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer closeView(view)
 	version, chain, err := view.Content(agent, r.GetVersion())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	content, err := whole(chain)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	info := view.Info()
-	return &hawserv1.RestoreResponse{
-		Header:  b.header(info, info.Revision),
-		Version: wire.VersionToProto(version),
-		Payload: contentToProto(content),
-	}, nil
+	return stream.Send(&hawserv1.RestoreResponse{
+		Header:   b.header(info, info.Revision),
+		Version:  wire.VersionToProto(version),
+		Keyframe: contentToProto(content),
+	})
 }
 
 // whole returns the one keyframe of chain. Every version is a keyframe until

@@ -109,7 +109,7 @@ func exitCode(err error) int {
 		return codeError
 	case hawser.CodeTooLarge, hawser.CodeRequestExpired, hawser.CodeRequestMismatch, hawser.CodeCorrupt,
 		hawser.CodeUnauthenticated, hawser.CodePermissionDenied, hawser.CodeUnimplemented, hawser.CodeCanceled,
-		hawser.CodeRefused:
+		hawser.CodeRefused, hawser.CodeKeyframeNeeded:
 		return codeError
 	}
 	return codeError

@@ -6,6 +6,7 @@ package wire
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hawserdb/hawser"
@@ -28,6 +29,45 @@ func agentFromNode(m *hawserv1.Agent) hawser.AgentID {
 	return hawser.AgentID{Namespace: m.GetNamespace(), Name: m.GetName()}
 }
 
+// RefToProto returns r as a message.
+func RefToProto(r hawser.VersionRef) *hawserv1.VersionRef {
+	return &hawserv1.VersionRef{Agent: AgentToProto(r.Agent), Number: r.Number}
+}
+
+// RefFromProto returns the version that m names; it need not exist. Errors
+// match hawser.ErrInvalid.
+func RefFromProto(m *hawserv1.VersionRef) (hawser.VersionRef, error) {
+	agent, err := AgentFromProto(m.GetAgent())
+	if err == nil && m.GetNumber() == 0 {
+		err = &hawser.Error{Code: hawser.CodeInvalid, Op: "version", Key: agent.String(), Msg: "needs a number from 1"}
+	}
+	return hawser.VersionRef{Agent: agent, Number: m.GetNumber()}, err
+}
+
+// refFromNode returns the version in a node's answer, the zero value for nil.
+func refFromNode(m *hawserv1.VersionRef) hawser.VersionRef {
+	if m == nil {
+		return hawser.VersionRef{}
+	}
+	return hawser.VersionRef{Agent: agentFromNode(m.GetAgent()), Number: m.GetNumber()}
+}
+
+// RulesToProto returns r as a message.
+func RulesToProto(r hawser.Retention) *hawserv1.RetentionRules {
+	return &hawserv1.RetentionRules{
+		KeepLast: r.KeepLast, KeepWithin: durationpb.New(r.KeepWithin),
+		KeepHourly: r.KeepHourly, KeepDaily: r.KeepDaily, KeepWeekly: r.KeepWeekly,
+	}
+}
+
+// RulesFromProto returns the rules in m; a negative time becomes none.
+func RulesFromProto(m *hawserv1.RetentionRules) hawser.Retention {
+	return hawser.Retention{
+		KeepLast: m.GetKeepLast(), KeepWithin: max(m.GetKeepWithin().AsDuration(), 0),
+		KeepHourly: m.GetKeepHourly(), KeepDaily: m.GetKeepDaily(), KeepWeekly: m.GetKeepWeekly(),
+	}
+}
+
 // VersionToProto returns v as a message.
 func VersionToProto(v hawser.Version) *hawserv1.Version {
 	m := &hawserv1.Version{
@@ -43,6 +83,13 @@ func VersionToProto(v hawser.Version) *hawserv1.Version {
 		Revision:    uint64(v.Revision),
 		State:       hawserv1.VersionState(v.State),
 		StoredSize:  uint64(v.StoredSize),
+		Pinned:      v.Pinned,
+	}
+	for _, ref := range v.DerivedFrom {
+		m.DerivedFrom = append(m.DerivedFrom, RefToProto(ref))
+	}
+	if !v.Origin.IsZero() {
+		m.Origin = RefToProto(v.Origin)
 	}
 	if !v.Agent.IsZero() {
 		m.Agent = AgentToProto(v.Agent)
@@ -73,6 +120,11 @@ func VersionFromProto(m *hawserv1.Version) hawser.Version {
 		Revision:    hawser.Revision(m.GetRevision()),
 		State:       hawser.VersionState(m.GetState()),
 		StoredSize:  int64(m.GetStoredSize()),
+		Pinned:      m.GetPinned(),
+		Origin:      refFromNode(m.GetOrigin()),
+	}
+	for _, ref := range m.GetDerivedFrom() {
+		v.DerivedFrom = append(v.DerivedFrom, refFromNode(ref))
 	}
 	copy(v.SHA256[:], m.GetSha256())
 	return v

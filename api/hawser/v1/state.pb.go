@@ -12,6 +12,7 @@ package hawserv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -80,6 +81,8 @@ const (
 	RequestKind_REQUEST_KIND_UNSPECIFIED RequestKind = 0
 	RequestKind_REQUEST_KIND_SAVE        RequestKind = 1
 	RequestKind_REQUEST_KIND_DELETE      RequestKind = 2
+	RequestKind_REQUEST_KIND_ROLLBACK    RequestKind = 3
+	RequestKind_REQUEST_KIND_FORK        RequestKind = 4
 )
 
 // Enum value maps for RequestKind.
@@ -88,11 +91,15 @@ var (
 		0: "REQUEST_KIND_UNSPECIFIED",
 		1: "REQUEST_KIND_SAVE",
 		2: "REQUEST_KIND_DELETE",
+		3: "REQUEST_KIND_ROLLBACK",
+		4: "REQUEST_KIND_FORK",
 	}
 	RequestKind_value = map[string]int32{
 		"REQUEST_KIND_UNSPECIFIED": 0,
 		"REQUEST_KIND_SAVE":        1,
 		"REQUEST_KIND_DELETE":      2,
+		"REQUEST_KIND_ROLLBACK":    3,
+		"REQUEST_KIND_FORK":        4,
 	}
 )
 
@@ -176,7 +183,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14, 0}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type SaveRequest struct {
@@ -194,6 +201,10 @@ type SaveRequest struct {
 	Labels        map[string]string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	ContentType   string            `protobuf:"bytes,8,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	Schema        string            `protobuf:"bytes,9,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Versions that the state was computed from, at most 16.
+	DerivedFrom []*VersionRef `protobuf:"bytes,11,rep,name=derived_from,json=derivedFrom,proto3" json:"derived_from,omitempty"`
+	// Length of the whole state. 0 with a keyframe: payload.size.
+	StateSize     uint64 `protobuf:"varint,17,opt,name=state_size,json=stateSize,proto3" json:"state_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,19 +302,191 @@ func (x *SaveRequest) GetSchema() string {
 	return ""
 }
 
+func (x *SaveRequest) GetDerivedFrom() []*VersionRef {
+	if x != nil {
+		return x.DerivedFrom
+	}
+	return nil
+}
+
+func (x *SaveRequest) GetStateSize() uint64 {
+	if x != nil {
+		return x.StateSize
+	}
+	return 0
+}
+
+// SavePartsRequest: first the save, then the parts, then the end.
+type SavePartsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*SavePartsRequest_Save
+	//	*SavePartsRequest_Part
+	//	*SavePartsRequest_End
+	Message       isSavePartsRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavePartsRequest) Reset() {
+	*x = SavePartsRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavePartsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavePartsRequest) ProtoMessage() {}
+
+func (x *SavePartsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavePartsRequest.ProtoReflect.Descriptor instead.
+func (*SavePartsRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SavePartsRequest) GetMessage() isSavePartsRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *SavePartsRequest) GetSave() *SaveRequest {
+	if x != nil {
+		if x, ok := x.Message.(*SavePartsRequest_Save); ok {
+			return x.Save
+		}
+	}
+	return nil
+}
+
+func (x *SavePartsRequest) GetPart() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*SavePartsRequest_Part); ok {
+			return x.Part
+		}
+	}
+	return nil
+}
+
+func (x *SavePartsRequest) GetEnd() *PartsEnd {
+	if x != nil {
+		if x, ok := x.Message.(*SavePartsRequest_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isSavePartsRequest_Message interface {
+	isSavePartsRequest_Message()
+}
+
+type SavePartsRequest_Save struct {
+	// payload has encoding, size and, for a delta, base; neither data nor
+	// crc32c, and parts may be 0.
+	Save *SaveRequest `protobuf:"bytes,1,opt,name=save,proto3,oneof"`
+}
+
+type SavePartsRequest_Part struct {
+	// Packed bytes, 128 KiB each but for the last.
+	Part []byte `protobuf:"bytes,2,opt,name=part,proto3,oneof"`
+}
+
+type SavePartsRequest_End struct {
+	End *PartsEnd `protobuf:"bytes,3,opt,name=end,proto3,oneof"`
+}
+
+func (*SavePartsRequest_Save) isSavePartsRequest_Message() {}
+
+func (*SavePartsRequest_Part) isSavePartsRequest_Message() {}
+
+func (*SavePartsRequest_End) isSavePartsRequest_Message() {}
+
+// PartsEnd says what was sent.
+type PartsEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Parts uint32                 `protobuf:"varint,1,opt,name=parts,proto3" json:"parts,omitempty"`
+	// CRC-32C over all parts.
+	Crc32C        uint32 `protobuf:"fixed32,2,opt,name=crc32c,proto3" json:"crc32c,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartsEnd) Reset() {
+	*x = PartsEnd{}
+	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartsEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartsEnd) ProtoMessage() {}
+
+func (x *PartsEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartsEnd.ProtoReflect.Descriptor instead.
+func (*PartsEnd) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PartsEnd) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+func (x *PartsEnd) GetCrc32C() uint32 {
+	if x != nil {
+		return x.Crc32C
+	}
+	return 0
+}
+
 type SaveResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Header  *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
 	Version *Version               `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// True when an earlier attempt with the same request id had made it.
-	Repeated      bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	Repeated bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// How the version is stored.
+	Chain         *Chain `protobuf:"bytes,4,opt,name=chain,proto3" json:"chain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SaveResponse) Reset() {
 	*x = SaveResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	mi := &file_hawser_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +498,7 @@ func (x *SaveResponse) String() string {
 func (*SaveResponse) ProtoMessage() {}
 
 func (x *SaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	mi := &file_hawser_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +511,7 @@ func (x *SaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveResponse.ProtoReflect.Descriptor instead.
 func (*SaveResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SaveResponse) GetHeader() *Header {
@@ -352,6 +535,13 @@ func (x *SaveResponse) GetRepeated() bool {
 	return false
 }
 
+func (x *SaveResponse) GetChain() *Chain {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
 // ReadOptions bound how old an answer may be.
 type ReadOptions struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -366,7 +556,7 @@ type ReadOptions struct {
 
 func (x *ReadOptions) Reset() {
 	*x = ReadOptions{}
-	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	mi := &file_hawser_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +568,7 @@ func (x *ReadOptions) String() string {
 func (*ReadOptions) ProtoMessage() {}
 
 func (x *ReadOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	mi := &file_hawser_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +581,7 @@ func (x *ReadOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOptions.ProtoReflect.Descriptor instead.
 func (*ReadOptions) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReadOptions) GetConsistency() Consistency {
@@ -419,15 +609,18 @@ type RestoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Agent *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
 	// Number of the version; 0 for the head.
-	Version       uint64       `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	Read          *ReadOptions `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	Version uint64       `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Read    *ReadOptions `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	// A version whose content the caller holds. When the one asked for is stored
+	// as deltas after it, only those are sent.
+	Base          *Base `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[3]
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +632,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[3]
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +645,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RestoreRequest) GetAgent() *Agent {
@@ -476,18 +669,36 @@ func (x *RestoreRequest) GetRead() *ReadOptions {
 	return nil
 }
 
+func (x *RestoreRequest) GetBase() *Base {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
+// RestoreResponse is one message of a version. Whoever reads them all has a
+// keyframe and the deltas to apply to it, oldest first.
 type RestoreResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Version       *Version               `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	Payload       *Payload               `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first message only.
+	Header  *Header  `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Version *Version `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The keyframe, in the first message. Absent: the deltas follow the base
+	// that the caller named.
+	Keyframe *Payload `protobuf:"bytes,3,opt,name=keyframe,proto3" json:"keyframe,omitempty"`
+	// Further deltas. One with parts is the last of its message.
+	Deltas []*Payload `protobuf:"bytes,4,rep,name=deltas,proto3" json:"deltas,omitempty"`
+	// The next part of the newest payload that has parts.
+	Part []byte `protobuf:"bytes,7,opt,name=part,proto3" json:"part,omitempty"`
+	// How the version is stored; first message only.
+	Chain         *Chain `protobuf:"bytes,8,opt,name=chain,proto3" json:"chain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RestoreResponse) Reset() {
 	*x = RestoreResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[4]
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +710,7 @@ func (x *RestoreResponse) String() string {
 func (*RestoreResponse) ProtoMessage() {}
 
 func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[4]
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +723,7 @@ func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RestoreResponse) GetHeader() *Header {
@@ -529,9 +740,30 @@ func (x *RestoreResponse) GetVersion() *Version {
 	return nil
 }
 
-func (x *RestoreResponse) GetPayload() *Payload {
+func (x *RestoreResponse) GetKeyframe() *Payload {
 	if x != nil {
-		return x.Payload
+		return x.Keyframe
+	}
+	return nil
+}
+
+func (x *RestoreResponse) GetDeltas() []*Payload {
+	if x != nil {
+		return x.Deltas
+	}
+	return nil
+}
+
+func (x *RestoreResponse) GetPart() []byte {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *RestoreResponse) GetChain() *Chain {
+	if x != nil {
+		return x.Chain
 	}
 	return nil
 }
@@ -552,7 +784,7 @@ type AgentsRequest struct {
 
 func (x *AgentsRequest) Reset() {
 	*x = AgentsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +796,7 @@ func (x *AgentsRequest) String() string {
 func (*AgentsRequest) ProtoMessage() {}
 
 func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +809,7 @@ func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsRequest.ProtoReflect.Descriptor instead.
 func (*AgentsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AgentsRequest) GetNamespace() string {
@@ -627,7 +859,7 @@ type AgentsResponse struct {
 
 func (x *AgentsResponse) Reset() {
 	*x = AgentsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +871,7 @@ func (x *AgentsResponse) String() string {
 func (*AgentsResponse) ProtoMessage() {}
 
 func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +884,7 @@ func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsResponse.ProtoReflect.Descriptor instead.
 func (*AgentsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AgentsResponse) GetHeader() *Header {
@@ -688,7 +920,7 @@ type VersionsRequest struct {
 
 func (x *VersionsRequest) Reset() {
 	*x = VersionsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +932,7 @@ func (x *VersionsRequest) String() string {
 func (*VersionsRequest) ProtoMessage() {}
 
 func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +945,7 @@ func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
 func (*VersionsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VersionsRequest) GetAgent() *Agent {
@@ -755,7 +987,7 @@ type VersionsResponse struct {
 
 func (x *VersionsResponse) Reset() {
 	*x = VersionsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +999,7 @@ func (x *VersionsResponse) String() string {
 func (*VersionsResponse) ProtoMessage() {}
 
 func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +1012,7 @@ func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
 func (*VersionsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VersionsResponse) GetHeader() *Header {
@@ -816,7 +1048,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1060,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1073,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ShowRequest) GetAgent() *Agent {
@@ -876,7 +1108,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1120,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1133,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShowResponse) GetHeader() *Header {
@@ -937,7 +1169,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1181,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1194,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteRequest) GetAgent() *Agent {
@@ -991,7 +1223,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1235,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1248,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteResponse) GetHeader() *Header {
@@ -1052,7 +1284,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1296,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1309,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OutcomeRequest) GetAgent() *Agent {
@@ -1120,7 +1352,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1364,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1377,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OutcomeResponse) GetHeader() *Header {
@@ -1176,11 +1408,1198 @@ func (x *OutcomeResponse) GetNumber() uint64 {
 	return 0
 }
 
+type RollbackRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Agent   *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Request *RequestID             `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// As for a save.
+	ExpectVersion *uint64 `protobuf:"varint,3,opt,name=expect_version,json=expectVersion,proto3,oneof" json:"expect_version,omitempty"`
+	// Number of the version to return to.
+	Version       uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	Instance      string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackRequest) Reset() {
+	*x = RollbackRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackRequest) ProtoMessage() {}
+
+func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
+func (*RollbackRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RollbackRequest) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *RollbackRequest) GetRequest() *RequestID {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *RollbackRequest) GetExpectVersion() uint64 {
+	if x != nil && x.ExpectVersion != nil {
+		return *x.ExpectVersion
+	}
+	return 0
+}
+
+func (x *RollbackRequest) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *RollbackRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+type RollbackResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Version       *Version               `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Repeated      bool                   `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackResponse) Reset() {
+	*x = RollbackResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackResponse) ProtoMessage() {}
+
+func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
+func (*RollbackResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RollbackResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *RollbackResponse) GetVersion() *Version {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *RollbackResponse) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
+type ForkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent to make, which must not have a version.
+	Agent   *Agent     `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Request *RequestID `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// What its first version repeats.
+	Source *Agent `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// 0 for the source's head at that moment.
+	SourceVersion uint64 `protobuf:"varint,4,opt,name=source_version,json=sourceVersion,proto3" json:"source_version,omitempty"`
+	Instance      string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkRequest) Reset() {
+	*x = ForkRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkRequest) ProtoMessage() {}
+
+func (x *ForkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkRequest.ProtoReflect.Descriptor instead.
+func (*ForkRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ForkRequest) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *ForkRequest) GetRequest() *RequestID {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *ForkRequest) GetSource() *Agent {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *ForkRequest) GetSourceVersion() uint64 {
+	if x != nil {
+		return x.SourceVersion
+	}
+	return 0
+}
+
+func (x *ForkRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+type ForkResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Version       *Version               `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Repeated      bool                   `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkResponse) Reset() {
+	*x = ForkResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkResponse) ProtoMessage() {}
+
+func (x *ForkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkResponse.ProtoReflect.Descriptor instead.
+func (*ForkResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ForkResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ForkResponse) GetVersion() *Version {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *ForkResponse) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
+type PinRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Agent   *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Version uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// False ends the pin.
+	Pinned        bool `protobuf:"varint,3,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinRequest) Reset() {
+	*x = PinRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinRequest) ProtoMessage() {}
+
+func (x *PinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
+func (*PinRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PinRequest) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *PinRequest) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *PinRequest) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+type PinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Version       *Version               `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinResponse) Reset() {
+	*x = PinResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinResponse) ProtoMessage() {}
+
+func (x *PinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinResponse.ProtoReflect.Descriptor instead.
+func (*PinResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *PinResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *PinResponse) GetVersion() *Version {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+type ImpactRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Agent   *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Version uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	// At most this many agents; 0 for 1,000, never more than 10,000.
+	Limit         uint32       `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Read          *ReadOptions `protobuf:"bytes,4,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImpactRequest) Reset() {
+	*x = ImpactRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImpactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImpactRequest) ProtoMessage() {}
+
+func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImpactRequest.ProtoReflect.Descriptor instead.
+func (*ImpactRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ImpactRequest) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *ImpactRequest) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ImpactRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ImpactRequest) GetRead() *ReadOptions {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ImpactResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Agents with versions that rest on the one asked for.
+	Affected []*Affected `protobuf:"bytes,2,rep,name=affected,proto3" json:"affected,omitempty"`
+	// There are more than the limit.
+	Truncated     bool `protobuf:"varint,3,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImpactResponse) Reset() {
+	*x = ImpactResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImpactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImpactResponse) ProtoMessage() {}
+
+func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImpactResponse.ProtoReflect.Descriptor instead.
+func (*ImpactResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ImpactResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ImpactResponse) GetAffected() []*Affected {
+	if x != nil {
+		return x.Affected
+	}
+	return nil
+}
+
+func (x *ImpactResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+// Affected is one agent with versions that rest on a given one.
+type Affected struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Agent *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Numbers of the versions, ascending; at most 1,000.
+	Versions []uint64 `protobuf:"varint,2,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	// What the first of them was computed from.
+	Via           *VersionRef `protobuf:"bytes,3,opt,name=via,proto3" json:"via,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Affected) Reset() {
+	*x = Affected{}
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Affected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Affected) ProtoMessage() {}
+
+func (x *Affected) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Affected.ProtoReflect.Descriptor instead.
+func (*Affected) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Affected) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *Affected) GetVersions() []uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *Affected) GetVia() *VersionRef {
+	if x != nil {
+		return x.Via
+	}
+	return nil
+}
+
+type VerifyRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// As in AgentsRequest; empty for all.
+	Prefix        string       `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Read          *ReadOptions `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRequest) Reset() {
+	*x = VerifyRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRequest) ProtoMessage() {}
+
+func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *VerifyRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *VerifyRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *VerifyRequest) GetRead() *ReadOptions {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+// VerifyResponse is about one agent; the last one is about none and sums up.
+type VerifyResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Agent  *Agent                 `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Versions that were rebuilt and compared, and their bytes.
+	Versions uint64 `protobuf:"varint,3,opt,name=versions,proto3" json:"versions,omitempty"`
+	Bytes    uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Versions that do not match.
+	Bad           []*BadVersion `protobuf:"bytes,5,rep,name=bad,proto3" json:"bad,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyResponse) Reset() {
+	*x = VerifyResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyResponse) ProtoMessage() {}
+
+func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
+func (*VerifyResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *VerifyResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *VerifyResponse) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *VerifyResponse) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *VerifyResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *VerifyResponse) GetBad() []*BadVersion {
+	if x != nil {
+		return x.Bad
+	}
+	return nil
+}
+
+type BadVersion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BadVersion) Reset() {
+	*x = BadVersion{}
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BadVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BadVersion) ProtoMessage() {}
+
+func (x *BadVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BadVersion.ProtoReflect.Descriptor instead.
+func (*BadVersion) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *BadVersion) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BadVersion) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RetentionRules says which versions are kept: those that any rule keeps.
+type RetentionRules struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	KeepLast      uint64                 `protobuf:"varint,1,opt,name=keep_last,json=keepLast,proto3" json:"keep_last,omitempty"`
+	KeepWithin    *durationpb.Duration   `protobuf:"bytes,2,opt,name=keep_within,json=keepWithin,proto3" json:"keep_within,omitempty"`
+	KeepHourly    uint64                 `protobuf:"varint,3,opt,name=keep_hourly,json=keepHourly,proto3" json:"keep_hourly,omitempty"`
+	KeepDaily     uint64                 `protobuf:"varint,4,opt,name=keep_daily,json=keepDaily,proto3" json:"keep_daily,omitempty"`
+	KeepWeekly    uint64                 `protobuf:"varint,5,opt,name=keep_weekly,json=keepWeekly,proto3" json:"keep_weekly,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionRules) Reset() {
+	*x = RetentionRules{}
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionRules) ProtoMessage() {}
+
+func (x *RetentionRules) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionRules.ProtoReflect.Descriptor instead.
+func (*RetentionRules) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RetentionRules) GetKeepLast() uint64 {
+	if x != nil {
+		return x.KeepLast
+	}
+	return 0
+}
+
+func (x *RetentionRules) GetKeepWithin() *durationpb.Duration {
+	if x != nil {
+		return x.KeepWithin
+	}
+	return nil
+}
+
+func (x *RetentionRules) GetKeepHourly() uint64 {
+	if x != nil {
+		return x.KeepHourly
+	}
+	return 0
+}
+
+func (x *RetentionRules) GetKeepDaily() uint64 {
+	if x != nil {
+		return x.KeepDaily
+	}
+	return 0
+}
+
+func (x *RetentionRules) GetKeepWeekly() uint64 {
+	if x != nil {
+		return x.KeepWeekly
+	}
+	return 0
+}
+
+// RetentionPolicy is the retention of the agents below a prefix.
+type RetentionPolicy struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Empty for the whole namespace; the longest prefix counts.
+	Prefix        string          `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Rules         *RetentionRules `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionPolicy) Reset() {
+	*x = RetentionPolicy{}
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionPolicy) ProtoMessage() {}
+
+func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionPolicy.ProtoReflect.Descriptor instead.
+func (*RetentionPolicy) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RetentionPolicy) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *RetentionPolicy) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *RetentionPolicy) GetRules() *RetentionRules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+type SetRetentionRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Prefix    string                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Absent removes the policy. Rules without any value keep everything.
+	Rules *RetentionRules `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`
+	// Change nothing, but say what would be removed.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionRequest) Reset() {
+	*x = SetRetentionRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionRequest) ProtoMessage() {}
+
+func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SetRetentionRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *SetRetentionRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *SetRetentionRequest) GetRules() *RetentionRules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *SetRetentionRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type SetRetentionResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Dry run: how many agents lose how many versions, and the bytes stored for
+	// those. Versions that share what they are stored in free less.
+	Agents        uint64 `protobuf:"varint,2,opt,name=agents,proto3" json:"agents,omitempty"`
+	Versions      uint64 `protobuf:"varint,3,opt,name=versions,proto3" json:"versions,omitempty"`
+	Bytes         uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionResponse) Reset() {
+	*x = SetRetentionResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionResponse) ProtoMessage() {}
+
+func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
+func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SetRetentionResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *SetRetentionResponse) GetAgents() uint64 {
+	if x != nil {
+		return x.Agents
+	}
+	return 0
+}
+
+func (x *SetRetentionResponse) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *SetRetentionResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+type RetentionRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The agents whose policy is asked for; empty for the namespace.
+	Prefix        string       `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Read          *ReadOptions `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionRequest) Reset() {
+	*x = RetentionRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionRequest) ProtoMessage() {}
+
+func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionRequest.ProtoReflect.Descriptor instead.
+func (*RetentionRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RetentionRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *RetentionRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *RetentionRequest) GetRead() *ReadOptions {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type RetentionResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// All policies of the namespace, by prefix.
+	Policies []*RetentionPolicy `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"`
+	// The rules that count for prefix, and whose they are: absent for the
+	// default.
+	Rules         *RetentionRules  `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`
+	Source        *RetentionPolicy `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionResponse) Reset() {
+	*x = RetentionResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionResponse) ProtoMessage() {}
+
+func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionResponse.ProtoReflect.Descriptor instead.
+func (*RetentionResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RetentionResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *RetentionResponse) GetPolicies() []*RetentionPolicy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *RetentionResponse) GetRules() *RetentionRules {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *RetentionResponse) GetSource() *RetentionPolicy {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
 var File_hawser_v1_state_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x15hawser/v1/types.proto\"\xbe\x03\n" +
+	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xa3\x04\n" +
 	"\vSaveRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12,\n" +
@@ -1190,30 +2609,48 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\binstance\x18\x06 \x01(\tR\binstance\x12:\n" +
 	"\x06labels\x18\a \x03(\v2\".hawser.v1.SaveRequest.LabelsEntryR\x06labels\x12!\n" +
 	"\fcontent_type\x18\b \x01(\tR\vcontentType\x12\x16\n" +
-	"\x06schema\x18\t \x01(\tR\x06schema\x1a9\n" +
+	"\x06schema\x18\t \x01(\tR\x06schema\x128\n" +
+	"\fderived_from\x18\v \x03(\v2\x15.hawser.v1.VersionRefR\vderivedFrom\x12\x1d\n" +
+	"\n" +
+	"state_size\x18\x11 \x01(\x04R\tstateSize\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
 	"\x0f_expect_versionJ\x04\b\n" +
-	"\x10\x1f\"\x83\x01\n" +
+	"\x10\vJ\x04\b\f\x10\x11J\x04\b\x12\x10\x1f\"\x8a\x01\n" +
+	"\x10SavePartsRequest\x12,\n" +
+	"\x04save\x18\x01 \x01(\v2\x16.hawser.v1.SaveRequestH\x00R\x04save\x12\x14\n" +
+	"\x04part\x18\x02 \x01(\fH\x00R\x04part\x12'\n" +
+	"\x03end\x18\x03 \x01(\v2\x13.hawser.v1.PartsEndH\x00R\x03endB\t\n" +
+	"\amessage\"8\n" +
+	"\bPartsEnd\x12\x14\n" +
+	"\x05parts\x18\x01 \x01(\rR\x05parts\x12\x16\n" +
+	"\x06crc32c\x18\x02 \x01(\aR\x06crc32c\"\xab\x01\n" +
 	"\fSaveResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +
-	"\brepeated\x18\x03 \x01(\bR\brepeated\"\x8a\x01\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\x12&\n" +
+	"\x05chain\x18\x04 \x01(\v2\x10.hawser.v1.ChainR\x05chain\"\x8a\x01\n" +
 	"\vReadOptions\x128\n" +
 	"\vconsistency\x18\x01 \x01(\x0e2\x16.hawser.v1.ConsistencyR\vconsistency\x12!\n" +
 	"\fmin_revision\x18\x02 \x01(\x04R\vminRevision\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
-	"generation\"\x84\x01\n" +
+	"generation\"\xa9\x01\n" +
 	"\x0eRestoreRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12*\n" +
-	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04readJ\x04\b\x04\x10\v\"\x9e\x01\n" +
+	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\x12#\n" +
+	"\x04base\x18\x04 \x01(\v2\x0f.hawser.v1.BaseR\x04baseJ\x04\b\x05\x10\v\"\x9a\x02\n" +
 	"\x0fRestoreResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
-	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12,\n" +
-	"\apayload\x18\x03 \x01(\v2\x12.hawser.v1.PayloadR\apayloadJ\x04\b\x04\x10\v\"\xa6\x01\n" +
+	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12.\n" +
+	"\bkeyframe\x18\x03 \x01(\v2\x12.hawser.v1.PayloadR\bkeyframe\x12*\n" +
+	"\x06deltas\x18\x04 \x03(\v2\x12.hawser.v1.PayloadR\x06deltas\x12\x12\n" +
+	"\x04part\x18\a \x01(\fR\x04part\x12&\n" +
+	"\x05chain\x18\b \x01(\v2\x10.hawser.v1.ChainR\x05chainJ\x04\b\x05\x10\x06J\x04\b\x06\x10\aJ\x04\b\t\x10\n" +
+	"J\x04\b\n" +
+	"\x10\v\"\xa6\x01\n" +
 	"\rAgentsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
@@ -1265,22 +2702,121 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fOUTCOME_DONE\x10\x01\x12\x14\n" +
 	"\x10OUTCOME_NOT_DONE\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\x03*B\n" +
+	"\x0fOUTCOME_EXPIRED\x10\x03\"\xe4\x01\n" +
+	"\x0fRollbackRequest\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
+	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12*\n" +
+	"\x0eexpect_version\x18\x03 \x01(\x04H\x00R\rexpectVersion\x88\x01\x01\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\x12\x1a\n" +
+	"\binstance\x18\x05 \x01(\tR\binstanceB\x11\n" +
+	"\x0f_expect_versionJ\x04\b\x06\x10\v\"\x87\x01\n" +
+	"\x10RollbackResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
+	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\"\xd8\x01\n" +
+	"\vForkRequest\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
+	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12(\n" +
+	"\x06source\x18\x03 \x01(\v2\x10.hawser.v1.AgentR\x06source\x12%\n" +
+	"\x0esource_version\x18\x04 \x01(\x04R\rsourceVersion\x12\x1a\n" +
+	"\binstance\x18\x05 \x01(\tR\binstanceJ\x04\b\x06\x10\v\"\x83\x01\n" +
+	"\fForkResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
+	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\"f\n" +
+	"\n" +
+	"PinRequest\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x16\n" +
+	"\x06pinned\x18\x03 \x01(\bR\x06pinned\"f\n" +
+	"\vPinResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
+	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\"\x93\x01\n" +
+	"\rImpactRequest\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12*\n" +
+	"\x04read\x18\x04 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\"\x8a\x01\n" +
+	"\x0eImpactResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12/\n" +
+	"\baffected\x18\x02 \x03(\v2\x13.hawser.v1.AffectedR\baffected\x12\x1c\n" +
+	"\ttruncated\x18\x03 \x01(\bR\ttruncated\"w\n" +
+	"\bAffected\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x1a\n" +
+	"\bversions\x18\x02 \x03(\x04R\bversions\x12'\n" +
+	"\x03via\x18\x03 \x01(\v2\x15.hawser.v1.VersionRefR\x03via\"q\n" +
+	"\rVerifyRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12*\n" +
+	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\"\xbe\x01\n" +
+	"\x0eVerifyResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12&\n" +
+	"\x05agent\x18\x02 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x1a\n" +
+	"\bversions\x18\x03 \x01(\x04R\bversions\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\x12'\n" +
+	"\x03bad\x18\x05 \x03(\v2\x15.hawser.v1.BadVersionR\x03bad\"<\n" +
+	"\n" +
+	"BadVersion\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xca\x01\n" +
+	"\x0eRetentionRules\x12\x1b\n" +
+	"\tkeep_last\x18\x01 \x01(\x04R\bkeepLast\x12:\n" +
+	"\vkeep_within\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"keepWithin\x12\x1f\n" +
+	"\vkeep_hourly\x18\x03 \x01(\x04R\n" +
+	"keepHourly\x12\x1d\n" +
+	"\n" +
+	"keep_daily\x18\x04 \x01(\x04R\tkeepDaily\x12\x1f\n" +
+	"\vkeep_weekly\x18\x05 \x01(\x04R\n" +
+	"keepWeekly\"x\n" +
+	"\x0fRetentionPolicy\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12/\n" +
+	"\x05rules\x18\x03 \x01(\v2\x19.hawser.v1.RetentionRulesR\x05rules\"\x95\x01\n" +
+	"\x13SetRetentionRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12/\n" +
+	"\x05rules\x18\x03 \x01(\v2\x19.hawser.v1.RetentionRulesR\x05rules\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x8b\x01\n" +
+	"\x14SetRetentionResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12\x16\n" +
+	"\x06agents\x18\x02 \x01(\x04R\x06agents\x12\x1a\n" +
+	"\bversions\x18\x03 \x01(\x04R\bversions\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\"t\n" +
+	"\x10RetentionRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12*\n" +
+	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\"\xdb\x01\n" +
+	"\x11RetentionResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x126\n" +
+	"\bpolicies\x18\x02 \x03(\v2\x1a.hawser.v1.RetentionPolicyR\bpolicies\x12/\n" +
+	"\x05rules\x18\x03 \x01(\v2\x19.hawser.v1.RetentionRulesR\x05rules\x122\n" +
+	"\x06source\x18\x04 \x01(\v2\x1a.hawser.v1.RetentionPolicyR\x06source*B\n" +
 	"\vConsistency\x12\x1c\n" +
 	"\x18CONSISTENCY_LINEARIZABLE\x10\x00\x12\x15\n" +
-	"\x11CONSISTENCY_STALE\x10\x01*a\n" +
+	"\x11CONSISTENCY_STALE\x10\x01*\x93\x01\n" +
 	"\vRequestKind\x12\x1c\n" +
 	"\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REQUEST_KIND_SAVE\x10\x01\x12\x17\n" +
-	"\x13REQUEST_KIND_DELETE\x10\x02\"\x04\b\x03\x10\x142\xc0\x03\n" +
+	"\x13REQUEST_KIND_DELETE\x10\x02\x12\x19\n" +
+	"\x15REQUEST_KIND_ROLLBACK\x10\x03\x12\x15\n" +
+	"\x11REQUEST_KIND_FORK\x10\x04\"\x04\b\x05\x10\x142\xd4\a\n" +
 	"\x05State\x127\n" +
-	"\x04Save\x12\x16.hawser.v1.SaveRequest\x1a\x17.hawser.v1.SaveResponse\x12@\n" +
-	"\aRestore\x12\x19.hawser.v1.RestoreRequest\x1a\x1a.hawser.v1.RestoreResponse\x12=\n" +
+	"\x04Save\x12\x16.hawser.v1.SaveRequest\x1a\x17.hawser.v1.SaveResponse\x12C\n" +
+	"\tSaveParts\x12\x1b.hawser.v1.SavePartsRequest\x1a\x17.hawser.v1.SaveResponse(\x01\x12B\n" +
+	"\aRestore\x12\x19.hawser.v1.RestoreRequest\x1a\x1a.hawser.v1.RestoreResponse0\x01\x12=\n" +
 	"\x06Agents\x12\x18.hawser.v1.AgentsRequest\x1a\x19.hawser.v1.AgentsResponse\x12C\n" +
 	"\bVersions\x12\x1a.hawser.v1.VersionsRequest\x1a\x1b.hawser.v1.VersionsResponse\x127\n" +
 	"\x04Show\x12\x16.hawser.v1.ShowRequest\x1a\x17.hawser.v1.ShowResponse\x12=\n" +
 	"\x06Delete\x12\x18.hawser.v1.DeleteRequest\x1a\x19.hawser.v1.DeleteResponse\x12@\n" +
-	"\aOutcome\x12\x19.hawser.v1.OutcomeRequest\x1a\x1a.hawser.v1.OutcomeResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
+	"\aOutcome\x12\x19.hawser.v1.OutcomeRequest\x1a\x1a.hawser.v1.OutcomeResponse\x12C\n" +
+	"\bRollback\x12\x1a.hawser.v1.RollbackRequest\x1a\x1b.hawser.v1.RollbackResponse\x127\n" +
+	"\x04Fork\x12\x16.hawser.v1.ForkRequest\x1a\x17.hawser.v1.ForkResponse\x124\n" +
+	"\x03Pin\x12\x15.hawser.v1.PinRequest\x1a\x16.hawser.v1.PinResponse\x12=\n" +
+	"\x06Impact\x12\x18.hawser.v1.ImpactRequest\x1a\x19.hawser.v1.ImpactResponse\x12?\n" +
+	"\x06Verify\x12\x18.hawser.v1.VerifyRequest\x1a\x19.hawser.v1.VerifyResponse0\x01\x12O\n" +
+	"\fSetRetention\x12\x1e.hawser.v1.SetRetentionRequest\x1a\x1f.hawser.v1.SetRetentionResponse\x12F\n" +
+	"\tRetention\x12\x1b.hawser.v1.RetentionRequest\x1a\x1c.hawser.v1.RetentionResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
 var (
 	file_hawser_v1_state_proto_rawDescOnce sync.Once
@@ -1295,87 +2831,165 @@ func file_hawser_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_hawser_v1_state_proto_goTypes = []any{
 	(Consistency)(0),             // 0: hawser.v1.Consistency
 	(RequestKind)(0),             // 1: hawser.v1.RequestKind
 	(OutcomeResponse_Outcome)(0), // 2: hawser.v1.OutcomeResponse.Outcome
 	(*SaveRequest)(nil),          // 3: hawser.v1.SaveRequest
-	(*SaveResponse)(nil),         // 4: hawser.v1.SaveResponse
-	(*ReadOptions)(nil),          // 5: hawser.v1.ReadOptions
-	(*RestoreRequest)(nil),       // 6: hawser.v1.RestoreRequest
-	(*RestoreResponse)(nil),      // 7: hawser.v1.RestoreResponse
-	(*AgentsRequest)(nil),        // 8: hawser.v1.AgentsRequest
-	(*AgentsResponse)(nil),       // 9: hawser.v1.AgentsResponse
-	(*VersionsRequest)(nil),      // 10: hawser.v1.VersionsRequest
-	(*VersionsResponse)(nil),     // 11: hawser.v1.VersionsResponse
-	(*ShowRequest)(nil),          // 12: hawser.v1.ShowRequest
-	(*ShowResponse)(nil),         // 13: hawser.v1.ShowResponse
-	(*DeleteRequest)(nil),        // 14: hawser.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 15: hawser.v1.DeleteResponse
-	(*OutcomeRequest)(nil),       // 16: hawser.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),      // 17: hawser.v1.OutcomeResponse
-	nil,                          // 18: hawser.v1.SaveRequest.LabelsEntry
-	(*Agent)(nil),                // 19: hawser.v1.Agent
-	(*RequestID)(nil),            // 20: hawser.v1.RequestID
-	(*Payload)(nil),              // 21: hawser.v1.Payload
-	(*Header)(nil),               // 22: hawser.v1.Header
-	(*Version)(nil),              // 23: hawser.v1.Version
-	(*AgentInfo)(nil),            // 24: hawser.v1.AgentInfo
+	(*SavePartsRequest)(nil),     // 4: hawser.v1.SavePartsRequest
+	(*PartsEnd)(nil),             // 5: hawser.v1.PartsEnd
+	(*SaveResponse)(nil),         // 6: hawser.v1.SaveResponse
+	(*ReadOptions)(nil),          // 7: hawser.v1.ReadOptions
+	(*RestoreRequest)(nil),       // 8: hawser.v1.RestoreRequest
+	(*RestoreResponse)(nil),      // 9: hawser.v1.RestoreResponse
+	(*AgentsRequest)(nil),        // 10: hawser.v1.AgentsRequest
+	(*AgentsResponse)(nil),       // 11: hawser.v1.AgentsResponse
+	(*VersionsRequest)(nil),      // 12: hawser.v1.VersionsRequest
+	(*VersionsResponse)(nil),     // 13: hawser.v1.VersionsResponse
+	(*ShowRequest)(nil),          // 14: hawser.v1.ShowRequest
+	(*ShowResponse)(nil),         // 15: hawser.v1.ShowResponse
+	(*DeleteRequest)(nil),        // 16: hawser.v1.DeleteRequest
+	(*DeleteResponse)(nil),       // 17: hawser.v1.DeleteResponse
+	(*OutcomeRequest)(nil),       // 18: hawser.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),      // 19: hawser.v1.OutcomeResponse
+	(*RollbackRequest)(nil),      // 20: hawser.v1.RollbackRequest
+	(*RollbackResponse)(nil),     // 21: hawser.v1.RollbackResponse
+	(*ForkRequest)(nil),          // 22: hawser.v1.ForkRequest
+	(*ForkResponse)(nil),         // 23: hawser.v1.ForkResponse
+	(*PinRequest)(nil),           // 24: hawser.v1.PinRequest
+	(*PinResponse)(nil),          // 25: hawser.v1.PinResponse
+	(*ImpactRequest)(nil),        // 26: hawser.v1.ImpactRequest
+	(*ImpactResponse)(nil),       // 27: hawser.v1.ImpactResponse
+	(*Affected)(nil),             // 28: hawser.v1.Affected
+	(*VerifyRequest)(nil),        // 29: hawser.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 30: hawser.v1.VerifyResponse
+	(*BadVersion)(nil),           // 31: hawser.v1.BadVersion
+	(*RetentionRules)(nil),       // 32: hawser.v1.RetentionRules
+	(*RetentionPolicy)(nil),      // 33: hawser.v1.RetentionPolicy
+	(*SetRetentionRequest)(nil),  // 34: hawser.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil), // 35: hawser.v1.SetRetentionResponse
+	(*RetentionRequest)(nil),     // 36: hawser.v1.RetentionRequest
+	(*RetentionResponse)(nil),    // 37: hawser.v1.RetentionResponse
+	nil,                          // 38: hawser.v1.SaveRequest.LabelsEntry
+	(*Agent)(nil),                // 39: hawser.v1.Agent
+	(*RequestID)(nil),            // 40: hawser.v1.RequestID
+	(*Payload)(nil),              // 41: hawser.v1.Payload
+	(*VersionRef)(nil),           // 42: hawser.v1.VersionRef
+	(*Header)(nil),               // 43: hawser.v1.Header
+	(*Version)(nil),              // 44: hawser.v1.Version
+	(*Chain)(nil),                // 45: hawser.v1.Chain
+	(*Base)(nil),                 // 46: hawser.v1.Base
+	(*AgentInfo)(nil),            // 47: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 48: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
-	19, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
-	20, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
-	21, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
-	18, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
-	22, // 4: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	23, // 5: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	0,  // 6: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	19, // 7: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	5,  // 8: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	22, // 9: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	23, // 10: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	21, // 11: hawser.v1.RestoreResponse.payload:type_name -> hawser.v1.Payload
-	5,  // 12: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	22, // 13: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	24, // 14: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	19, // 15: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	5,  // 16: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	22, // 17: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	23, // 18: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	19, // 19: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	5,  // 20: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	22, // 21: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	24, // 22: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	23, // 23: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	19, // 24: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	20, // 25: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	22, // 26: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	19, // 27: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	20, // 28: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 29: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	22, // 30: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 31: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	23, // 32: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	3,  // 33: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	6,  // 34: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	8,  // 35: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	10, // 36: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	12, // 37: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	14, // 38: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	16, // 39: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	4,  // 40: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	7,  // 41: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	9,  // 42: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	11, // 43: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	13, // 44: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	15, // 45: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	17, // 46: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	40, // [40:47] is the sub-list for method output_type
-	33, // [33:40] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	39, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
+	40, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
+	41, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
+	38, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
+	42, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
+	3,  // 5: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
+	5,  // 6: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
+	43, // 7: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	44, // 8: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	45, // 9: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	0,  // 10: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	39, // 11: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	7,  // 12: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 13: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	43, // 14: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	44, // 15: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	41, // 16: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	41, // 17: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	45, // 18: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	7,  // 19: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	43, // 20: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	47, // 21: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	39, // 22: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	7,  // 23: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	43, // 24: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	44, // 25: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	39, // 26: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	7,  // 27: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	43, // 28: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	47, // 29: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	44, // 30: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	39, // 31: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	40, // 32: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	43, // 33: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	39, // 34: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	40, // 35: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 36: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	43, // 37: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 38: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	44, // 39: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	39, // 40: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	40, // 41: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	43, // 42: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	44, // 43: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	39, // 44: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	40, // 45: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	39, // 46: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	43, // 47: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	44, // 48: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	39, // 49: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	43, // 50: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	44, // 51: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	39, // 52: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	7,  // 53: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	43, // 54: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	28, // 55: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	39, // 56: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	42, // 57: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	7,  // 58: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	43, // 59: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	39, // 60: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	31, // 61: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	48, // 62: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	32, // 63: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	32, // 64: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	43, // 65: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	7,  // 66: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	43, // 67: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	33, // 68: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	32, // 69: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	33, // 70: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 71: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	4,  // 72: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	8,  // 73: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	10, // 74: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	12, // 75: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	14, // 76: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	16, // 77: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	18, // 78: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	20, // 79: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	22, // 80: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	24, // 81: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	26, // 82: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	29, // 83: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	34, // 84: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	36, // 85: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	6,  // 86: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	6,  // 87: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	9,  // 88: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	11, // 89: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	13, // 90: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	15, // 91: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	17, // 92: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	19, // 93: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	21, // 94: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	23, // 95: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	25, // 96: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	27, // 97: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	30, // 98: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	35, // 99: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	37, // 100: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	86, // [86:101] is the sub-list for method output_type
+	71, // [71:86] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }
@@ -1385,14 +2999,20 @@ func file_hawser_v1_state_proto_init() {
 	}
 	file_hawser_v1_types_proto_init()
 	file_hawser_v1_state_proto_msgTypes[0].OneofWrappers = []any{}
-	file_hawser_v1_state_proto_msgTypes[13].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[1].OneofWrappers = []any{
+		(*SavePartsRequest_Save)(nil),
+		(*SavePartsRequest_Part)(nil),
+		(*SavePartsRequest_End)(nil),
+	}
+	file_hawser_v1_state_proto_msgTypes[15].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_state_proto_rawDesc), len(file_hawser_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   16,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

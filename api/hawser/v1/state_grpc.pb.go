@@ -22,13 +22,21 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	State_Save_FullMethodName     = "/hawser.v1.State/Save"
-	State_Restore_FullMethodName  = "/hawser.v1.State/Restore"
-	State_Agents_FullMethodName   = "/hawser.v1.State/Agents"
-	State_Versions_FullMethodName = "/hawser.v1.State/Versions"
-	State_Show_FullMethodName     = "/hawser.v1.State/Show"
-	State_Delete_FullMethodName   = "/hawser.v1.State/Delete"
-	State_Outcome_FullMethodName  = "/hawser.v1.State/Outcome"
+	State_Save_FullMethodName         = "/hawser.v1.State/Save"
+	State_SaveParts_FullMethodName    = "/hawser.v1.State/SaveParts"
+	State_Restore_FullMethodName      = "/hawser.v1.State/Restore"
+	State_Agents_FullMethodName       = "/hawser.v1.State/Agents"
+	State_Versions_FullMethodName     = "/hawser.v1.State/Versions"
+	State_Show_FullMethodName         = "/hawser.v1.State/Show"
+	State_Delete_FullMethodName       = "/hawser.v1.State/Delete"
+	State_Outcome_FullMethodName      = "/hawser.v1.State/Outcome"
+	State_Rollback_FullMethodName     = "/hawser.v1.State/Rollback"
+	State_Fork_FullMethodName         = "/hawser.v1.State/Fork"
+	State_Pin_FullMethodName          = "/hawser.v1.State/Pin"
+	State_Impact_FullMethodName       = "/hawser.v1.State/Impact"
+	State_Verify_FullMethodName       = "/hawser.v1.State/Verify"
+	State_SetRetention_FullMethodName = "/hawser.v1.State/SetRetention"
+	State_Retention_FullMethodName    = "/hawser.v1.State/Retention"
 )
 
 // StateClient is the client API for State service.
@@ -39,8 +47,12 @@ const (
 type StateClient interface {
 	// Save appends a version to an agent's chain.
 	Save(ctx context.Context, in *SaveRequest, opts ...grpc.CallOption) (*SaveResponse, error)
-	// Restore returns one version with its content.
-	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (*RestoreResponse, error)
+	// SaveParts is Save for a payload that is too long for one message. The
+	// answer comes after the last part.
+	SaveParts(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[SavePartsRequest, SaveResponse], error)
+	// Restore returns one version with its content: a keyframe and the deltas
+	// after it, in as many messages as it takes.
+	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RestoreResponse], error)
 	// Agents lists agents by name.
 	Agents(ctx context.Context, in *AgentsRequest, opts ...grpc.CallOption) (*AgentsResponse, error)
 	// Versions lists the versions of an agent, newest first.
@@ -51,6 +63,21 @@ type StateClient interface {
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
 	// Outcome tells what became of a request whose answer was lost.
 	Outcome(ctx context.Context, in *OutcomeRequest, opts ...grpc.CallOption) (*OutcomeResponse, error)
+	// Rollback appends a version equal to an older one.
+	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error)
+	// Fork makes an agent whose first version is a version of another one.
+	Fork(ctx context.Context, in *ForkRequest, opts ...grpc.CallOption) (*ForkResponse, error)
+	// Pin protects a version from retention, or ends that.
+	Pin(ctx context.Context, in *PinRequest, opts ...grpc.CallOption) (*PinResponse, error)
+	// Impact lists what was computed from a version, directly or not.
+	Impact(ctx context.Context, in *ImpactRequest, opts ...grpc.CallOption) (*ImpactResponse, error)
+	// Verify rebuilds every version of the agents that it is asked for and
+	// compares it with its SHA-256, on the node that answers.
+	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyResponse], error)
+	// SetRetention sets or removes a retention policy.
+	SetRetention(ctx context.Context, in *SetRetentionRequest, opts ...grpc.CallOption) (*SetRetentionResponse, error)
+	// Retention lists the policies of a namespace, and which one counts.
+	Retention(ctx context.Context, in *RetentionRequest, opts ...grpc.CallOption) (*RetentionResponse, error)
 }
 
 type stateClient struct {
@@ -71,15 +98,37 @@ func (c *stateClient) Save(ctx context.Context, in *SaveRequest, opts ...grpc.Ca
 	return out, nil
 }
 
-func (c *stateClient) Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (*RestoreResponse, error) {
+func (c *stateClient) SaveParts(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[SavePartsRequest, SaveResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(RestoreResponse)
-	err := c.cc.Invoke(ctx, State_Restore_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &State_ServiceDesc.Streams[0], State_SaveParts_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[SavePartsRequest, SaveResponse]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type State_SavePartsClient = grpc.ClientStreamingClient[SavePartsRequest, SaveResponse]
+
+func (c *stateClient) Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RestoreResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &State_ServiceDesc.Streams[1], State_Restore_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RestoreRequest, RestoreResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type State_RestoreClient = grpc.ServerStreamingClient[RestoreResponse]
 
 func (c *stateClient) Agents(ctx context.Context, in *AgentsRequest, opts ...grpc.CallOption) (*AgentsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -131,6 +180,85 @@ func (c *stateClient) Outcome(ctx context.Context, in *OutcomeRequest, opts ...g
 	return out, nil
 }
 
+func (c *stateClient) Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RollbackResponse)
+	err := c.cc.Invoke(ctx, State_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateClient) Fork(ctx context.Context, in *ForkRequest, opts ...grpc.CallOption) (*ForkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForkResponse)
+	err := c.cc.Invoke(ctx, State_Fork_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateClient) Pin(ctx context.Context, in *PinRequest, opts ...grpc.CallOption) (*PinResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PinResponse)
+	err := c.cc.Invoke(ctx, State_Pin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateClient) Impact(ctx context.Context, in *ImpactRequest, opts ...grpc.CallOption) (*ImpactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImpactResponse)
+	err := c.cc.Invoke(ctx, State_Impact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateClient) Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &State_ServiceDesc.Streams[2], State_Verify_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[VerifyRequest, VerifyResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type State_VerifyClient = grpc.ServerStreamingClient[VerifyResponse]
+
+func (c *stateClient) SetRetention(ctx context.Context, in *SetRetentionRequest, opts ...grpc.CallOption) (*SetRetentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetRetentionResponse)
+	err := c.cc.Invoke(ctx, State_SetRetention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stateClient) Retention(ctx context.Context, in *RetentionRequest, opts ...grpc.CallOption) (*RetentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetentionResponse)
+	err := c.cc.Invoke(ctx, State_Retention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StateServer is the server API for State service.
 // All implementations must embed UnimplementedStateServer
 // for forward compatibility.
@@ -139,8 +267,12 @@ func (c *stateClient) Outcome(ctx context.Context, in *OutcomeRequest, opts ...g
 type StateServer interface {
 	// Save appends a version to an agent's chain.
 	Save(context.Context, *SaveRequest) (*SaveResponse, error)
-	// Restore returns one version with its content.
-	Restore(context.Context, *RestoreRequest) (*RestoreResponse, error)
+	// SaveParts is Save for a payload that is too long for one message. The
+	// answer comes after the last part.
+	SaveParts(grpc.ClientStreamingServer[SavePartsRequest, SaveResponse]) error
+	// Restore returns one version with its content: a keyframe and the deltas
+	// after it, in as many messages as it takes.
+	Restore(*RestoreRequest, grpc.ServerStreamingServer[RestoreResponse]) error
 	// Agents lists agents by name.
 	Agents(context.Context, *AgentsRequest) (*AgentsResponse, error)
 	// Versions lists the versions of an agent, newest first.
@@ -151,6 +283,21 @@ type StateServer interface {
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// Outcome tells what became of a request whose answer was lost.
 	Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error)
+	// Rollback appends a version equal to an older one.
+	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
+	// Fork makes an agent whose first version is a version of another one.
+	Fork(context.Context, *ForkRequest) (*ForkResponse, error)
+	// Pin protects a version from retention, or ends that.
+	Pin(context.Context, *PinRequest) (*PinResponse, error)
+	// Impact lists what was computed from a version, directly or not.
+	Impact(context.Context, *ImpactRequest) (*ImpactResponse, error)
+	// Verify rebuilds every version of the agents that it is asked for and
+	// compares it with its SHA-256, on the node that answers.
+	Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyResponse]) error
+	// SetRetention sets or removes a retention policy.
+	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
+	// Retention lists the policies of a namespace, and which one counts.
+	Retention(context.Context, *RetentionRequest) (*RetentionResponse, error)
 	mustEmbedUnimplementedStateServer()
 }
 
@@ -164,8 +311,11 @@ type UnimplementedStateServer struct{}
 func (UnimplementedStateServer) Save(context.Context, *SaveRequest) (*SaveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Save not implemented")
 }
-func (UnimplementedStateServer) Restore(context.Context, *RestoreRequest) (*RestoreResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Restore not implemented")
+func (UnimplementedStateServer) SaveParts(grpc.ClientStreamingServer[SavePartsRequest, SaveResponse]) error {
+	return status.Error(codes.Unimplemented, "method SaveParts not implemented")
+}
+func (UnimplementedStateServer) Restore(*RestoreRequest, grpc.ServerStreamingServer[RestoreResponse]) error {
+	return status.Error(codes.Unimplemented, "method Restore not implemented")
 }
 func (UnimplementedStateServer) Agents(context.Context, *AgentsRequest) (*AgentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Agents not implemented")
@@ -181,6 +331,27 @@ func (UnimplementedStateServer) Delete(context.Context, *DeleteRequest) (*Delete
 }
 func (UnimplementedStateServer) Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Outcome not implemented")
+}
+func (UnimplementedStateServer) Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedStateServer) Fork(context.Context, *ForkRequest) (*ForkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Fork not implemented")
+}
+func (UnimplementedStateServer) Pin(context.Context, *PinRequest) (*PinResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Pin not implemented")
+}
+func (UnimplementedStateServer) Impact(context.Context, *ImpactRequest) (*ImpactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Impact not implemented")
+}
+func (UnimplementedStateServer) Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyResponse]) error {
+	return status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+func (UnimplementedStateServer) SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetRetention not implemented")
+}
+func (UnimplementedStateServer) Retention(context.Context, *RetentionRequest) (*RetentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Retention not implemented")
 }
 func (UnimplementedStateServer) mustEmbedUnimplementedStateServer() {}
 func (UnimplementedStateServer) testEmbeddedByValue()               {}
@@ -221,23 +392,23 @@ func _State_Save_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
-func _State_Restore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(RestoreRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(StateServer).Restore(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: State_Restore_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(StateServer).Restore(ctx, req.(*RestoreRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _State_SaveParts_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StateServer).SaveParts(&grpc.GenericServerStream[SavePartsRequest, SaveResponse]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type State_SavePartsServer = grpc.ClientStreamingServer[SavePartsRequest, SaveResponse]
+
+func _State_Restore_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RestoreRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StateServer).Restore(m, &grpc.GenericServerStream[RestoreRequest, RestoreResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type State_RestoreServer = grpc.ServerStreamingServer[RestoreResponse]
 
 func _State_Agents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AgentsRequest)
@@ -329,6 +500,125 @@ func _State_Outcome_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _State_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).Rollback(ctx, req.(*RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _State_Fork_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).Fork(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_Fork_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).Fork(ctx, req.(*ForkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _State_Pin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).Pin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_Pin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).Pin(ctx, req.(*PinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _State_Impact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImpactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).Impact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_Impact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).Impact(ctx, req.(*ImpactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _State_Verify_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(VerifyRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StateServer).Verify(m, &grpc.GenericServerStream[VerifyRequest, VerifyResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type State_VerifyServer = grpc.ServerStreamingServer[VerifyResponse]
+
+func _State_SetRetention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetRetentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).SetRetention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_SetRetention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).SetRetention(ctx, req.(*SetRetentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _State_Retention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).Retention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_Retention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).Retention(ctx, req.(*RetentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // State_ServiceDesc is the grpc.ServiceDesc for State service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -339,10 +629,6 @@ var State_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Save",
 			Handler:    _State_Save_Handler,
-		},
-		{
-			MethodName: "Restore",
-			Handler:    _State_Restore_Handler,
 		},
 		{
 			MethodName: "Agents",
@@ -364,7 +650,47 @@ var State_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Outcome",
 			Handler:    _State_Outcome_Handler,
 		},
+		{
+			MethodName: "Rollback",
+			Handler:    _State_Rollback_Handler,
+		},
+		{
+			MethodName: "Fork",
+			Handler:    _State_Fork_Handler,
+		},
+		{
+			MethodName: "Pin",
+			Handler:    _State_Pin_Handler,
+		},
+		{
+			MethodName: "Impact",
+			Handler:    _State_Impact_Handler,
+		},
+		{
+			MethodName: "SetRetention",
+			Handler:    _State_SetRetention_Handler,
+		},
+		{
+			MethodName: "Retention",
+			Handler:    _State_Retention_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SaveParts",
+			Handler:       _State_SaveParts_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Restore",
+			Handler:       _State_Restore_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Verify",
+			Handler:       _State_Verify_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "hawser/v1/state.proto",
 }

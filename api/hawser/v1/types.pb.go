@@ -376,8 +376,14 @@ type Payload struct {
 	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	// CRC-32C of data.
 	Crc32C uint32 `protobuf:"fixed32,3,opt,name=crc32c,proto3" json:"crc32c,omitempty"`
-	// Length of the unpacked bytes.
-	Size          uint64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	// Length of the unpacked bytes: of the state, or of the delta itself.
+	Size uint64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	// Set for a delta, which is never packed itself: the version that it is the
+	// difference to.
+	Base *Base `protobuf:"bytes,5,opt,name=base,proto3" json:"base,omitempty"`
+	// Number of parts that follow in messages of their own, in order; data is
+	// then empty. Every part but the last has 128 KiB.
+	Parts         uint32 `protobuf:"varint,6,opt,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -440,6 +446,191 @@ func (x *Payload) GetSize() uint64 {
 	return 0
 }
 
+func (x *Payload) GetBase() *Base {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
+func (x *Payload) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+// Base is the version that a delta starts from.
+type Base struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// SHA-256 of its content.
+	Sha256        []byte `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Base) Reset() {
+	*x = Base{}
+	mi := &file_hawser_v1_types_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Base) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Base) ProtoMessage() {}
+
+func (x *Base) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_types_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Base.ProtoReflect.Descriptor instead.
+func (*Base) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Base) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Base) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+// Chain sums up how a version is stored: a keyframe and the deltas after it.
+// It tells a client whether its next save may be a delta.
+type Chain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes of the keyframe as stored.
+	KeyframeBytes uint64 `protobuf:"varint,1,opt,name=keyframe_bytes,json=keyframeBytes,proto3" json:"keyframe_bytes,omitempty"`
+	// Deltas after it, and their bytes.
+	Deltas        uint32 `protobuf:"varint,2,opt,name=deltas,proto3" json:"deltas,omitempty"`
+	DeltaBytes    uint64 `protobuf:"varint,3,opt,name=delta_bytes,json=deltaBytes,proto3" json:"delta_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chain) Reset() {
+	*x = Chain{}
+	mi := &file_hawser_v1_types_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chain) ProtoMessage() {}
+
+func (x *Chain) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_types_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chain.ProtoReflect.Descriptor instead.
+func (*Chain) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Chain) GetKeyframeBytes() uint64 {
+	if x != nil {
+		return x.KeyframeBytes
+	}
+	return 0
+}
+
+func (x *Chain) GetDeltas() uint32 {
+	if x != nil {
+		return x.Deltas
+	}
+	return 0
+}
+
+func (x *Chain) GetDeltaBytes() uint64 {
+	if x != nil {
+		return x.DeltaBytes
+	}
+	return 0
+}
+
+// VersionRef names a version of an agent.
+type VersionRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Agent         *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionRef) Reset() {
+	*x = VersionRef{}
+	mi := &file_hawser_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionRef) ProtoMessage() {}
+
+func (x *VersionRef) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionRef.ProtoReflect.Descriptor instead.
+func (*VersionRef) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *VersionRef) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *VersionRef) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // Version describes one saved state, without its content.
 type Version struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -463,14 +654,20 @@ type Version struct {
 	Revision  uint64                 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
 	State     VersionState           `protobuf:"varint,13,opt,name=state,proto3,enum=hawser.v1.VersionState" json:"state,omitempty"`
 	// Bytes that it occupies in the store.
-	StoredSize    uint64 `protobuf:"varint,14,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	StoredSize uint64 `protobuf:"varint,14,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	// Pinned versions are not removed by retention.
+	Pinned bool `protobuf:"varint,15,opt,name=pinned,proto3" json:"pinned,omitempty"`
+	// What the saver computed it from.
+	DerivedFrom []*VersionRef `protobuf:"bytes,16,rep,name=derived_from,json=derivedFrom,proto3" json:"derived_from,omitempty"`
+	// The version whose content it repeats, after a rollback or fork.
+	Origin        *VersionRef `protobuf:"bytes,18,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_hawser_v1_types_proto_msgTypes[4]
+	mi := &file_hawser_v1_types_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +679,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_types_proto_msgTypes[4]
+	mi := &file_hawser_v1_types_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +692,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_types_proto_rawDescGZIP(), []int{4}
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Version) GetAgent() *Agent {
@@ -596,6 +793,27 @@ func (x *Version) GetStoredSize() uint64 {
 	return 0
 }
 
+func (x *Version) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+func (x *Version) GetDerivedFrom() []*VersionRef {
+	if x != nil {
+		return x.DerivedFrom
+	}
+	return nil
+}
+
+func (x *Version) GetOrigin() *VersionRef {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
 // AgentInfo describes one agent.
 type AgentInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -616,7 +834,7 @@ type AgentInfo struct {
 
 func (x *AgentInfo) Reset() {
 	*x = AgentInfo{}
-	mi := &file_hawser_v1_types_proto_msgTypes[5]
+	mi := &file_hawser_v1_types_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +846,7 @@ func (x *AgentInfo) String() string {
 func (*AgentInfo) ProtoMessage() {}
 
 func (x *AgentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_types_proto_msgTypes[5]
+	mi := &file_hawser_v1_types_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +859,7 @@ func (x *AgentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentInfo.ProtoReflect.Descriptor instead.
 func (*AgentInfo) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_types_proto_rawDescGZIP(), []int{5}
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AgentInfo) GetAgent() *Agent {
@@ -718,7 +936,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_hawser_v1_types_proto_msgTypes[6]
+	mi := &file_hawser_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +948,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_types_proto_msgTypes[6]
+	mi := &file_hawser_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +961,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ErrorDetail) GetCode() uint32 {
@@ -842,13 +1060,27 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x12\n" +
 	"\x04seen\x18\x03 \x01(\x04R\x04seen\x12\x18\n" +
-	"\aattempt\x18\x04 \x01(\rR\aattempt\"\x80\x01\n" +
+	"\aattempt\x18\x04 \x01(\rR\aattempt\"\xbb\x01\n" +
 	"\aPayload\x12/\n" +
 	"\bencoding\x18\x01 \x01(\x0e2\x13.hawser.v1.EncodingR\bencoding\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x16\n" +
 	"\x06crc32c\x18\x03 \x01(\aR\x06crc32c\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x04R\x04sizeJ\x04\b\x05\x10\n" +
-	"\"\x9a\x04\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04size\x12#\n" +
+	"\x04base\x18\x05 \x01(\v2\x0f.hawser.v1.BaseR\x04base\x12\x14\n" +
+	"\x05parts\x18\x06 \x01(\rR\x05partsJ\x04\b\a\x10\n" +
+	"\"6\n" +
+	"\x04Base\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"g\n" +
+	"\x05Chain\x12%\n" +
+	"\x0ekeyframe_bytes\x18\x01 \x01(\x04R\rkeyframeBytes\x12\x16\n" +
+	"\x06deltas\x18\x02 \x01(\rR\x06deltas\x12\x1f\n" +
+	"\vdelta_bytes\x18\x03 \x01(\x04R\n" +
+	"deltaBytes\"L\n" +
+	"\n" +
+	"VersionRef\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xa1\x05\n" +
 	"\aVersion\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x12\n" +
@@ -866,10 +1098,13 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12-\n" +
 	"\x05state\x18\r \x01(\x0e2\x17.hawser.v1.VersionStateR\x05state\x12\x1f\n" +
 	"\vstored_size\x18\x0e \x01(\x04R\n" +
-	"storedSize\x1a9\n" +
+	"storedSize\x12\x16\n" +
+	"\x06pinned\x18\x0f \x01(\bR\x06pinned\x128\n" +
+	"\fderived_from\x18\x10 \x03(\v2\x15.hawser.v1.VersionRefR\vderivedFrom\x12-\n" +
+	"\x06origin\x18\x12 \x01(\v2\x15.hawser.v1.VersionRefR\x06origin\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x0f\x10\x19\"\x89\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x11\x10\x12J\x04\b\x13\x10\x19\"\x89\x02\n" +
 	"\tAgentInfo\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x12\n" +
 	"\x04head\x18\x02 \x01(\x04R\x04head\x12,\n" +
@@ -919,7 +1154,7 @@ func file_hawser_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hawser_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_hawser_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_hawser_v1_types_proto_goTypes = []any{
 	(Encoding)(0),                 // 0: hawser.v1.Encoding
 	(VersionState)(0),             // 1: hawser.v1.VersionState
@@ -927,28 +1162,35 @@ var file_hawser_v1_types_proto_goTypes = []any{
 	(*Agent)(nil),                 // 3: hawser.v1.Agent
 	(*RequestID)(nil),             // 4: hawser.v1.RequestID
 	(*Payload)(nil),               // 5: hawser.v1.Payload
-	(*Version)(nil),               // 6: hawser.v1.Version
-	(*AgentInfo)(nil),             // 7: hawser.v1.AgentInfo
-	(*ErrorDetail)(nil),           // 8: hawser.v1.ErrorDetail
-	nil,                           // 9: hawser.v1.Version.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Base)(nil),                  // 6: hawser.v1.Base
+	(*Chain)(nil),                 // 7: hawser.v1.Chain
+	(*VersionRef)(nil),            // 8: hawser.v1.VersionRef
+	(*Version)(nil),               // 9: hawser.v1.Version
+	(*AgentInfo)(nil),             // 10: hawser.v1.AgentInfo
+	(*ErrorDetail)(nil),           // 11: hawser.v1.ErrorDetail
+	nil,                           // 12: hawser.v1.Version.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_hawser_v1_types_proto_depIdxs = []int32{
-	10, // 0: hawser.v1.Header.machine_time:type_name -> google.protobuf.Timestamp
+	13, // 0: hawser.v1.Header.machine_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: hawser.v1.Payload.encoding:type_name -> hawser.v1.Encoding
-	3,  // 2: hawser.v1.Version.agent:type_name -> hawser.v1.Agent
-	9,  // 3: hawser.v1.Version.labels:type_name -> hawser.v1.Version.LabelsEntry
-	10, // 4: hawser.v1.Version.created_at:type_name -> google.protobuf.Timestamp
-	1,  // 5: hawser.v1.Version.state:type_name -> hawser.v1.VersionState
-	3,  // 6: hawser.v1.AgentInfo.agent:type_name -> hawser.v1.Agent
-	6,  // 7: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
-	10, // 8: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
-	6,  // 9: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 2: hawser.v1.Payload.base:type_name -> hawser.v1.Base
+	3,  // 3: hawser.v1.VersionRef.agent:type_name -> hawser.v1.Agent
+	3,  // 4: hawser.v1.Version.agent:type_name -> hawser.v1.Agent
+	12, // 5: hawser.v1.Version.labels:type_name -> hawser.v1.Version.LabelsEntry
+	13, // 6: hawser.v1.Version.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 7: hawser.v1.Version.state:type_name -> hawser.v1.VersionState
+	8,  // 8: hawser.v1.Version.derived_from:type_name -> hawser.v1.VersionRef
+	8,  // 9: hawser.v1.Version.origin:type_name -> hawser.v1.VersionRef
+	3,  // 10: hawser.v1.AgentInfo.agent:type_name -> hawser.v1.Agent
+	9,  // 11: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
+	13, // 12: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
+	9,  // 13: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_types_proto_init() }
@@ -956,14 +1198,14 @@ func file_hawser_v1_types_proto_init() {
 	if File_hawser_v1_types_proto != nil {
 		return
 	}
-	file_hawser_v1_types_proto_msgTypes[6].OneofWrappers = []any{}
+	file_hawser_v1_types_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_types_proto_rawDesc), len(file_hawser_v1_types_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

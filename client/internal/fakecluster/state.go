@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hawserdb/hawser"
@@ -215,17 +216,17 @@ func (c *Cluster) findLocked(m *hawserv1.Agent, n uint64) (*number, error) {
 }
 
 // Restore implements hawserv1.StateServer.
-func (s *state) Restore(_ context.Context, r *hawserv1.RestoreRequest) (*hawserv1.RestoreResponse, error) {
+func (s *state) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamingServer[hawserv1.RestoreResponse]) error {
 	c, end, err := s.begin()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
 	found, err := c.findLocked(r.GetAgent(), r.GetVersion())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &hawserv1.RestoreResponse{Header: s.node.headerLocked(), Version: found.version, Payload: found.payload}, nil
+	return stream.Send(&hawserv1.RestoreResponse{Header: s.node.headerLocked(), Version: found.version, Keyframe: found.payload})
 }
 
 // Show implements hawserv1.StateServer.
