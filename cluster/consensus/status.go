@@ -119,6 +119,9 @@ type Stats struct {
 	// LogBytes is about the size of the log, and CachedBytes what of it is
 	// held in memory.
 	LogBytes, CachedBytes int64
+	// AppendedBytes counts what was ever appended, from the first entry that
+	// the log held when it was opened.
+	AppendedBytes int64
 	// Since Open: batches appended and applied, snapshots taken, snapshots
 	// received, restarts of raft.
 	Appends, Applies, Snapshots, Installs, Restarts uint64
@@ -142,7 +145,8 @@ func (r *Replica) Stats() Stats {
 		Peers: r.trans.peers.all(), Failure: r.latch.Err(),
 	}
 	if last != 0 {
-		s.LogBytes = r.logs.sizes.total(last) - r.logs.sizes.total(first-1)
+		s.AppendedBytes = r.logs.sizes.total(last)
+		s.LogBytes = s.AppendedBytes - r.logs.sizes.total(first-1)
 	}
 	return s
 }

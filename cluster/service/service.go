@@ -53,9 +53,19 @@ type Backend struct {
 	Term func() uint64
 	// Conn returns a connection to a node's peer port.
 	Conn func(node string) (*grpc.ClientConn, error)
+	// Compact frees at once what was removed from the node's store, and returns
+	// what it then has on disk.
+	Compact func(context.Context) (Disk, error)
 	// Describe returns the node's own view of itself and the cluster. The
 	// Service adds the header.
 	Describe func() *hawserv1.StatusResponse
+}
+
+// Disk is what a node has on disk, in bytes.
+type Disk struct {
+	Engine, Log int64
+	// LogAppended counts what was ever appended to the log.
+	LogAppended int64
 }
 
 // Service implements the State and Cluster services. Make one with [New].

@@ -862,6 +862,113 @@ func (x *TransferLeadershipResponse) GetHeader() *Header {
 	return nil
 }
 
+type CompactRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactRequest) Reset() {
+	*x = CompactRequest{}
+	mi := &file_hawser_v1_cluster_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactRequest) ProtoMessage() {}
+
+func (x *CompactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_cluster_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactRequest.ProtoReflect.Descriptor instead.
+func (*CompactRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_cluster_proto_rawDescGZIP(), []int{11}
+}
+
+type CompactResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Bytes on disk of the state machine's store and of the Raft log.
+	EngineBytes uint64 `protobuf:"varint,2,opt,name=engine_bytes,json=engineBytes,proto3" json:"engine_bytes,omitempty"`
+	LogBytes    uint64 `protobuf:"varint,3,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
+	// Bytes ever appended to that log, as far as it reached back when the node
+	// started; the log itself is cut from time to time.
+	LogAppendedBytes uint64 `protobuf:"varint,4,opt,name=log_appended_bytes,json=logAppendedBytes,proto3" json:"log_appended_bytes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *CompactResponse) Reset() {
+	*x = CompactResponse{}
+	mi := &file_hawser_v1_cluster_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactResponse) ProtoMessage() {}
+
+func (x *CompactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_cluster_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactResponse.ProtoReflect.Descriptor instead.
+func (*CompactResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_cluster_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CompactResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *CompactResponse) GetEngineBytes() uint64 {
+	if x != nil {
+		return x.EngineBytes
+	}
+	return 0
+}
+
+func (x *CompactResponse) GetLogBytes() uint64 {
+	if x != nil {
+		return x.LogBytes
+	}
+	return 0
+}
+
+func (x *CompactResponse) GetLogAppendedBytes() uint64 {
+	if x != nil {
+		return x.LogAppendedBytes
+	}
+	return 0
+}
+
 var File_hawser_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_cluster_proto_rawDesc = "" +
@@ -923,7 +1030,13 @@ const file_hawser_v1_cluster_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\"G\n" +
 	"\x1aTransferLeadershipResponse\x12)\n" +
-	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header*>\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\"\x10\n" +
+	"\x0eCompactRequest\"\xaa\x01\n" +
+	"\x0fCompactResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12!\n" +
+	"\fengine_bytes\x18\x02 \x01(\x04R\vengineBytes\x12\x1b\n" +
+	"\tlog_bytes\x18\x03 \x01(\x04R\blogBytes\x12,\n" +
+	"\x12log_appended_bytes\x18\x04 \x01(\x04R\x10logAppendedBytes*>\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -934,13 +1047,14 @@ const file_hawser_v1_cluster_proto_rawDesc = "" +
 	"\x0eLIVENESS_ALIVE\x10\x01\x12\x14\n" +
 	"\x10LIVENESS_SUSPECT\x10\x02\x12\x11\n" +
 	"\rLIVENESS_DEAD\x10\x03\x12\x11\n" +
-	"\rLIVENESS_LEFT\x10\x042\xee\x02\n" +
+	"\rLIVENESS_LEFT\x10\x042\xb0\x03\n" +
 	"\aCluster\x12=\n" +
 	"\x06Status\x12\x18.hawser.v1.StatusRequest\x1a\x19.hawser.v1.StatusResponse\x12@\n" +
 	"\aMembers\x12\x19.hawser.v1.MembersRequest\x1a\x1a.hawser.v1.MembersResponse\x12@\n" +
 	"\aPromote\x12\x19.hawser.v1.PromoteRequest\x1a\x1a.hawser.v1.PromoteResponse\x12=\n" +
 	"\x06Remove\x12\x18.hawser.v1.RemoveRequest\x1a\x19.hawser.v1.RemoveResponse\x12a\n" +
-	"\x12TransferLeadership\x12$.hawser.v1.TransferLeadershipRequest\x1a%.hawser.v1.TransferLeadershipResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
+	"\x12TransferLeadership\x12$.hawser.v1.TransferLeadershipRequest\x1a%.hawser.v1.TransferLeadershipResponse\x12@\n" +
+	"\aCompact\x12\x19.hawser.v1.CompactRequest\x1a\x1a.hawser.v1.CompactResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
 var (
 	file_hawser_v1_cluster_proto_rawDescOnce sync.Once
@@ -955,7 +1069,7 @@ func file_hawser_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hawser_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hawser_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_hawser_v1_cluster_proto_goTypes = []any{
 	(Role)(0),                          // 0: hawser.v1.Role
 	(Liveness)(0),                      // 1: hawser.v1.Liveness
@@ -970,40 +1084,45 @@ var file_hawser_v1_cluster_proto_goTypes = []any{
 	(*RemoveResponse)(nil),             // 10: hawser.v1.RemoveResponse
 	(*TransferLeadershipRequest)(nil),  // 11: hawser.v1.TransferLeadershipRequest
 	(*TransferLeadershipResponse)(nil), // 12: hawser.v1.TransferLeadershipResponse
-	(*Header)(nil),                     // 13: hawser.v1.Header
-	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
-	(*RequestID)(nil),                  // 15: hawser.v1.RequestID
+	(*CompactRequest)(nil),             // 13: hawser.v1.CompactRequest
+	(*CompactResponse)(nil),            // 14: hawser.v1.CompactResponse
+	(*Header)(nil),                     // 15: hawser.v1.Header
+	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
+	(*RequestID)(nil),                  // 17: hawser.v1.RequestID
 }
 var file_hawser_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: hawser.v1.Member.role:type_name -> hawser.v1.Role
 	1,  // 1: hawser.v1.Member.liveness:type_name -> hawser.v1.Liveness
-	13, // 2: hawser.v1.StatusResponse.header:type_name -> hawser.v1.Header
+	15, // 2: hawser.v1.StatusResponse.header:type_name -> hawser.v1.Header
 	2,  // 3: hawser.v1.StatusResponse.self:type_name -> hawser.v1.Member
 	2,  // 4: hawser.v1.StatusResponse.members:type_name -> hawser.v1.Member
-	14, // 5: hawser.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
-	13, // 6: hawser.v1.MembersResponse.header:type_name -> hawser.v1.Header
+	16, // 5: hawser.v1.StatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	15, // 6: hawser.v1.MembersResponse.header:type_name -> hawser.v1.Header
 	2,  // 7: hawser.v1.MembersResponse.members:type_name -> hawser.v1.Member
-	15, // 8: hawser.v1.PromoteRequest.request:type_name -> hawser.v1.RequestID
-	13, // 9: hawser.v1.PromoteResponse.header:type_name -> hawser.v1.Header
-	15, // 10: hawser.v1.RemoveRequest.request:type_name -> hawser.v1.RequestID
-	13, // 11: hawser.v1.RemoveResponse.header:type_name -> hawser.v1.Header
-	15, // 12: hawser.v1.TransferLeadershipRequest.request:type_name -> hawser.v1.RequestID
-	13, // 13: hawser.v1.TransferLeadershipResponse.header:type_name -> hawser.v1.Header
-	3,  // 14: hawser.v1.Cluster.Status:input_type -> hawser.v1.StatusRequest
-	5,  // 15: hawser.v1.Cluster.Members:input_type -> hawser.v1.MembersRequest
-	7,  // 16: hawser.v1.Cluster.Promote:input_type -> hawser.v1.PromoteRequest
-	9,  // 17: hawser.v1.Cluster.Remove:input_type -> hawser.v1.RemoveRequest
-	11, // 18: hawser.v1.Cluster.TransferLeadership:input_type -> hawser.v1.TransferLeadershipRequest
-	4,  // 19: hawser.v1.Cluster.Status:output_type -> hawser.v1.StatusResponse
-	6,  // 20: hawser.v1.Cluster.Members:output_type -> hawser.v1.MembersResponse
-	8,  // 21: hawser.v1.Cluster.Promote:output_type -> hawser.v1.PromoteResponse
-	10, // 22: hawser.v1.Cluster.Remove:output_type -> hawser.v1.RemoveResponse
-	12, // 23: hawser.v1.Cluster.TransferLeadership:output_type -> hawser.v1.TransferLeadershipResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	17, // 8: hawser.v1.PromoteRequest.request:type_name -> hawser.v1.RequestID
+	15, // 9: hawser.v1.PromoteResponse.header:type_name -> hawser.v1.Header
+	17, // 10: hawser.v1.RemoveRequest.request:type_name -> hawser.v1.RequestID
+	15, // 11: hawser.v1.RemoveResponse.header:type_name -> hawser.v1.Header
+	17, // 12: hawser.v1.TransferLeadershipRequest.request:type_name -> hawser.v1.RequestID
+	15, // 13: hawser.v1.TransferLeadershipResponse.header:type_name -> hawser.v1.Header
+	15, // 14: hawser.v1.CompactResponse.header:type_name -> hawser.v1.Header
+	3,  // 15: hawser.v1.Cluster.Status:input_type -> hawser.v1.StatusRequest
+	5,  // 16: hawser.v1.Cluster.Members:input_type -> hawser.v1.MembersRequest
+	7,  // 17: hawser.v1.Cluster.Promote:input_type -> hawser.v1.PromoteRequest
+	9,  // 18: hawser.v1.Cluster.Remove:input_type -> hawser.v1.RemoveRequest
+	11, // 19: hawser.v1.Cluster.TransferLeadership:input_type -> hawser.v1.TransferLeadershipRequest
+	13, // 20: hawser.v1.Cluster.Compact:input_type -> hawser.v1.CompactRequest
+	4,  // 21: hawser.v1.Cluster.Status:output_type -> hawser.v1.StatusResponse
+	6,  // 22: hawser.v1.Cluster.Members:output_type -> hawser.v1.MembersResponse
+	8,  // 23: hawser.v1.Cluster.Promote:output_type -> hawser.v1.PromoteResponse
+	10, // 24: hawser.v1.Cluster.Remove:output_type -> hawser.v1.RemoveResponse
+	12, // 25: hawser.v1.Cluster.TransferLeadership:output_type -> hawser.v1.TransferLeadershipResponse
+	14, // 26: hawser.v1.Cluster.Compact:output_type -> hawser.v1.CompactResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_cluster_proto_init() }
@@ -1018,7 +1137,7 @@ func file_hawser_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_cluster_proto_rawDesc), len(file_hawser_v1_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
