@@ -26,6 +26,9 @@ const DefaultEndpoint = "127.0.0.1:7420"
 // DefaultRequestTimeout is the budget of one call.
 const DefaultRequestTimeout = 10 * time.Second
 
+// DefaultCachedBytes bounds the states that a client keeps.
+const DefaultCachedBytes = 256 << 20
+
 // Config says how to reach a cluster. The zero value reaches a node on this
 // machine.
 type Config struct {
@@ -46,6 +49,11 @@ type Config struct {
 	// Logger gets what went wrong and was repeated, at debug level. Default:
 	// nothing is logged.
 	Logger *slog.Logger
+	// MaxCachedBytes bounds the states that the client keeps over all its
+	// handles, so that saves can be sent as differences to them. A handle
+	// whose state does not fit sends whole states. Negative: keep none.
+	// Default: [DefaultCachedBytes].
+	MaxCachedBytes int64
 	// DialOptions are added to those of the client.
 	DialOptions []grpc.DialOption
 }
@@ -63,6 +71,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Instance == "" {
 		cfg.Instance = newInstance()
+	}
+	if cfg.MaxCachedBytes == 0 {
+		cfg.MaxCachedBytes = DefaultCachedBytes
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -31,21 +31,27 @@ func withClient(c *cli.Context, f func(context.Context, *client.Client) error) e
 	return explain(f(ctx, conn), endpoints(c))
 }
 
-// dial returns a client for addresses, with all else as the command line says.
+// dial returns a client for addresses, as the global flags say.
 func dial(c *cli.Context, addresses []string) (*client.Client, error) {
-	if c.Duration(flagTimeout) <= 0 {
-		return nil, usageErrorf("--%s %s: must be positive", flagTimeout, c.Duration(flagTimeout))
-	}
-	if len(addresses) == 0 {
-		return nil, usageErrorf("--%s: holds no address", flagEndpoints)
-	}
-	trust, err := clientTLS(c.String(flagTLSCA))
+	cfg, err := clientConfig(c, addresses)
 	if err != nil {
 		return nil, err
 	}
-	return client.Dial(client.Config{
+	return client.Dial(cfg)
+}
+
+// clientConfig is what the global flags say about a client.
+func clientConfig(c *cli.Context, addresses []string) (client.Config, error) {
+	if c.Duration(flagTimeout) <= 0 {
+		return client.Config{}, usageErrorf("--%s %s: must be positive", flagTimeout, c.Duration(flagTimeout))
+	}
+	if len(addresses) == 0 {
+		return client.Config{}, usageErrorf("--%s: holds no address", flagEndpoints)
+	}
+	trust, err := clientTLS(c.String(flagTLSCA))
+	return client.Config{
 		Endpoints: addresses, Namespace: c.String(flagNamespace), RequestTimeout: c.Duration(flagTimeout), TLS: trust,
-	})
+	}, err
 }
 
 func endpoints(c *cli.Context) []string { return splitAddresses(c.String(flagEndpoints)) }
