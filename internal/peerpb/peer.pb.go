@@ -729,6 +729,527 @@ func (x *BookResponse) GetConfigurationIndex() uint64 {
 	return 0
 }
 
+type LogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Keep the log for some seconds: from entry from on, all that is there for 0.
+	Keep bool   `protobuf:"varint,1,opt,name=keep,proto3" json:"keep,omitempty"`
+	From uint64 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	// How far the caller is, for the leader's notes: the node that it fetches
+	// from, and bytes.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	Fetched       uint64 `protobuf:"varint,4,opt,name=fetched,proto3" json:"fetched,omitempty"`
+	Total         uint64 `protobuf:"varint,5,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogRequest) Reset() {
+	*x = LogRequest{}
+	mi := &file_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogRequest) ProtoMessage() {}
+
+func (x *LogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogRequest.ProtoReflect.Descriptor instead.
+func (*LogRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *LogRequest) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
+func (x *LogRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *LogRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *LogRequest) GetFetched() uint64 {
+	if x != nil {
+		return x.Fetched
+	}
+	return 0
+}
+
+func (x *LogRequest) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type LogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ends of the log, 0 when it is empty.
+	FirstIndex   uint64 `protobuf:"varint,1,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	LastIndex    uint64 `protobuf:"varint,2,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	AppliedIndex uint64 `protobuf:"varint,3,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	// The node leads, as far as it knows.
+	Leads         bool `protobuf:"varint,4,opt,name=leads,proto3" json:"leads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogResponse) Reset() {
+	*x = LogResponse{}
+	mi := &file_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogResponse) ProtoMessage() {}
+
+func (x *LogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogResponse.ProtoReflect.Descriptor instead.
+func (*LogResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LogResponse) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *LogResponse) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *LogResponse) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+func (x *LogResponse) GetLeads() bool {
+	if x != nil {
+		return x.Leads
+	}
+	return false
+}
+
+type CheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Checkpoint to go on with; empty or unknown: any.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointRequest) Reset() {
+	*x = CheckpointRequest{}
+	mi := &file_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointRequest) ProtoMessage() {}
+
+func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
+func (*CheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CheckpointRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// While a checkpoint is being made, answers tell how far that is. Then comes
+// one with the head, then files until all of them are told.
+type CheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prepared      uint64                 `protobuf:"varint,1,opt,name=prepared,proto3" json:"prepared,omitempty"`
+	Total         uint64                 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Head          *CheckpointHead        `protobuf:"bytes,3,opt,name=head,proto3" json:"head,omitempty"`
+	Files         []*CheckpointFile      `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointResponse) Reset() {
+	*x = CheckpointResponse{}
+	mi := &file_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointResponse) ProtoMessage() {}
+
+func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
+func (*CheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CheckpointResponse) GetPrepared() uint64 {
+	if x != nil {
+		return x.Prepared
+	}
+	return 0
+}
+
+func (x *CheckpointResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *CheckpointResponse) GetHead() *CheckpointHead {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+func (x *CheckpointResponse) GetFiles() []*CheckpointFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+type CheckpointHead struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Index              uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Term               uint64                 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
+	Configuration      []byte                 `protobuf:"bytes,4,opt,name=configuration,proto3" json:"configuration,omitempty"`
+	ConfigurationIndex uint64                 `protobuf:"varint,5,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
+	Files              uint32                 `protobuf:"varint,6,opt,name=files,proto3" json:"files,omitempty"`
+	// SHA-256 over everything above and every file's name, size and checksum.
+	Sha256        []byte `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointHead) Reset() {
+	*x = CheckpointHead{}
+	mi := &file_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointHead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointHead) ProtoMessage() {}
+
+func (x *CheckpointHead) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointHead.ProtoReflect.Descriptor instead.
+func (*CheckpointHead) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CheckpointHead) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CheckpointHead) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *CheckpointHead) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *CheckpointHead) GetConfiguration() []byte {
+	if x != nil {
+		return x.Configuration
+	}
+	return nil
+}
+
+func (x *CheckpointHead) GetConfigurationIndex() uint64 {
+	if x != nil {
+		return x.ConfigurationIndex
+	}
+	return 0
+}
+
+func (x *CheckpointHead) GetFiles() uint32 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *CheckpointHead) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+type CheckpointFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Sha256        []byte                 `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointFile) Reset() {
+	*x = CheckpointFile{}
+	mi := &file_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointFile) ProtoMessage() {}
+
+func (x *CheckpointFile) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointFile.ProtoReflect.Descriptor instead.
+func (*CheckpointFile) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CheckpointFile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckpointFile) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *CheckpointFile) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+type ReadCheckpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Offset        uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadCheckpointRequest) Reset() {
+	*x = ReadCheckpointRequest{}
+	mi := &file_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadCheckpointRequest) ProtoMessage() {}
+
+func (x *ReadCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*ReadCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReadCheckpointRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReadCheckpointRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *ReadCheckpointRequest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+type ReadCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadCheckpointResponse) Reset() {
+	*x = ReadCheckpointResponse{}
+	mi := &file_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadCheckpointResponse) ProtoMessage() {}
+
+func (x *ReadCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*ReadCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReadCheckpointResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_peer_proto protoreflect.FileDescriptor
 
 const file_peer_proto_rawDesc = "" +
@@ -795,13 +1316,56 @@ const file_peer_proto_rawDesc = "" +
 	"\fBookResponse\x12.\n" +
 	"\amembers\x18\x01 \x03(\v2\x14.hawser.peer.v1.NodeR\amembers\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12/\n" +
-	"\x13configuration_index\x18\x03 \x01(\x04R\x12configurationIndex2\xed\x02\n" +
+	"\x13configuration_index\x18\x03 \x01(\x04R\x12configurationIndex\"|\n" +
+	"\n" +
+	"LogRequest\x12\x12\n" +
+	"\x04keep\x18\x01 \x01(\bR\x04keep\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x18\n" +
+	"\afetched\x18\x04 \x01(\x04R\afetched\x12\x14\n" +
+	"\x05total\x18\x05 \x01(\x04R\x05total\"\x88\x01\n" +
+	"\vLogResponse\x12\x1f\n" +
+	"\vfirst_index\x18\x01 \x01(\x04R\n" +
+	"firstIndex\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x02 \x01(\x04R\tlastIndex\x12#\n" +
+	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\x12\x14\n" +
+	"\x05leads\x18\x04 \x01(\bR\x05leads\"#\n" +
+	"\x11CheckpointRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xb0\x01\n" +
+	"\x12CheckpointResponse\x12\x1a\n" +
+	"\bprepared\x18\x01 \x01(\x04R\bprepared\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x122\n" +
+	"\x04head\x18\x03 \x01(\v2\x1e.hawser.peer.v1.CheckpointHeadR\x04head\x124\n" +
+	"\x05files\x18\x04 \x03(\v2\x1e.hawser.peer.v1.CheckpointFileR\x05files\"\xcf\x01\n" +
+	"\x0eCheckpointHead\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04term\x18\x03 \x01(\x04R\x04term\x12$\n" +
+	"\rconfiguration\x18\x04 \x01(\fR\rconfiguration\x12/\n" +
+	"\x13configuration_index\x18\x05 \x01(\x04R\x12configurationIndex\x12\x14\n" +
+	"\x05files\x18\x06 \x01(\rR\x05files\x12\x16\n" +
+	"\x06sha256\x18\a \x01(\fR\x06sha256\"P\n" +
+	"\x0eCheckpointFile\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
+	"\x06sha256\x18\x03 \x01(\fR\x06sha256\"S\n" +
+	"\x15ReadCheckpointRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\",\n" +
+	"\x16ReadCheckpointResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data2\xe7\x04\n" +
 	"\x04Peer\x12J\n" +
 	"\aPromise\x12\x1e.hawser.peer.v1.PromiseRequest\x1a\x1f.hawser.peer.v1.PromiseResponse\x12A\n" +
 	"\x04Join\x12\x1b.hawser.peer.v1.JoinRequest\x1a\x1c.hawser.peer.v1.JoinResponse\x12A\n" +
 	"\x04Term\x12\x1b.hawser.peer.v1.TermRequest\x1a\x1c.hawser.peer.v1.TermResponse\x12P\n" +
 	"\tReadIndex\x12 .hawser.peer.v1.ReadIndexRequest\x1a!.hawser.peer.v1.ReadIndexResponse\x12A\n" +
-	"\x04Book\x12\x1b.hawser.peer.v1.BookRequest\x1a\x1c.hawser.peer.v1.BookResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
+	"\x04Book\x12\x1b.hawser.peer.v1.BookRequest\x1a\x1c.hawser.peer.v1.BookResponse\x12>\n" +
+	"\x03Log\x12\x1a.hawser.peer.v1.LogRequest\x1a\x1b.hawser.peer.v1.LogResponse\x12U\n" +
+	"\n" +
+	"Checkpoint\x12!.hawser.peer.v1.CheckpointRequest\x1a\".hawser.peer.v1.CheckpointResponse0\x01\x12a\n" +
+	"\x0eReadCheckpoint\x12%.hawser.peer.v1.ReadCheckpointRequest\x1a&.hawser.peer.v1.ReadCheckpointResponse0\x01B3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
 
 var (
 	file_peer_proto_rawDescOnce sync.Once
@@ -815,19 +1379,27 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_peer_proto_goTypes = []any{
-	(*Node)(nil),              // 0: hawser.peer.v1.Node
-	(*PromiseRequest)(nil),    // 1: hawser.peer.v1.PromiseRequest
-	(*PromiseResponse)(nil),   // 2: hawser.peer.v1.PromiseResponse
-	(*JoinRequest)(nil),       // 3: hawser.peer.v1.JoinRequest
-	(*JoinResponse)(nil),      // 4: hawser.peer.v1.JoinResponse
-	(*TermRequest)(nil),       // 5: hawser.peer.v1.TermRequest
-	(*TermResponse)(nil),      // 6: hawser.peer.v1.TermResponse
-	(*ReadIndexRequest)(nil),  // 7: hawser.peer.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil), // 8: hawser.peer.v1.ReadIndexResponse
-	(*BookRequest)(nil),       // 9: hawser.peer.v1.BookRequest
-	(*BookResponse)(nil),      // 10: hawser.peer.v1.BookResponse
+	(*Node)(nil),                   // 0: hawser.peer.v1.Node
+	(*PromiseRequest)(nil),         // 1: hawser.peer.v1.PromiseRequest
+	(*PromiseResponse)(nil),        // 2: hawser.peer.v1.PromiseResponse
+	(*JoinRequest)(nil),            // 3: hawser.peer.v1.JoinRequest
+	(*JoinResponse)(nil),           // 4: hawser.peer.v1.JoinResponse
+	(*TermRequest)(nil),            // 5: hawser.peer.v1.TermRequest
+	(*TermResponse)(nil),           // 6: hawser.peer.v1.TermResponse
+	(*ReadIndexRequest)(nil),       // 7: hawser.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),      // 8: hawser.peer.v1.ReadIndexResponse
+	(*BookRequest)(nil),            // 9: hawser.peer.v1.BookRequest
+	(*BookResponse)(nil),           // 10: hawser.peer.v1.BookResponse
+	(*LogRequest)(nil),             // 11: hawser.peer.v1.LogRequest
+	(*LogResponse)(nil),            // 12: hawser.peer.v1.LogResponse
+	(*CheckpointRequest)(nil),      // 13: hawser.peer.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),     // 14: hawser.peer.v1.CheckpointResponse
+	(*CheckpointHead)(nil),         // 15: hawser.peer.v1.CheckpointHead
+	(*CheckpointFile)(nil),         // 16: hawser.peer.v1.CheckpointFile
+	(*ReadCheckpointRequest)(nil),  // 17: hawser.peer.v1.ReadCheckpointRequest
+	(*ReadCheckpointResponse)(nil), // 18: hawser.peer.v1.ReadCheckpointResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: hawser.peer.v1.PromiseRequest.members:type_name -> hawser.peer.v1.Node
@@ -835,21 +1407,29 @@ var file_peer_proto_depIdxs = []int32{
 	0,  // 2: hawser.peer.v1.JoinRequest.node:type_name -> hawser.peer.v1.Node
 	0,  // 3: hawser.peer.v1.JoinResponse.members:type_name -> hawser.peer.v1.Node
 	0,  // 4: hawser.peer.v1.BookResponse.members:type_name -> hawser.peer.v1.Node
-	1,  // 5: hawser.peer.v1.Peer.Promise:input_type -> hawser.peer.v1.PromiseRequest
-	3,  // 6: hawser.peer.v1.Peer.Join:input_type -> hawser.peer.v1.JoinRequest
-	5,  // 7: hawser.peer.v1.Peer.Term:input_type -> hawser.peer.v1.TermRequest
-	7,  // 8: hawser.peer.v1.Peer.ReadIndex:input_type -> hawser.peer.v1.ReadIndexRequest
-	9,  // 9: hawser.peer.v1.Peer.Book:input_type -> hawser.peer.v1.BookRequest
-	2,  // 10: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
-	4,  // 11: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
-	6,  // 12: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
-	8,  // 13: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
-	10, // 14: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
-	10, // [10:15] is the sub-list for method output_type
-	5,  // [5:10] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	15, // 5: hawser.peer.v1.CheckpointResponse.head:type_name -> hawser.peer.v1.CheckpointHead
+	16, // 6: hawser.peer.v1.CheckpointResponse.files:type_name -> hawser.peer.v1.CheckpointFile
+	1,  // 7: hawser.peer.v1.Peer.Promise:input_type -> hawser.peer.v1.PromiseRequest
+	3,  // 8: hawser.peer.v1.Peer.Join:input_type -> hawser.peer.v1.JoinRequest
+	5,  // 9: hawser.peer.v1.Peer.Term:input_type -> hawser.peer.v1.TermRequest
+	7,  // 10: hawser.peer.v1.Peer.ReadIndex:input_type -> hawser.peer.v1.ReadIndexRequest
+	9,  // 11: hawser.peer.v1.Peer.Book:input_type -> hawser.peer.v1.BookRequest
+	11, // 12: hawser.peer.v1.Peer.Log:input_type -> hawser.peer.v1.LogRequest
+	13, // 13: hawser.peer.v1.Peer.Checkpoint:input_type -> hawser.peer.v1.CheckpointRequest
+	17, // 14: hawser.peer.v1.Peer.ReadCheckpoint:input_type -> hawser.peer.v1.ReadCheckpointRequest
+	2,  // 15: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
+	4,  // 16: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
+	6,  // 17: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
+	8,  // 18: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
+	10, // 19: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
+	12, // 20: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
+	14, // 21: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
+	18, // 22: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -863,7 +1443,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,11 +22,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Promise_FullMethodName   = "/hawser.peer.v1.Peer/Promise"
-	Peer_Join_FullMethodName      = "/hawser.peer.v1.Peer/Join"
-	Peer_Term_FullMethodName      = "/hawser.peer.v1.Peer/Term"
-	Peer_ReadIndex_FullMethodName = "/hawser.peer.v1.Peer/ReadIndex"
-	Peer_Book_FullMethodName      = "/hawser.peer.v1.Peer/Book"
+	Peer_Promise_FullMethodName        = "/hawser.peer.v1.Peer/Promise"
+	Peer_Join_FullMethodName           = "/hawser.peer.v1.Peer/Join"
+	Peer_Term_FullMethodName           = "/hawser.peer.v1.Peer/Term"
+	Peer_ReadIndex_FullMethodName      = "/hawser.peer.v1.Peer/ReadIndex"
+	Peer_Book_FullMethodName           = "/hawser.peer.v1.Peer/Book"
+	Peer_Log_FullMethodName            = "/hawser.peer.v1.Peer/Log"
+	Peer_Checkpoint_FullMethodName     = "/hawser.peer.v1.Peer/Checkpoint"
+	Peer_ReadCheckpoint_FullMethodName = "/hawser.peer.v1.Peer/ReadCheckpoint"
 )
 
 // PeerClient is the client API for Peer service.
@@ -47,6 +50,14 @@ type PeerClient interface {
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
 	// Book returns the addresses of the members that the node knows.
 	Book(ctx context.Context, in *BookRequest, opts ...grpc.CallOption) (*BookResponse, error)
+	// Log answers how far back the node's log reaches, and keeps it for a caller
+	// that fetches a checkpoint. Members only, as the two below.
+	Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (*LogResponse, error)
+	// Checkpoint makes a checkpoint of the node's state, or finds one that is
+	// still there, and lists its files.
+	Checkpoint(ctx context.Context, in *CheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckpointResponse], error)
+	// ReadCheckpoint sends a file of a checkpoint from an offset to its end.
+	ReadCheckpoint(ctx context.Context, in *ReadCheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadCheckpointResponse], error)
 }
 
 type peerClient struct {
@@ -107,6 +118,54 @@ func (c *peerClient) Book(ctx context.Context, in *BookRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *peerClient) Log(ctx context.Context, in *LogRequest, opts ...grpc.CallOption) (*LogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LogResponse)
+	err := c.cc.Invoke(ctx, Peer_Log_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Checkpoint(ctx context.Context, in *CheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckpointResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[0], Peer_Checkpoint_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CheckpointRequest, CheckpointResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_CheckpointClient = grpc.ServerStreamingClient[CheckpointResponse]
+
+func (c *peerClient) ReadCheckpoint(ctx context.Context, in *ReadCheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadCheckpointResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_ReadCheckpoint_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadCheckpointRequest, ReadCheckpointResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_ReadCheckpointClient = grpc.ServerStreamingClient[ReadCheckpointResponse]
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -125,6 +184,14 @@ type PeerServer interface {
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
 	// Book returns the addresses of the members that the node knows.
 	Book(context.Context, *BookRequest) (*BookResponse, error)
+	// Log answers how far back the node's log reaches, and keeps it for a caller
+	// that fetches a checkpoint. Members only, as the two below.
+	Log(context.Context, *LogRequest) (*LogResponse, error)
+	// Checkpoint makes a checkpoint of the node's state, or finds one that is
+	// still there, and lists its files.
+	Checkpoint(*CheckpointRequest, grpc.ServerStreamingServer[CheckpointResponse]) error
+	// ReadCheckpoint sends a file of a checkpoint from an offset to its end.
+	ReadCheckpoint(*ReadCheckpointRequest, grpc.ServerStreamingServer[ReadCheckpointResponse]) error
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -149,6 +216,15 @@ func (UnimplementedPeerServer) ReadIndex(context.Context, *ReadIndexRequest) (*R
 }
 func (UnimplementedPeerServer) Book(context.Context, *BookRequest) (*BookResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Book not implemented")
+}
+func (UnimplementedPeerServer) Log(context.Context, *LogRequest) (*LogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Log not implemented")
+}
+func (UnimplementedPeerServer) Checkpoint(*CheckpointRequest, grpc.ServerStreamingServer[CheckpointResponse]) error {
+	return status.Error(codes.Unimplemented, "method Checkpoint not implemented")
+}
+func (UnimplementedPeerServer) ReadCheckpoint(*ReadCheckpointRequest, grpc.ServerStreamingServer[ReadCheckpointResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReadCheckpoint not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -261,6 +337,46 @@ func _Peer_Book_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Log_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Log(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Log_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Log(ctx, req.(*LogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Checkpoint_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CheckpointRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PeerServer).Checkpoint(m, &grpc.GenericServerStream[CheckpointRequest, CheckpointResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_CheckpointServer = grpc.ServerStreamingServer[CheckpointResponse]
+
+func _Peer_ReadCheckpoint_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadCheckpointRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PeerServer).ReadCheckpoint(m, &grpc.GenericServerStream[ReadCheckpointRequest, ReadCheckpointResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_ReadCheckpointServer = grpc.ServerStreamingServer[ReadCheckpointResponse]
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -288,7 +404,22 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Book",
 			Handler:    _Peer_Book_Handler,
 		},
+		{
+			MethodName: "Log",
+			Handler:    _Peer_Log_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Checkpoint",
+			Handler:       _Peer_Checkpoint_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ReadCheckpoint",
+			Handler:       _Peer_ReadCheckpoint_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "peer.proto",
 }
