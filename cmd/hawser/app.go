@@ -35,7 +35,7 @@ func (p *program) app() *cli.App {
 			group("agent", "list, show and delete agents", p.agentList(), p.agentShow(), p.agentDelete()),
 			group("cluster", "show and change the set of nodes", p.clusterStatus(), p.clusterMembers(),
 				p.clusterTransfer(), p.clusterPromote(), p.clusterRemove()),
-			group("bench", "measure a cluster", p.benchSave(), p.benchRestore(), p.benchTrace()),
+			group("bench", "measure a cluster", p.benchSave(), p.benchRestore(), p.benchTrace(), p.benchLarge()),
 			group("secret", "make cluster secrets", p.secretGenerate()),
 			p.version(), p.completion(),
 		},

@@ -24,6 +24,8 @@ const (
 	maxBenchClients  = 4096
 	maxBenchAgents   = 100_000
 	maxBenchDuration = time.Hour
+	// maxBenchMemory bounds the states of all clients together.
+	maxBenchMemory = 4 << 30
 	// benchWarmUp runs before the clock does: connections, caches, the first
 	// version of every agent.
 	benchWarmUp = time.Second
@@ -59,6 +61,8 @@ func benchPlanOf(c *cli.Context) (benchPlan, error) {
 		return plan, usageErrorf("--agents %d: from the number of clients, %d, to %d", plan.agents, plan.clients, maxBenchAgents)
 	case plan.size < 0 || plan.size > hawser.MaxStateSize:
 		return plan, usageErrorf("--size %d: from 0 to %d", plan.size, hawser.MaxStateSize)
+	case plan.size*plan.clients > maxBenchMemory:
+		return plan, usageErrorf("--size %d times --clients %d: more than %d bytes", plan.size, plan.clients, int64(maxBenchMemory))
 	case plan.duration <= 0 || plan.duration > maxBenchDuration:
 		return plan, usageErrorf("--duration %s: more than 0 and at most %s", plan.duration, maxBenchDuration)
 	}

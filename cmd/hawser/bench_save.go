@@ -19,13 +19,16 @@ Example:
    hawser bench save --clients 8 --size 1024 --duration 2s -o json`,
 		Flags: benchFlags(),
 		Action: func(c *cli.Context) error {
-			return p.runBench(c, nil, func(ctx context.Context, w *worker, n int) error {
-				if len(w.state) >= 8 { // no two states are equal
-					binary.BigEndian.PutUint64(w.state, uint64(n))
-				}
-				_, err := w.agents[n%len(w.agents)].Save(ctx, w.state)
-				return err
-			})
+			return p.runBench(c, nil, saveNumbered)
 		},
 	}
+}
+
+// saveNumbered saves a state that differs from all others of the worker.
+func saveNumbered(ctx context.Context, w *worker, n int) error {
+	if len(w.state) >= 8 {
+		binary.BigEndian.PutUint64(w.state, uint64(n))
+	}
+	_, err := w.agents[n%len(w.agents)].Save(ctx, w.state)
+	return err
 }
