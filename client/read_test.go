@@ -13,8 +13,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/client"
@@ -26,17 +24,17 @@ import (
 func TestRestore_CorruptContent(t *testing.T) {
 	other := record.EncodeKeyframe([]byte("another state"))
 	for name, damage := range map[string]func(r *hawserv1.RestoreResponse){
-		"bit flip":        func(r *hawserv1.RestoreResponse) { r.Payload.Data[0] ^= 1 },
-		"cut short":       func(r *hawserv1.RestoreResponse) { r.Payload.Data = nil },
-		"nothing":         func(r *hawserv1.RestoreResponse) { r.Payload = nil },
-		"wrong size":      func(r *hawserv1.RestoreResponse) { r.Payload.Size++ },
-		"wrong encoding":  func(r *hawserv1.RestoreResponse) { r.Payload.Encoding = 9 },
+		"bit flip":        func(r *hawserv1.RestoreResponse) { r.Keyframe.Data[0] ^= 1 },
+		"cut short":       func(r *hawserv1.RestoreResponse) { r.Keyframe.Data = nil },
+		"nothing":         func(r *hawserv1.RestoreResponse) { r.Keyframe = nil },
+		"wrong size":      func(r *hawserv1.RestoreResponse) { r.Keyframe.Size++ },
+		"wrong encoding":  func(r *hawserv1.RestoreResponse) { r.Keyframe.Encoding = 9 },
 		"wrong hash":      func(r *hawserv1.RestoreResponse) { r.Version.Sha256[0] ^= 1 },
 		"another agent":   func(r *hawserv1.RestoreResponse) { r.Version.Agent.Name = "b" },
 		"another version": func(r *hawserv1.RestoreResponse) { r.Version.Number++ },
 		"no version":      func(r *hawserv1.RestoreResponse) { r.Version = nil },
 		"another state": func(r *hawserv1.RestoreResponse) {
-			r.Payload = &hawserv1.Payload{Encoding: hawserv1.Encoding(other.Encoding), Data: other.Data, Crc32C: other.CRC32C, Size: other.Size}
+			r.Keyframe = &hawserv1.Payload{Encoding: hawserv1.Encoding(other.Encoding), Data: other.Data, Crc32C: other.CRC32C, Size: other.Size}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,9 +46,8 @@ func TestRestore_CorruptContent(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				copied := proto.CloneOf(resp.(*hawserv1.RestoreResponse))
-				damage(copied)
-				return copied, nil
+				damage(resp.(fakecluster.Messages)[0].(*hawserv1.RestoreResponse))
+				return resp, nil
 			}))
 			cp, err := a.Restore(t.Context(), client.AtVersion(1))
 			wantError(t, err, hawser.ErrCorrupt)
@@ -71,9 +68,8 @@ func TestRestore_DeclaredSizeIsBounded(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		copied := proto.CloneOf(resp.(*hawserv1.RestoreResponse))
-		copied.Payload.Size = 1 << 40
-		return copied, nil
+		resp.(fakecluster.Messages)[0].(*hawserv1.RestoreResponse).Keyframe.Size = 1 << 40
+		return resp, nil
 	}))
 	_, err := a.Restore(t.Context())
 	wantError(t, err, hawser.ErrCorrupt)

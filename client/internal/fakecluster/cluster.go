@@ -109,7 +109,8 @@ func (c *Cluster) StartNode(i int) {
 	defer c.mu.Unlock()
 	n := c.nodes[i]
 	listener := bufconn.Listen(buffer)
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(hawser.MaxStateSize+64<<10), grpc.UnaryInterceptor(n.intercept))
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(hawser.MaxStateSize+64<<10),
+		grpc.UnaryInterceptor(n.intercept), grpc.StreamInterceptor(n.interceptStream))
 	hawserv1.RegisterStateServer(server, &state{node: n})
 	hawserv1.RegisterClusterServer(server, &membership{node: n})
 	n.listener, n.server = listener, server

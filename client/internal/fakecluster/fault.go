@@ -5,10 +5,8 @@ package fakecluster
 
 import (
 	"context"
-	"path"
 	"sync/atomic"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -19,14 +17,23 @@ import (
 // Call is one call as it arrives at a node.
 type Call struct {
 	// Node is the index of the node, Method the name such as "Save".
-	Node    int
-	Method  string
+	Node   int
+	Method string
+	// Request is the request; of a stream of requests the first.
 	Request any
-	// Execute runs the call as it would have run without a fault.
+	// Receive waits for the next message of a stream of requests and returns
+	// io.EOF after the last; nil for other calls. Execute sees it nevertheless.
+	Receive func() (any, error)
+	// Execute runs the call as it would have run without a fault. It returns
+	// [Messages] for a stream of responses.
 	Execute func() (any, error)
 }
 
-// Fault answers a call in a node's place. It runs without any lock.
+// Messages are a stream of responses.
+type Messages []any
+
+// Fault answers a call in a node's place. It runs without any lock. Messages
+// are sent even when an error comes with them: it follows.
 type Fault func(ctx context.Context, c Call) (any, error)
 
 // SetFault makes fault answer the calls of all nodes; nil removes it.
@@ -36,17 +43,6 @@ func (c *Cluster) SetFault(fault Fault) {
 	for _, n := range c.nodes {
 		n.fault = fault
 	}
-}
-
-func (n *node) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	n.cluster.mu.Lock()
-	fault := n.fault
-	n.cluster.mu.Unlock()
-	execute := func() (any, error) { return handler(ctx, req) }
-	if fault == nil {
-		return execute()
-	}
-	return fault(ctx, Call{Node: n.index, Method: path.Base(info.FullMethod), Request: req, Execute: execute})
 }
 
 // Pass is no fault.
@@ -77,6 +73,31 @@ func BreakAfter(_ context.Context, c Call) (any, error) {
 		return nil, err
 	}
 	return nil, status.Error(codes.Unavailable, "connection reset by peer")
+}
+
+// Cut executes and breaks the stream of responses after n messages.
+func Cut(n int) Fault {
+	return func(_ context.Context, c Call) (any, error) {
+		resp, err := c.Execute()
+		if err != nil {
+			return nil, err
+		}
+		messages := resp.(Messages)
+		return messages[:min(n, len(messages))], status.Error(codes.Unavailable, "connection reset by peer")
+	}
+}
+
+// CutRequests takes n messages of a stream of requests, executes nothing and
+// ends like a broken connection.
+func CutRequests(n int) Fault {
+	return func(ctx context.Context, c Call) (any, error) {
+		for range n - 1 { // the first is there
+			if _, err := c.Receive(); err != nil {
+				return nil, err
+			}
+		}
+		return Break(ctx, c)
+	}
 }
 
 // Refuse answers with an error of Hawser's own and executes nothing.
