@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/cluster/service"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -52,7 +53,7 @@ func (a *admission) tap(ctx context.Context, call *tap.Info) (context.Context, e
 			a.calls.Add(-1)
 		}
 	}
-	return context.WithValue(ctx, releaseKey{}, release), nil
+	return service.Tap(context.WithValue(ctx, releaseKey{}, release), call)
 }
 
 // unary ends the count of a call that was answered, without the goroutine
@@ -62,4 +63,12 @@ func (a *admission) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 		defer release()
 	}
 	return handler(ctx, req)
+}
+
+// stream is unary for streaming calls.
+func (a *admission) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if release, ok := stream.Context().Value(releaseKey{}).(func()); ok {
+		defer release()
+	}
+	return handler(srv, stream)
 }

@@ -15,11 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
 	"github.com/hawserdb/hawser"
-	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/peer"
@@ -223,18 +221,11 @@ func (n *Node) serve(ports listeners) error {
 	if err := n.prepareMembership(c); err != nil {
 		return err
 	}
-	peers := grpc.NewServer(append(n.port.ServerOptions(),
-		grpc.ChainUnaryInterceptor(n.service.Unary(n.log, ignoreCall), service.Forwarded))...)
-	peerpb.RegisterPeerServer(peers, &peerServer{node: n})
-	hawserv1.RegisterStateServer(peers, n.service)
-	hawserv1.RegisterClusterServer(peers, n.service)
-	n.peers = serveGRPC(n.port.RPC(), peers)
+	n.peers = serveGRPC(n.port.RPC(), n.peersServer())
 	n.clients = serveGRPC(ports.client, n.clientServer(calls.observe, secure...))
 	n.http = serveHTTP(ports.http, gatherer, n.healthy, n.Ready)
 	return nil
 }
-
-func ignoreCall(string, hawser.Code, time.Duration) {}
 
 // prepareMembership makes the founder or the joiner that run will use.
 func (n *Node) prepareMembership(c *core) error {

@@ -7,9 +7,13 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/cluster/peer"
 	"github.com/hawserdb/hawser/cluster/read"
+	"github.com/hawserdb/hawser/cluster/service"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/peerpb"
 	"github.com/hawserdb/hawser/internal/wire"
@@ -21,6 +25,21 @@ type peerServer struct {
 	peerpb.UnimplementedPeerServer
 	node *Node
 }
+
+// peersServer returns the server of the peer port. Calls of clients that other
+// nodes forward arrive there too.
+func (n *Node) peersServer() *grpc.Server {
+	server := grpc.NewServer(append(n.port.ServerOptions(),
+		grpc.InTapHandle(service.Tap),
+		grpc.ChainUnaryInterceptor(n.service.Unary(n.log, ignoreCall), service.Forwarded),
+		grpc.ChainStreamInterceptor(n.service.Stream(n.log, ignoreCall), service.ForwardedStream))...)
+	peerpb.RegisterPeerServer(server, &peerServer{node: n})
+	hawserv1.RegisterStateServer(server, n.service)
+	hawserv1.RegisterClusterServer(server, n.service)
+	return server
+}
+
+func ignoreCall(string, hawser.Code, time.Duration) {}
 
 // Promise implements peerpb.PeerServer.
 func (p *peerServer) Promise(ctx context.Context, r *peerpb.PromiseRequest) (*peerpb.PromiseResponse, error) {

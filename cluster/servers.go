@@ -96,6 +96,7 @@ func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOptio
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.InTapHandle(admitted.tap),
 		grpc.ChainUnaryInterceptor(admitted.unary, n.service.Unary(n.log, observe)),
+		grpc.ChainStreamInterceptor(admitted.stream, n.service.Stream(n.log, observe)),
 	}, secure...)...)
 	hawserv1.RegisterStateServer(server, n.service)
 	hawserv1.RegisterClusterServer(server, n.service)

@@ -28,6 +28,20 @@ func Forwarded(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler gr
 	return handler(context.WithValue(ctx, forwardedKey{}, true), req)
 }
 
+// ForwardedStream is Forwarded for streaming calls.
+func ForwardedStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	return handler(srv, within{ServerStream: stream, ctx: context.WithValue(stream.Context(), forwardedKey{}, true)})
+}
+
+// within is a stream with another context.
+type within struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // what grpc.ServerStream is made for
+}
+
+// Context implements grpc.ServerStream.
+func (w within) Context() context.Context { return w.ctx }
+
 func isForwarded(ctx context.Context) bool { return ctx.Value(forwardedKey{}) != nil }
 
 // Observer is told of every finished call.
@@ -41,8 +55,7 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 		begin := time.Now()
 		defer func() {
 			if p := recover(); p != nil {
-				log.ErrorContext(ctx, "call panicked", "method", info.FullMethod, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				err = &hawser.Error{Code: hawser.CodeInternal, Op: info.FullMethod, Msg: "a defect; the node's log has more"}
+				err = panicked(ctx, log, info.FullMethod, p)
 			}
 			err = elsewhere(err)
 			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
@@ -59,6 +72,29 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 		}
 		return handler(ctx, req)
 	}
+}
+
+// Stream is Unary for streaming calls. How long one lasts depends on what it
+// moves: it is ended when its other side keeps it waiting too long; see [Tap].
+func (s *Service) Stream(log *slog.Logger, observe Observer) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+		begin := time.Now()
+		defer func() {
+			if p := recover(); p != nil {
+				err = panicked(stream.Context(), log, info.FullMethod, p)
+			}
+			err = elsewhere(err)
+			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
+			err = wire.ToStatus(err, s.hint())
+		}()
+		return handler(srv, newPaced(stream))
+	}
+}
+
+// panicked logs a defect and returns what the caller learns of it.
+func panicked(ctx context.Context, log *slog.Logger, method string, p any) error {
+	log.ErrorContext(ctx, "call panicked", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return &hawser.Error{Code: hawser.CodeInternal, Op: method, Msg: "a defect; the node's log has more"}
 }
 
 // byHand returns the member that an operator's call is to change, "" where the

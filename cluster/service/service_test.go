@@ -101,6 +101,27 @@ func saveOf(name string, state []byte, seen uint64) *hawserv1.SaveRequest {
 	}
 }
 
+// sent is a stream to a caller that takes everything.
+type sent[T any] struct {
+	grpc.ServerStream
+	ctx      context.Context //nolint:containedctx // as grpc.ServerStream has it
+	messages []*T
+}
+
+func (s *sent[T]) Context() context.Context { return s.ctx }
+
+func (s *sent[T]) Send(m *T) error {
+	s.messages = append(s.messages, m)
+	return nil
+}
+
+// restore returns the messages of a restore.
+func restore(ctx context.Context, s *Service, r *hawserv1.RestoreRequest) ([]*hawserv1.RestoreResponse, error) {
+	stream := &sent[hawserv1.RestoreResponse]{ctx: ctx}
+	err := s.Restore(r, stream)
+	return stream.messages, err
+}
+
 // What is saved comes back byte for byte, with a header that says where from.
 func TestService_SaveAndRestore(t *testing.T) {
 	s, _ := start(t)
@@ -116,11 +137,11 @@ func TestService_SaveAndRestore(t *testing.T) {
 	if h.GetGeneration() != 42 || h.GetRevision() == 0 || h.GetNode() != "n1-00000000" || h.GetLeaderAddress() == "" || h.GetMachineTime() == nil {
 		t.Fatalf("header %v", h)
 	}
-	restored, err := s.Restore(t.Context(), &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "crew/one"}})
-	if err != nil {
-		t.Fatal(err)
+	restored, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "crew/one"}})
+	if err != nil || len(restored) != 1 {
+		t.Fatalf("%d messages, %v", len(restored), err)
 	}
-	content, err := contentFromProto(hawser.AgentID{}, restored.GetPayload())
+	content, err := contentFromProto(hawser.AgentID{}, restored[0].GetKeyframe())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +175,7 @@ func TestService_RefusesMalformedSaves(t *testing.T) {
 		{"wrong size", func(r *hawserv1.SaveRequest) { r.Payload.Size++ }, hawser.CodeInvalid, "size"},
 		{"size too large", func(r *hawserv1.SaveRequest) { r.Payload.Size = hawser.MaxStateSize + 1 }, hawser.CodeTooLarge, "at most"},
 		{"bomb", func(r *hawserv1.SaveRequest) {
-			bomb := record.EncodeKeyframe(make([]byte, hawser.MaxStateSize))
+			bomb := record.EncodeKeyframe(make([]byte, 8<<20))
 			r.Payload = contentToProto(bomb)
 			r.Payload.Size = 10
 		}, hawser.CodeInvalid, "size"},
@@ -367,16 +388,16 @@ func TestService_ReadinessAndStaleReads(t *testing.T) {
 	b, _ := s.ready()
 	b.Reads = readsNow{err: hawser.ErrRefused}
 	stale := &hawserv1.ReadOptions{Consistency: hawserv1.Consistency_CONSISTENCY_STALE}
-	if _, err := s.Restore(t.Context(), &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Read: stale}); err != nil {
+	if _, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Read: stale}); err != nil {
 		t.Fatalf("stale read: %v", err)
 	}
-	if _, err := s.Restore(t.Context(), &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}}); !errors.Is(err, hawser.ErrRefused) {
+	if _, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}}); !errors.Is(err, hawser.ErrRefused) {
 		t.Fatalf("linearizable read did not ask: %v", err)
 	}
 	stale.MinRevision = 99
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := s.Restore(ctx, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Read: stale}); !errors.Is(err, hawser.ErrDeadline) {
+	if _, err := restore(ctx, s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Read: stale}); !errors.Is(err, hawser.ErrDeadline) {
 		t.Fatalf("bounded read: %v", err)
 	}
 }

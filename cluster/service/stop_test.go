@@ -37,7 +37,7 @@ func TestService_StaleReadOnAStoppingNode(t *testing.T) {
 	closing := time.AfterFunc(20*time.Millisecond, func() { _ = l.machine.Close() })
 	defer closing.Stop()
 	stale := &hawserv1.ReadOptions{Consistency: hawserv1.Consistency_CONSISTENCY_STALE, MinRevision: 99}
-	_, err := s.Restore(t.Context(), &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Read: stale})
+	_, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Read: stale})
 	if !errors.Is(err, hawser.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}

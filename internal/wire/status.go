@@ -39,6 +39,7 @@ var statusCodes = map[hawser.Code]codes.Code{
 	hawser.CodeDeadline:         codes.DeadlineExceeded,
 	hawser.CodeCanceled:         codes.Canceled,
 	hawser.CodeRefused:          codes.FailedPrecondition,
+	hawser.CodeKeyframeNeeded:   codes.FailedPrecondition,
 }
 
 // bareCodes is what a status without detail means, which is one that the
