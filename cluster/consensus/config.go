@@ -35,6 +35,21 @@ type Machine interface {
 	Swap(dir string, meta fsm.Meta) error
 }
 
+// Install is what to do with a checkpoint that the leader wants to send.
+type Install int
+
+// What Config.OnInstall may answer.
+const (
+	// InstallTake takes the checkpoint.
+	InstallTake Install = iota
+	// InstallRefuse refuses it; the leader tries again in some seconds.
+	InstallRefuse
+	// InstallSkip pretends that it was taken: the leader then asks where this
+	// replica's log ends and goes on from there. For a replica that has got a
+	// checkpoint in another way, which the leader cannot notice otherwise.
+	InstallSkip
+)
+
 // Leadership is a change of who leads, seen from one replica.
 type Leadership struct {
 	// Term is the term that was won or lost.
@@ -70,6 +85,10 @@ type Config struct {
 	// OnConfiguration gets the latest configuration after it changed, on the
 	// same goroutine. May be nil.
 	OnConfiguration func(Configuration)
+	// OnInstall is asked what to do with a checkpoint at index that the leader
+	// wants to send, because its log does not reach back far enough. It may be
+	// called from several goroutines and must be quick. nil takes all.
+	OnInstall func(index uint64) Install
 	// Timeouts; zero values mean the defaults.
 	Timeouts Timeouts
 	// Retention; zero values mean the defaults.
@@ -78,6 +97,8 @@ type Config struct {
 	// For tests: the file system under the wal and the size of its segments.
 	walFS       types.VFS
 	segmentSize int
+	// Called after each durable step of a swap; an error ends it there.
+	afterStep func(step string) error
 }
 
 // Timeouts are the replica's. The defaults are calm: a stall of one fsync of

@@ -39,6 +39,6 @@
 //	wal/          the log (logwal.go): NAME.wal, meta, mark
 //	log.db, mark  the log where LogStore is "boltdb" (logbolt.go)
 //	install/      a checkpoint being received, and the intent to swap it in
-//	send/         checkpoints being sent
+//	send/raft/    checkpoints being sent
 //	quarantined   see above
 package consensus

@@ -28,6 +28,8 @@ type machineFSM struct {
 	onConfiguration func(index uint64)
 	// reset empties the log after the machine was swapped.
 	reset func(id entryID, conf configMark) error
+	// afterStep is where a test cuts an install short.
+	afterStep func(step string) error
 	// batches counts the batches that were applied.
 	batches atomic.Uint64
 }
@@ -142,12 +144,18 @@ func (f *machineFSM) Restore(rc io.ReadCloser) error {
 	if err := writeIntent(f.dir, id); err != nil {
 		return f.latch.fail(halt.Wrap(halt.Engine, intentPath(f.dir), err))
 	}
+	if err := f.step("intent"); err != nil {
+		return err
+	}
 	if err := f.machine.Swap(r.dir, r.meta); err != nil {
 		err = fmt.Errorf("install checkpoint at %d: %w", id.index, err)
 		if _, ok := errors.AsType[*halt.Error](err); ok {
 			return f.latch.fail(err)
 		}
 		return errors.Join(err, removeIntent(f.dir)) // refused, nothing changed
+	}
+	if err := f.step("swap"); err != nil {
+		return err
 	}
 	return f.swapped(id, configMark{r.meta.ConfigurationIndex, conf})
 }
@@ -156,6 +164,9 @@ func (f *machineFSM) Restore(rc io.ReadCloser) error {
 func (f *machineFSM) swapped(id entryID, conf configMark) error {
 	err := f.reset(id, conf)
 	if err == nil {
+		err = f.step("reset")
+	}
+	if err == nil {
 		err = removeIntent(f.dir)
 	}
 	if err != nil {
@@ -163,4 +174,11 @@ func (f *machineFSM) swapped(id entryID, conf configMark) error {
 	}
 	f.onConfiguration(conf.index)
 	return nil
+}
+
+func (f *machineFSM) step(name string) error {
+	if f.afterStep == nil {
+		return nil
+	}
+	return f.afterStep(name)
 }

@@ -76,14 +76,16 @@ func (r *Replica) Snapshot() error {
 
 // keepFrom returns the first entry that must stay. While this replica leads
 // that is also the newest one that all members have: raft needs the entry
-// before the first that it sends.
+// before the first that it sends. Whoever fetches a checkpoint says itself
+// what it needs, to every replica that may lead when it is done.
 func (r *Replica) keepFrom() uint64 {
 	keep := r.logs.sizes.from(r.cfg.Retention.KeepBytes)
+	behind := r.holds.lowest(time.Now())
 	if r.leads() {
-		floor := r.logs.sizes.from(r.cfg.Retention.KeepBehindBytes)
-		keep = min(keep, max(floor, r.slowest()))
+		behind = min(behind, r.slowest())
 	}
-	return keep
+	floor := r.logs.sizes.from(r.cfg.Retention.KeepBehindBytes)
+	return min(keep, max(floor, behind))
 }
 
 // slowest returns the lowest index up to which all members' logs agree with

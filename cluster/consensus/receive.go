@@ -19,6 +19,8 @@ type receiver interface {
 	Holds(id entryID) bool
 	// Applied returns the index that the machine applied.
 	Applied() uint64
+	// Decide says what to do with a snapshot that would help.
+	Decide(id entryID) Install
 	// Installed is told of each snapshot that was answered with success.
 	Installed(id entryID)
 }
@@ -80,21 +82,51 @@ func (t *transport) forward(rpc raft.RPC) {
 // the machine has; so a late one is answered here: if the log holds the
 // snapshot's last entry, nothing is missing, and if the machine is at or past
 // it, it must not go backward.
+//
+// A request of size 0 is the leader's question whether it should send the
+// snapshot, see transport.InstallSnapshot: success means that it need not, an
+// error that it must not, and neither that it shall.
 func (t *transport) install(rpc raft.RPC, req *raft.InstallSnapshotRequest) {
 	id := entryID{req.LastLogIndex, req.LastLogTerm}
+	question := req.Size == 0
+	answer := &raft.InstallSnapshotResponse{Term: req.Term}
 	switch {
 	case req.Term < t.receiver.Term():
-		t.forward(rpc)
+		if !question {
+			t.forward(rpc)
+			return
+		}
+		answer.Term = t.receiver.Term()
+		t.drain(rpc, answer, nil)
 	case t.receiver.Holds(id):
-		t.drain(rpc, &raft.InstallSnapshotResponse{Term: req.Term, Success: true}, nil)
+		answer.Success = true
+		t.drain(rpc, answer, nil)
 		t.receiver.Installed(id)
 	case id.index <= t.receiver.Applied():
-		t.drain(rpc, &raft.InstallSnapshotResponse{Term: req.Term},
-			fmt.Errorf("snapshot at %d is behind the machine, which applied %d", id.index, t.receiver.Applied()))
+		t.drain(rpc, answer, fmt.Errorf("snapshot at %d is behind the machine, which applied %d", id.index, t.receiver.Applied()))
 	default:
+		t.decide(rpc, id, question, answer)
+	}
+}
+
+// decide does with a snapshot that would help what the replica's owner wants.
+func (t *transport) decide(rpc raft.RPC, id entryID, question bool, answer *raft.InstallSnapshotResponse) {
+	switch t.receiver.Decide(id) {
+	case InstallRefuse:
+		t.drain(rpc, answer, errRefusedInstall)
+	case InstallSkip:
+		answer.Success = question // whoever sends it all the same may do so again
+		t.drain(rpc, answer, nil)
+	case InstallTake:
+		if question {
+			t.drain(rpc, answer, nil)
+			return
+		}
 		t.watchInstall(rpc, id)
 	}
 }
+
+var errRefusedInstall = errors.New("this node fetches a checkpoint itself")
 
 // drain reads the snapshot's bytes, which come before the next request, and
 // answers.

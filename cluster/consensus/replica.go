@@ -38,6 +38,7 @@ type Replica struct {
 	// transferring counts leadership transfers under way.
 	transferring atomic.Int64
 	installs     installCounter
+	holds        holds
 	counters     counters
 
 	wake     chan struct{} // capacity 1: leadership or configuration may have changed
@@ -124,7 +125,7 @@ func (r *Replica) open() error {
 	r.logs.onConfiguration = r.notify
 	r.fsm = &machineFSM{
 		machine: cfg.Machine, latch: r.latch, dir: cfg.Dir, onApplied: cfg.OnApplied,
-		onConfiguration: func(index uint64) { r.logs.configurationCommitted(index); r.notify() }, reset: r.resetLog,
+		onConfiguration: func(index uint64) { r.logs.configurationCommitted(index); r.notify() }, reset: r.resetLog, afterStep: cfg.afterStep,
 	}
 	r.stable.running.Store(true)
 	return nil

@@ -20,7 +20,7 @@ import (
 // The names of the directories for checkpoints on their way.
 const (
 	installDir = "install"
-	sendDir    = "send"
+	sendDir    = "send/raft"
 )
 
 // snapshotStore is raft's snapshot store. There are no snapshots: the

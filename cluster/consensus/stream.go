@@ -43,7 +43,10 @@ const (
 // Nothing else is ever created from a stream.
 var fileNames = regexp.MustCompile(`^([0-9]{6,20}\.(sst|blob|log)|(MANIFEST|OPTIONS)-[0-9]{6,20}|CURRENT|marker\.[a-z-]{1,40}\.[0-9]{6,20}\.[A-Za-z0-9-]{1,60})$`)
 
-func checkFileName(name string) error {
+// CheckFileName returns an error unless name is one that the engine gives a
+// file of a checkpoint. Nothing else may be created from what another node
+// sends.
+func CheckFileName(name string) error {
 	if len(name) > maxFileName || !fileNames.MatchString(name) {
 		return fmt.Errorf("%q is not a file of a checkpoint", name)
 	}
@@ -75,7 +78,7 @@ func listCheckpoint(dir string) ([]streamFile, int64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if err := checkFileName(e.Name()); err != nil || !info.Mode().IsRegular() {
+		if err := CheckFileName(e.Name()); err != nil || !info.Mode().IsRegular() {
 			return nil, 0, errors.Join(fmt.Errorf("checkpoint %s holds %q, which cannot be sent", dir, e.Name()), err)
 		}
 		files = append(files, streamFile{e.Name(), info.Size()})
@@ -214,7 +217,7 @@ func readFileHead(r io.Reader) (streamFile, error) {
 	if f.size < 0 {
 		return streamFile{}, fmt.Errorf("%q: size is negative", f.name)
 	}
-	return f, checkFileName(f.name)
+	return f, CheckFileName(f.name)
 }
 
 func readStreamTrailer(r io.Reader, want uint32) error {

@@ -151,7 +151,7 @@ func FuzzReadStream(f *testing.F) {
 		var total int64
 		for _, e := range files {
 			info, err := e.Info()
-			if err != nil || checkFileName(e.Name()) != nil {
+			if err != nil || CheckFileName(e.Name()) != nil {
 				t.Fatalf("%q: %v", e.Name(), err)
 			}
 			total += info.Size()

@@ -134,13 +134,28 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	return err
 }
 
-// InstallSnapshot implements raft.Transport.
+// InstallSnapshot implements raft.Transport. It asks first, with a request
+// without data, whether the other side wants the snapshot: it may have it, or
+// fetch one itself.
+//
+// Where it has fetched one already, at an index N before this snapshot's S, it
+// says that it needs nothing, and raft takes it to have everything up to S. It
+// has not, and nothing rests on it: S is applied here, so it is committed
+// whoever has it, and the next entries, which follow S, are refused with the
+// index where its log ends. From there raft goes on. What is kept of the log
+// does not rest on it either: the answer does not count as a match.
 func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
 	if err := t.latch.Err(); err != nil {
 		return err
 	}
+	question := *args
+	question.Size = 0
+	err := t.NetworkTransport.InstallSnapshot(id, target, &question, resp, strings.NewReader(""))
+	if err != nil || resp.Success || resp.Term > args.Term {
+		return err
+	}
 	t.peers.installing(string(id), args.LastLogIndex)
-	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
+	err = t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
 	t.peers.installed(string(id), args.LastLogIndex, err == nil && resp.Success)
 	return err
 }

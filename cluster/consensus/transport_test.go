@@ -27,11 +27,13 @@ type fakeReceiver struct {
 	holds         entryID
 	mu            sync.Mutex
 	installed     []entryID
+	decision      Install
 }
 
-func (f *fakeReceiver) Term() uint64          { return f.term }
-func (f *fakeReceiver) Holds(id entryID) bool { return id == f.holds }
-func (f *fakeReceiver) Applied() uint64       { return f.applied }
+func (f *fakeReceiver) Term() uint64           { return f.term }
+func (f *fakeReceiver) Holds(id entryID) bool  { return id == f.holds }
+func (f *fakeReceiver) Applied() uint64        { return f.applied }
+func (f *fakeReceiver) Decide(entryID) Install { return f.decision }
 func (f *fakeReceiver) Installed(id entryID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -35,6 +35,14 @@ func (i *inbound) Holds(id entryID) bool { return i.logs.holds(id) }
 // Applied implements receiver.
 func (i *inbound) Applied() uint64 { return (*Replica)(i).appliedIndex() }
 
+// Decide implements receiver.
+func (i *inbound) Decide(id entryID) Install {
+	if i.cfg.OnInstall == nil {
+		return InstallTake
+	}
+	return i.cfg.OnInstall(id.index)
+}
+
 // Installed implements receiver.
 func (i *inbound) Installed(id entryID) {
 	r := (*Replica)(i)

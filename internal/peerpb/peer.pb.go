@@ -881,7 +881,9 @@ func (x *LogResponse) GetLeads() bool {
 type CheckpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Checkpoint to go on with; empty or unknown: any.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Any but that one must be at this index at least.
+	MinIndex      uint64 `protobuf:"varint,2,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -921,6 +923,13 @@ func (x *CheckpointRequest) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *CheckpointRequest) GetMinIndex() uint64 {
+	if x != nil {
+		return x.MinIndex
+	}
+	return 0
 }
 
 // While a checkpoint is being made, answers tell how far that is. Then comes
@@ -1330,9 +1339,10 @@ const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"last_index\x18\x02 \x01(\x04R\tlastIndex\x12#\n" +
 	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\x12\x14\n" +
-	"\x05leads\x18\x04 \x01(\bR\x05leads\"#\n" +
+	"\x05leads\x18\x04 \x01(\bR\x05leads\"@\n" +
 	"\x11CheckpointRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xb0\x01\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tmin_index\x18\x02 \x01(\x04R\bminIndex\"\xb0\x01\n" +
 	"\x12CheckpointResponse\x12\x1a\n" +
 	"\bprepared\x18\x01 \x01(\x04R\bprepared\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x04R\x05total\x122\n" +
