@@ -5,14 +5,16 @@ package fsm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
-// batchFormat is the first byte of an encoded batch.
-const batchFormat = 1
+// batchFormat is the first byte of an encoded batch. Format 1 was that of
+// development builds that knew no deltas.
+const batchFormat = 2
 
 // BatchID names one batch; its proposer finds its waiters by it.
 type BatchID [16]byte
@@ -60,7 +62,11 @@ func AppendBatch(dst []byte, id BatchID, time int64, encoded [][]byte) []byte {
 // disk.
 func DecodeBatch(data []byte) (Batch, error) {
 	r := &reader{b: data}
-	if format := r.byte(); !r.bad && format != batchFormat {
+	switch format := r.byte(); {
+	case r.bad || format == batchFormat:
+	case format == 1:
+		return Batch{}, earlierBuild("a log entry")
+	default:
 		return Batch{}, levelError(fmt.Errorf("a log entry has format %d, this binary knows %d", format, batchFormat))
 	}
 	var b Batch
@@ -114,6 +120,14 @@ func senseless(err error) error {
 
 func levelError(err error) error {
 	return &halt.Error{Reason: halt.Level, Err: err, Hint: "run a newer hawser on this node"}
+}
+
+// earlierBuild is data that was never released, and is not worth reading.
+func earlierBuild(what string) error {
+	return &halt.Error{
+		Reason: halt.Level, Err: errors.New(what + " was made by an earlier development build of Hawser"),
+		Hint: "start with an empty data directory",
+	}
 }
 
 func damaged(where string, err error) error {

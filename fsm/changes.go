@@ -4,9 +4,10 @@
 package fsm
 
 import (
+	"errors"
+
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/engine"
-	"github.com/hawserdb/hawser/internal/record"
 )
 
 // source is where stored values are read: the engine, or a snapshot of it.
@@ -29,8 +30,14 @@ type changes struct {
 	order  []*agent
 	// chain holds the records that were written; nil for one removed.
 	chain map[chainRef]*chainRecord
-	key   []byte
-	value []byte
+	// segments and uploads hold what was looked at or made, in the order of
+	// the first look in the slices; it is written at the end.
+	segments     map[uint64]*segment
+	segmentOrder []*segment
+	uploads      map[[16]byte]*upload
+	uploadOrder  []*upload
+	key          []byte
+	value        []byte
 }
 
 type chainRef struct {
@@ -91,6 +98,33 @@ func readAgent(src source, scratch *[]byte, id hawser.AgentID) (agentRecord, byt
 	return agentRecord{}, 0, nil
 }
 
+// records returns the records of the numbers from to to, nil for those that
+// have none, as the batch has left them so far.
+func (c *changes) records(id hawser.AgentID, from, to uint64) ([]*chainRecord, error) {
+	recs := make([]*chainRecord, to-from+1)
+	it, err := c.src.Iter(chainKey(nil, id, to), append(chainKey(nil, id, from), 0))
+	if err != nil {
+		return nil, err
+	}
+	for err == nil && it.Next() {
+		var rec *chainRecord
+		if rec, err = parseChain(it.Value()); err != nil || rec.number < from || rec.number > to {
+			err = damagedKey("record", id, 0)
+		} else {
+			recs[rec.number-from] = rec
+		}
+	}
+	if err := errors.Join(err, it.Close()); err != nil {
+		return nil, err
+	}
+	for n := from; n <= to && len(c.chain) > 0; n++ {
+		if rec, ok := c.chain[chainRef{id, n}]; ok {
+			recs[n-from] = rec
+		}
+	}
+	return recs, nil
+}
+
 // record returns the record of a number, nil when there is none.
 func (c *changes) record(id hawser.AgentID, number uint64) (*chainRecord, error) {
 	if rec, ok := c.chain[chainRef{id, number}]; ok {
@@ -125,21 +159,6 @@ func (c *changes) dropRecord(id hawser.AgentID, number uint64) {
 	c.batch.Delete(c.key)
 }
 
-// newSegment stores the first content of a new segment and returns its number.
-func (c *changes) newSegment(content record.Content) uint64 {
-	segment := c.state.segments
-	c.state.segments++
-	c.key = contentKey(c.key[:0], segment, 0)
-	c.value = record.AppendHeader(c.value[:0], content)
-	c.batch.Set(c.key, c.value, content.Data)
-	return segment
-}
-
-func (c *changes) dropContent(rec *chainRecord) {
-	c.key = contentKey(c.key[:0], rec.segment, rec.position)
-	c.batch.Delete(c.key)
-}
-
 func (c *changes) markGarbage(id hawser.AgentID, is bool) {
 	c.key = agentKey(c.key[:0], prefixGarbage, id)
 	if is {
@@ -149,13 +168,15 @@ func (c *changes) markGarbage(id hawser.AgentID, is bool) {
 	}
 }
 
-// finish writes the agents, the state and the meta.
+// finish writes agents, segments, uploads, the state and the meta.
 func (c *changes) finish(meta *Meta, newConfiguration bool) {
 	for _, a := range c.order {
 		if a.changed {
 			c.putAgent(a)
 		}
 	}
+	c.finishSegments()
+	c.finishUploads()
 	applied, configuration, stateKey := metaKeys()
 	c.value = c.state.append(c.value[:0])
 	c.batch.Set(stateKey, c.value)

@@ -6,6 +6,7 @@ package fsm
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/hawserdb/hawser"
 )
@@ -75,6 +76,15 @@ func (r *reader) uint32() uint32 {
 	return uint32(v)
 }
 
+// int63 reads what is not negative as an int64.
+func (r *reader) int63() int64 {
+	v := r.uvarint()
+	if v > math.MaxInt64 {
+		r.fail()
+	}
+	return int64(v)
+}
+
 func (r *reader) bytes() []byte  { return r.take(r.uvarint()) }
 func (r *reader) string() string { return string(r.bytes()) }
 
@@ -88,6 +98,14 @@ func (r *reader) optional() *uint64 {
 	}
 	r.fail()
 	return nil
+}
+
+func (r *reader) bool() bool {
+	b := r.byte()
+	if b > 1 {
+		r.fail()
+	}
+	return b == 1
 }
 
 // labels reads pairs in ascending order of keys.
@@ -116,6 +134,39 @@ func (r *reader) labels() map[string]string {
 
 func (r *reader) agent() hawser.AgentID {
 	return hawser.AgentID{Namespace: r.string(), Name: r.string()}
+}
+
+func (r *reader) ref() hawser.VersionRef {
+	return hawser.VersionRef{Agent: r.agent(), Number: r.uvarint()}
+}
+
+// refs reads a list, nil when it is empty.
+func (r *reader) refs() []hawser.VersionRef {
+	n := r.count(3)
+	if n == 0 {
+		return nil
+	}
+	refs := make([]hawser.VersionRef, n)
+	for i := range refs {
+		refs[i] = r.ref()
+	}
+	return refs
+}
+
+// count reads the length of a list whose items take at least size bytes each.
+func (r *reader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.b)/size) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+// hash reads 32 bytes.
+func (r *reader) hash() (h hawser.Hash) {
+	copy(h[:], r.take(uint64(len(h))))
+	return h
 }
 
 // end returns an error unless everything was well formed and all was read.
@@ -147,4 +198,23 @@ func appendLabels(dst []byte, labels map[string]string) []byte {
 
 func appendAgent(dst []byte, id hawser.AgentID) []byte {
 	return appendBytes(appendBytes(dst, id.Namespace), id.Name)
+}
+
+func appendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
+}
+
+func appendRef(dst []byte, ref hawser.VersionRef) []byte {
+	return binary.AppendUvarint(appendAgent(dst, ref.Agent), ref.Number)
+}
+
+func appendRefs(dst []byte, refs []hawser.VersionRef) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(refs)))
+	for _, ref := range refs {
+		dst = appendRef(dst, ref)
+	}
+	return dst
 }

@@ -19,7 +19,12 @@ var (
 		Agent: hawser.AgentID{Namespace: "default", Name: "crew/a"}, Expect: &five, Instance: "i-1",
 		Request: Request{Nonce: hawser.Nonce{1, 2}, Generation: 77, Seen: 5, Attempt: 1},
 		Labels:  map[string]string{"a": "1", "b": ""}, ContentType: "application/json", Schema: "v1",
-		SHA256: hawser.Hash{9}, Content: record.EncodeKeyframe([]byte("a state")),
+		SHA256: hawser.Hash{9}, Content: record.EncodeKeyframe([]byte("a state")), DerivedFrom: []hawser.VersionRef{sampleRef},
+	}
+	sampleRef   = hawser.VersionRef{Agent: hawser.AgentID{Namespace: "other", Name: "b/c"}, Number: 300}
+	sampleDelta = &Save{
+		Agent: sampleSave.Agent, Size: 1000, Base: &Base{Number: 5, SHA256: hawser.Hash{8}},
+		Content: record.Content{Kind: record.Delta, Encoding: record.Raw, Size: 1 << 20, CRC32C: 5, Parts: 8, Upload: [16]byte{6}},
 	}
 	sampleCommands = []Command{
 		&LeaderStart{Term: 3, Node: "n1-aaaaaaaa", ClusterID: [16]byte{7}, Generation: 77},
@@ -27,11 +32,25 @@ var (
 		sampleSave,
 		&Delete{Agent: sampleSave.Agent, Request: sampleSave.Request},
 		&Reclaim{Agent: sampleSave.Agent, Limit: 9},
+		sampleDelta,
+		&Rollback{Agent: sampleSave.Agent, Request: sampleSave.Request, Expect: &five, Number: 3, Instance: "i"},
+		&Fork{Agent: sampleSave.Agent, Request: sampleSave.Request, Source: sampleRef.Agent, Number: 3, Instance: "i"},
+		&Pin{Agent: sampleSave.Agent, Number: 3, Pinned: true},
+		&Prune{Agent: sampleSave.Agent, Ranges: []NumberRange{{1, 3}, {300, 400}}, Stamp: 7},
+		&Replace{Segment: 300, Position: 4, Stamp: 9, Content: record.EncodeKeyframe([]byte("a state"))},
+		&Part{Upload: [16]byte{6}, Index: 300, CRC32C: 1 << 31, Data: []byte("part")},
+		&ExpireUploads{Uploads: [][16]byte{{6}, {7}}, Before: -5},
+		&MarkBad{Agent: sampleSave.Agent, Number: 5, SHA256: hawser.Hash{8}},
 	}
 	sampleChain = &chainRecord{
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
+		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef},
+	}
+	sampleSegment = &segmentRecord{
+		shared: true, parent: place{segment: 300, position: 7}, base: record.Chain{Keyframe: 1 << 40, Deltas: 7, DeltaBytes: 300},
+		first: 1000, stamp: 5, entries: []segmentEntry{{refs: 0, bytes: 300}, {refs: 300, bytes: 1 << 30, upload: &[16]byte{5}}},
 	}
 )
 
@@ -53,7 +72,11 @@ func TestBatch_RoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(b, want) {
 		t.Fatalf("got %+v", b)
 	}
-	if len(sampleCommands) != len(commandTypes)-1 {
+	kinds := map[commandKind]bool{}
+	for _, c := range sampleCommands {
+		kinds[c.kind()] = true
+	}
+	if len(kinds) != len(commandTypes)-1 {
 		t.Fatal("a kind of command is missing in the sample")
 	}
 }
@@ -94,13 +117,17 @@ func FuzzDecodeBatch(f *testing.F) {
 
 // FuzzStored: the same for every stored value.
 func FuzzStored(f *testing.F) {
-	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, versions: 1, stored: 20, created: 1e18, epoch: 2}
-	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11}
+	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2}
+	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20}
+	u := uploadRecord{parts: 3, end: 9, short: 9, bytes: 1 << 18, touched: 1e18}
 	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}
 	f.Add(a.append(nil))
 	f.Add(sampleChain.append(nil))
 	f.Add(s.append(nil))
 	f.Add(m.append(nil))
+	f.Add(u.append(nil))
+	f.Add(sampleSegment.append(nil))
+	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(what string, got []byte) {
 			if !bytes.Equal(got, data) {
@@ -118,6 +145,15 @@ func FuzzStored(f *testing.F) {
 		}
 		if m, err := parseMeta(data, nil); err == nil {
 			check("meta", m.append(nil))
+		}
+		if u, err := parseUpload(data); err == nil {
+			check("upload", u.append(nil))
+		}
+		if s, err := parseSegment(data); err == nil {
+			check("segment", s.append(nil))
+		}
+		if source, version, ok := splitDerivedKey(data); ok && validAgent(source.Agent) && validAgent(version.Agent) {
+			check("key of a derived version", derivedKey(nil, source, version))
 		}
 		if id, ok := splitAgentKey(data); ok && validAgent(id) {
 			check("key", agentKey(nil, data[0], id))

@@ -32,6 +32,14 @@ const (
 	kindSave
 	kindDelete
 	kindReclaim
+	kindRollback
+	kindFork
+	kindPin
+	kindPrune
+	kindReplace
+	kindPart
+	kindExpireUploads
+	kindMarkBad
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -43,11 +51,19 @@ var commandTypes = [...]struct {
 	level uint32
 	make  func() Command
 }{
-	kindLeaderStart: {1, func() Command { return new(LeaderStart) }},
-	kindRaiseLevel:  {1, func() Command { return new(RaiseLevel) }},
-	kindSave:        {1, func() Command { return new(Save) }},
-	kindDelete:      {1, func() Command { return new(Delete) }},
-	kindReclaim:     {1, func() Command { return new(Reclaim) }},
+	kindLeaderStart:   {1, func() Command { return new(LeaderStart) }},
+	kindRaiseLevel:    {1, func() Command { return new(RaiseLevel) }},
+	kindSave:          {1, func() Command { return new(Save) }},
+	kindDelete:        {1, func() Command { return new(Delete) }},
+	kindReclaim:       {1, func() Command { return new(Reclaim) }},
+	kindRollback:      {1, func() Command { return new(Rollback) }},
+	kindFork:          {1, func() Command { return new(Fork) }},
+	kindPin:           {1, func() Command { return new(Pin) }},
+	kindPrune:         {1, func() Command { return new(Prune) }},
+	kindReplace:       {1, func() Command { return new(Replace) }},
+	kindPart:          {1, func() Command { return new(Part) }},
+	kindExpireUploads: {1, func() Command { return new(ExpireUploads) }},
+	kindMarkBad:       {1, func() Command { return new(MarkBad) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -73,10 +89,104 @@ type Save struct {
 	Instance            string
 	Labels              map[string]string
 	ContentType, Schema string
-	// SHA256 is the hash of the whole state.
+	// SHA256 and Size are of the whole state; 0 with a keyframe is the size
+	// that the keyframe declares.
 	SHA256 hawser.Hash
-	// Content is a keyframe; the node that proposes it has verified it.
+	Size   uint64
+	// Base is the version that a delta starts from; nil with a keyframe.
+	Base *Base
+	// Content is a keyframe or a delta, as Base says. The node that proposes
+	// it has verified a keyframe and dry-run a delta. One with Parts needs
+	// them all to be staged, and takes them over.
 	Content record.Content
+	// DerivedFrom are the versions that the state was computed from. They need
+	// not exist.
+	DerivedFrom []hawser.VersionRef
+}
+
+// Base names the version that a delta starts from.
+type Base struct {
+	Number uint64
+	SHA256 hawser.Hash
+}
+
+// Rollback appends a version equal to an older one of the same agent. It costs
+// the same however large that is.
+type Rollback struct {
+	Agent   hawser.AgentID
+	Request Request
+	// Expect is as in [Save].
+	Expect *uint64
+	// Number is the version to return to.
+	Number   uint64
+	Instance string
+}
+
+// Fork makes Agent, which must have no version, with one version equal to one
+// of Source. It costs the same however large that is.
+type Fork struct {
+	Agent   hawser.AgentID
+	Request Request
+	Source  hawser.AgentID
+	// Number is the source's version, 0 for its head.
+	Number   uint64
+	Instance string
+}
+
+// Pin protects a version from [Prune], or ends that. Pinning a pinned version
+// changes nothing.
+type Pin struct {
+	Agent  hawser.AgentID
+	Number uint64
+	Pinned bool
+}
+
+// NumberRange is the numbers From to To, both included.
+type NumberRange struct{ From, To uint64 }
+
+// Prune removes versions: those in Ranges, which are ascending, that are
+// neither the head nor pinned. The ranges hold 512 numbers at most.
+type Prune struct {
+	Agent  hawser.AgentID
+	Ranges []NumberRange
+	// Stamp is that of the retention policies by which the ranges were chosen;
+	// with another one nothing is removed.
+	Stamp uint64
+}
+
+// Replace makes the content at Position of a segment a keyframe, so that what
+// is before it in the segment can go. Nothing before it may be in use, and the
+// segment must have the Stamp that it had when Content was made.
+type Replace struct {
+	Segment  uint64
+	Position uint32
+	Stamp    uint64
+	Content  record.Content
+}
+
+// Part stages one part of a content that is too long for one log entry. Every
+// part but the last has record.PartSize bytes. A part that is there already
+// changes nothing.
+type Part struct {
+	Upload [16]byte
+	Index  uint32
+	CRC32C uint32
+	Data   []byte
+}
+
+// ExpireUploads removes uploads that belong to no content and got no part
+// since Before, in unix nanoseconds of machine time.
+type ExpireUploads struct {
+	Uploads [][16]byte
+	Before  int64
+}
+
+// MarkBad marks a version whose content does not match its hash, which the
+// replicas have agreed on. It is never served again.
+type MarkBad struct {
+	Agent  hawser.AgentID
+	Number uint64
+	SHA256 hawser.Hash
 }
 
 // Delete removes an agent with all its versions. Request.Seen is its
@@ -107,11 +217,19 @@ type Reclaim struct {
 	Limit uint32
 }
 
-func (*LeaderStart) kind() commandKind { return kindLeaderStart }
-func (*RaiseLevel) kind() commandKind  { return kindRaiseLevel }
-func (*Save) kind() commandKind        { return kindSave }
-func (*Delete) kind() commandKind      { return kindDelete }
-func (*Reclaim) kind() commandKind     { return kindReclaim }
+func (*LeaderStart) kind() commandKind   { return kindLeaderStart }
+func (*RaiseLevel) kind() commandKind    { return kindRaiseLevel }
+func (*Save) kind() commandKind          { return kindSave }
+func (*Delete) kind() commandKind        { return kindDelete }
+func (*Reclaim) kind() commandKind       { return kindReclaim }
+func (*Rollback) kind() commandKind      { return kindRollback }
+func (*Fork) kind() commandKind          { return kindFork }
+func (*Pin) kind() commandKind           { return kindPin }
+func (*Prune) kind() commandKind         { return kindPrune }
+func (*Replace) kind() commandKind       { return kindReplace }
+func (*Part) kind() commandKind          { return kindPart }
+func (*ExpireUploads) kind() commandKind { return kindExpireUploads }
+func (*MarkBad) kind() commandKind       { return kindMarkBad }
 
 func sortedKeys(labels map[string]string) []string {
 	if len(labels) == 0 {

@@ -17,11 +17,15 @@ func (c *Save) appendBody(dst []byte) []byte {
 	dst = appendBytes(dst, c.Instance)
 	dst = appendLabels(dst, c.Labels)
 	dst = appendBytes(appendBytes(dst, c.ContentType), c.Schema)
-	dst = append(dst, c.SHA256[:]...)
-	dst = append(dst, byte(c.Content.Kind), byte(c.Content.Encoding))
-	dst = binary.AppendUvarint(dst, c.Content.Size)
-	dst = binary.AppendUvarint(dst, uint64(c.Content.CRC32C))
-	return appendBytes(dst, c.Content.Data)
+	dst = binary.AppendUvarint(append(dst, c.SHA256[:]...), c.Size)
+	if c.Base == nil {
+		dst = append(dst, 0)
+	} else {
+		dst = binary.AppendUvarint(append(dst, 1), c.Base.Number)
+		dst = append(dst, c.Base.SHA256[:]...)
+	}
+	dst = appendRefs(dst, c.DerivedFrom)
+	return record.AppendContent(dst, c.Content)
 }
 
 func (c *Save) parseBody(r *reader) {
@@ -30,11 +34,12 @@ func (c *Save) parseBody(r *reader) {
 	c.Instance = r.string()
 	c.Labels = r.labels()
 	c.ContentType, c.Schema = r.string(), r.string()
-	copy(c.SHA256[:], r.take(uint64(len(c.SHA256))))
-	c.Content = record.Content{Kind: record.Kind(r.byte()), Encoding: record.Encoding(r.byte())}
-	c.Content.Size = r.uvarint()
-	c.Content.CRC32C = r.uint32()
-	c.Content.Data = r.bytes()
+	c.SHA256, c.Size = r.hash(), r.uvarint()
+	if r.bool() {
+		c.Base = &Base{Number: r.uvarint(), SHA256: r.hash()}
+	}
+	c.DerivedFrom = r.refs()
+	c.Content = r.content()
 }
 
 func (c *Delete) appendBody(dst []byte) []byte {
@@ -66,6 +71,99 @@ func (c *Reclaim) appendBody(dst []byte) []byte {
 
 func (c *Reclaim) parseBody(r *reader) { c.Agent, c.Limit = r.agent(), r.uint32() }
 
+func (c *Rollback) appendBody(dst []byte) []byte {
+	dst = appendRequest(appendAgent(dst, c.Agent), c.Request)
+	dst = binary.AppendUvarint(appendOptional(dst, c.Expect), c.Number)
+	return appendBytes(dst, c.Instance)
+}
+
+func (c *Rollback) parseBody(r *reader) {
+	c.Agent, c.Request = r.agent(), r.request()
+	c.Expect, c.Number, c.Instance = r.optional(), r.uvarint(), r.string()
+}
+
+func (c *Fork) appendBody(dst []byte) []byte {
+	dst = appendRequest(appendAgent(dst, c.Agent), c.Request)
+	dst = binary.AppendUvarint(appendAgent(dst, c.Source), c.Number)
+	return appendBytes(dst, c.Instance)
+}
+
+func (c *Fork) parseBody(r *reader) {
+	c.Agent, c.Request = r.agent(), r.request()
+	c.Source, c.Number, c.Instance = r.agent(), r.uvarint(), r.string()
+}
+
+func (c *Pin) appendBody(dst []byte) []byte {
+	return appendBool(binary.AppendUvarint(appendAgent(dst, c.Agent), c.Number), c.Pinned)
+}
+
+func (c *Pin) parseBody(r *reader) { c.Agent, c.Number, c.Pinned = r.agent(), r.uvarint(), r.bool() }
+
+func (c *Prune) appendBody(dst []byte) []byte {
+	dst = binary.AppendUvarint(appendAgent(dst, c.Agent), c.Stamp)
+	dst = binary.AppendUvarint(dst, uint64(len(c.Ranges)))
+	for _, n := range c.Ranges {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, n.From), n.To)
+	}
+	return dst
+}
+
+func (c *Prune) parseBody(r *reader) {
+	c.Agent, c.Stamp = r.agent(), r.uvarint()
+	if n := r.count(2); n > 0 {
+		c.Ranges = make([]NumberRange, n)
+	}
+	for i := range c.Ranges {
+		c.Ranges[i] = NumberRange{From: r.uvarint(), To: r.uvarint()}
+	}
+}
+
+func (c *Replace) appendBody(dst []byte) []byte {
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, c.Segment), uint64(c.Position))
+	return record.AppendContent(binary.AppendUvarint(dst, c.Stamp), c.Content)
+}
+
+func (c *Replace) parseBody(r *reader) {
+	c.Segment, c.Position, c.Stamp, c.Content = r.uvarint(), r.uint32(), r.uvarint(), r.content()
+}
+
+func (c *Part) appendBody(dst []byte) []byte {
+	dst = slices.Grow(dst, len(c.Data)+32)
+	dst = binary.AppendUvarint(append(dst, c.Upload[:]...), uint64(c.Index))
+	return appendBytes(binary.AppendUvarint(dst, uint64(c.CRC32C)), c.Data)
+}
+
+func (c *Part) parseBody(r *reader) {
+	c.Upload, c.Index, c.CRC32C, c.Data = r.upload(), r.uint32(), r.uint32(), r.bytes()
+}
+
+func (c *ExpireUploads) appendBody(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(c.Before))
+	dst = binary.AppendUvarint(dst, uint64(len(c.Uploads)))
+	for _, upload := range c.Uploads {
+		dst = append(dst, upload[:]...)
+	}
+	return dst
+}
+
+func (c *ExpireUploads) parseBody(r *reader) {
+	c.Before = int64(r.fixed64())
+	if n := r.count(len([16]byte{})); n > 0 {
+		c.Uploads = make([][16]byte, n)
+	}
+	for i := range c.Uploads {
+		c.Uploads[i] = r.upload()
+	}
+}
+
+func (c *MarkBad) appendBody(dst []byte) []byte {
+	return append(binary.AppendUvarint(appendAgent(dst, c.Agent), c.Number), c.SHA256[:]...)
+}
+
+func (c *MarkBad) parseBody(r *reader) {
+	c.Agent, c.Number, c.SHA256 = r.agent(), r.uvarint(), r.hash()
+}
+
 func appendRequest(dst []byte, q Request) []byte {
 	dst = append(dst, q.Nonce[:]...)
 	dst = binary.AppendUvarint(dst, q.Generation)
@@ -77,4 +175,18 @@ func (r *reader) request() (q Request) {
 	copy(q.Nonce[:], r.take(uint64(len(q.Nonce))))
 	q.Generation, q.Seen, q.Attempt = r.uvarint(), r.uvarint(), r.uint32()
 	return q
+}
+
+func (r *reader) upload() (id [16]byte) {
+	copy(id[:], r.take(uint64(len(id))))
+	return id
+}
+
+// content reads the stored form of a content, which is all that is left.
+func (r *reader) content() record.Content {
+	content, err := record.ParseContent(r.take(uint64(len(r.b))))
+	if err != nil {
+		r.fail()
+	}
+	return content
 }

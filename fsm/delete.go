@@ -44,7 +44,8 @@ func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
 		nonce: d.Request.Nonce, expect: &d.Request.Seen,
 		parent: a.live, epoch: a.epoch, created: c.state.time, revision: hawser.Revision(c.state.revision),
 	}
-	a.live, a.versions, a.stored, a.floor = 0, 0, 0, rec.number
+	a.live, a.versions, a.stored, a.pins, a.floor = 0, 0, 0, 0, rec.number
+	a.oldest, a.stubs, a.deleted = rec.number+1, 0, c.state.time
 	c.markGarbage(a.id, true)
 	if err := c.take(a, rec); err != nil {
 		return Result{}, err
@@ -74,34 +75,24 @@ func (r *Reclaim) apply(c *changes) (Result, error) {
 	if limit == 0 {
 		limit = defaultReclaim
 	}
-	for range min(limit, a.floor-a.cleared) {
-		if err := c.reclaim(a, a.cleared+1); err != nil {
+	if n := min(limit, a.floor-a.cleared); n > 0 {
+		recs, err := c.records(a.id, a.cleared+1, a.cleared+n)
+		if err != nil {
 			return Result{}, err
 		}
-		a.cleared++
+		for _, rec := range recs {
+			if rec == nil {
+				continue
+			}
+			if err := c.dropVersion(a, rec); err != nil {
+				return Result{}, err
+			}
+		}
+		a.cleared += n
 		a.changed = true
 	}
 	if a.cleared == a.floor {
 		c.markGarbage(a.id, false)
 	}
 	return c.result(), nil
-}
-
-func (c *changes) reclaim(a *agent, number uint64) error {
-	rec, err := c.record(a.id, number)
-	if err != nil || rec == nil {
-		return err
-	}
-	if rec.state != hawser.VersionGone {
-		c.dropContent(rec)
-	}
-	switch {
-	case number+window <= a.head:
-		c.dropRecord(a.id, number)
-	case rec.state != hawser.VersionGone:
-		stub := *rec
-		stub.state = hawser.VersionGone
-		c.putRecord(a.id, &stub)
-	}
-	return nil
 }

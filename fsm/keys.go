@@ -4,6 +4,7 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/hawserdb/hawser"
@@ -14,19 +15,28 @@ import (
 //
 //	a ns 0 name              agent with a live version
 //	c ns 0 name 0 ^number    one record a number of the chain, newest first
+//	d ns 0 name 0 number ns 0 name 0 number
+//	                         the second version was computed from the first
 //	g ns 0 name              agent with deleted versions left to reclaim
 //	m applied|configuration|state
+//	p upload index           part of a content that is staged in parts
+//	s segment                segment: what is in it, and who refers to it
 //	s segment position       content
 //	t ns 0 name              agent without a live version: its counters
+//	u upload                 upload that belongs to no content yet
 //
-// Numbers are big endian: 8 bytes, a position 4.
+// Numbers are big endian: 8 bytes, a position and an index 4; an upload is
+// 16 bytes.
 const (
 	prefixAgent   = 'a'
 	prefixChain   = 'c'
+	prefixDerived = 'd'
 	prefixGarbage = 'g'
 	prefixMeta    = 'm'
-	prefixContent = 's'
+	prefixPart    = 'p'
+	prefixSegment = 's'
 	prefixTomb    = 't'
+	prefixUpload  = 'u'
 )
 
 func metaKeys() (applied, configuration, state []byte) {
@@ -53,8 +63,59 @@ func chainKey(dst []byte, id hawser.AgentID, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(agentKey(dst, prefixChain, id), 0), ^number)
 }
 
+func segmentKey(dst []byte, segment uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, prefixSegment), segment)
+}
+
 func contentKey(dst []byte, segment uint64, position uint32) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(append(dst, prefixContent), segment), position)
+	return binary.BigEndian.AppendUint32(segmentKey(dst, segment), position)
+}
+
+func uploadKey(dst []byte, upload [16]byte) []byte {
+	return append(append(dst, prefixUpload), upload[:]...)
+}
+
+func partKey(dst []byte, upload [16]byte, index uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(append(dst, prefixPart), upload[:]...), index)
+}
+
+// derivedFromKey is what the keys of all versions start with that were
+// computed from the source.
+func derivedFromKey(dst []byte, source hawser.VersionRef) []byte {
+	return binary.BigEndian.AppendUint64(append(agentKey(dst, prefixDerived, source.Agent), 0), source.Number)
+}
+
+func derivedKey(dst []byte, source, version hawser.VersionRef) []byte {
+	dst = append(append(derivedFromKey(dst, source), version.Agent.Namespace...), 0)
+	dst = append(append(dst, version.Agent.Name...), 0)
+	return binary.BigEndian.AppendUint64(dst, version.Number)
+}
+
+// splitDerivedKey is the reverse of derivedKey.
+func splitDerivedKey(key []byte) (source, version hawser.VersionRef, ok bool) {
+	if len(key) == 0 || key[0] != prefixDerived {
+		return source, version, false
+	}
+	source, rest, ok := splitRef(key[1:])
+	if !ok {
+		return source, version, false
+	}
+	version, rest, ok = splitRef(rest)
+	return source, version, ok && len(rest) == 0
+}
+
+// splitRef takes ns 0 name 0 number off key.
+func splitRef(key []byte) (ref hawser.VersionRef, rest []byte, ok bool) {
+	namespace, key, ok := bytes.Cut(key, []byte{0})
+	if !ok {
+		return ref, nil, false
+	}
+	name, key, ok := bytes.Cut(key, []byte{0})
+	if !ok || len(key) < 8 {
+		return ref, nil, false
+	}
+	id := hawser.AgentID{Namespace: string(namespace), Name: string(name)}
+	return hawser.VersionRef{Agent: id, Number: binary.BigEndian.Uint64(key)}, key[8:], true
 }
 
 // The rules that keep keys in order. They are frozen, unlike the limits of

@@ -166,14 +166,16 @@ func TestMachine_StopsAtWhatItDoesNotKnow(t *testing.T) {
 	unknown := command(2, 1, &fsm.RaiseLevel{Level: 1})
 	unknown.Data[26] = 99 // its kind
 	format := command(2, 1)
-	format.Data[0] = 2
+	format.Data[0] = 99
+	earlier := command(2, 1)
+	earlier.Data[0] = 1
 	cut := command(2, 1, newSave(agentID("a"), "x", "1"))
 	cut.Data = cut.Data[:len(cut.Data)-1]
 	for name, tc := range map[string]struct {
 		entry fsm.Entry
 		want  halt.Reason
 	}{
-		"later level": {later, halt.Level}, "unknown command": {unknown, halt.Level}, "unknown format": {format, halt.Level},
+		"later level": {later, halt.Level}, "unknown command": {unknown, halt.Level}, "unknown format": {format, halt.Level}, "earlier build": {earlier, halt.Level},
 		"unknown entry": {fsm.Entry{Index: 2, Term: 1, Kind: 9}, halt.Level}, "cut": {cut, halt.Entry}, "empty": {fsm.Entry{Index: 2, Kind: fsm.EntryCommand}, halt.Entry},
 	} {
 		m := open(t, "state", smallEngine(vfs.NewMem()))

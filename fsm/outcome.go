@@ -41,12 +41,13 @@ type Outcome struct {
 	// Number is what it took in the chain, 0 unless it is done.
 	Number   uint64
 	Revision hawser.Revision
-	// Version is what a save made, as it is now.
+	// Version is what a save, rollback or fork made, as it is now.
 	Version hawser.Version
 }
 
 // Outcome tells what became of a request, without executing anything. Expect
-// is the condition of a save; a delete has none but Request.Seen. Errors match
+// is the condition of a save or rollback; a delete has none but Request.Seen,
+// a fork that there is no version. Errors match
 // hawser.ErrWrongGeneration and hawser.ErrRequestMismatch.
 func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, expect *uint64) (Outcome, error) {
 	if !validAgent(id) {
@@ -55,8 +56,12 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 	if q.Generation != 0 && q.Generation != v.state.generation {
 		return Outcome{}, wrongGeneration("outcome", id, q.Generation, v.state.generation)
 	}
-	if kind == hawser.RequestDelete {
+	switch kind {
+	case hawser.RequestDelete:
 		expect = &q.Seen
+	case hawser.RequestFork:
+		expect = new(uint64)
+	case hawser.RequestSave, hawser.RequestRollback:
 	}
 	var scratch []byte
 	rec, _, err := readAgent(v.snap, &scratch, id)
@@ -74,7 +79,7 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 		return Outcome{}, mismatch("outcome", id, found.number)
 	case found != nil:
 		out := Outcome{State: OutcomeDone, Number: found.number, Revision: found.revision}
-		if kind == hawser.RequestSave {
+		if kind.MakesVersion() {
 			out.Version = visible(id, rec.floor, found)
 		}
 		return out, nil

@@ -15,7 +15,7 @@ const window = hawser.IdempotencyWindow
 
 // repeat looks for an earlier attempt of the same request. It returns done
 // when the command must not be executed: the first attempt was found, or it
-// is too late to tell. A save that claims to have seen a number that nobody was
+// is too late to tell. A command that claims to have seen a number that nobody was
 // given is refused, because its repetition would be looked for after that
 // number, and so be executed again. A delete is conditional on what it saw.
 func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *uint64, sha *hawser.Hash) (res Result, done bool, err error) {
@@ -29,11 +29,14 @@ func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *u
 		return res, true, err
 	case rec != nil:
 		res = Result{Number: rec.number, Repeated: true, Revision: rec.revision, Time: unix(c.state.time)}
-		if kind == hawser.RequestSave {
+		if kind.MakesVersion() {
 			res.Version = visible(a.id, a.floor, rec)
 		}
-		return res, true, nil
-	case q.Seen > a.head && kind == hawser.RequestSave && (expect == nil || *expect == a.live):
+		if res.Version.State == hawser.VersionLive {
+			res.Chain, err = c.chainOf(rec)
+		}
+		return res, true, err
+	case q.Seen > a.head && kind.MakesVersion() && (expect == nil || *expect == a.live):
 		res, err = c.refuse(unseen(kind.String(), a.id, q.Seen, a.head))
 		return res, true, err
 	case !isExpired(a.head, q):

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/record"
 )
 
 // Result is what became of one command. It is the same on every replica.
@@ -15,11 +16,15 @@ type Result struct {
 	// Err is why the command was refused, nil when it was executed: a
 	// *hawser.Error or *hawser.ConflictError.
 	Err error
-	// Version is what a save made; of a repeated save what the first attempt
-	// made, as it is now.
+	// Version is what a save, rollback or fork made, of a repeat what the
+	// first attempt made, as it is now; of Pin and MarkBad what they changed.
 	Version hawser.Version
+	// Chain sums up how that version is stored; zero when it is gone.
+	Chain record.Chain
 	// Number is what a save or delete took in the agent's chain.
 	Number uint64
+	// Pruned is how many versions a Prune removed.
+	Pruned uint64
 	// Repeated is set when an earlier attempt had executed the command.
 	Repeated bool
 	// Revision is the one that the command made; of a repeat the one that the

@@ -4,12 +4,24 @@
 package fsm
 
 import (
+	"fmt"
+	"math"
+
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
+// Rules of what a save may carry. They are frozen at the feature level that
+// set them.
+const (
+	// maxDelta is the longest delta in bytes; beyond it a keyframe is not worse.
+	maxDelta = 8 << 20
+	// maxDerived is the most versions that one can be derived from.
+	maxDerived = 256
+)
+
 // apply appends a version. What is checked, in this order: form, generation,
-// repeat, expiry, fence, condition.
+// repeat, expiry, fence, condition, parts, base and chain.
 func (s *Save) apply(c *changes) (Result, error) {
 	if err := s.check(); err != nil {
 		return c.refuse(err)
@@ -28,46 +40,136 @@ func (s *Save) apply(c *changes) (Result, error) {
 	if s.Expect != nil && *s.Expect != a.live {
 		return c.conflict(a, s.Expect)
 	}
-	return c.appendVersion(a, s)
+	content, refusal, err := c.staged(s.Content)
+	if err != nil {
+		return Result{}, err
+	}
+	if refusal != nil {
+		return c.refuse(refusal)
+	}
+	var at place
+	if s.Base == nil {
+		at = c.newSegment(place{}, record.Chain{}, content)
+	} else if at, refusal, err = c.storeDelta(a, s.Base, content); err != nil {
+		return Result{}, err
+	} else if refusal != nil {
+		return c.refuse(refusal)
+	}
+	return c.appendVersion(a, s, at, content.bytes)
 }
 
 // check refuses what no node proposes. It may not depend on limits that a
 // later version could change.
 func (s *Save) check() error {
-	switch {
-	case !validAgent(s.Agent):
+	if !validAgent(s.Agent) {
 		return invalidCommand("save", "the agent's name is not valid")
-	case s.Content.Kind != record.Keyframe:
-		return invalidCommand("save", "the content is not a keyframe")
+	}
+	for _, ref := range s.DerivedFrom {
+		if !validAgent(ref.Agent) || ref.Number == 0 {
+			return invalidCommand("save", "what it is derived from is not a version")
+		}
+	}
+	switch {
 	case s.Content.Encoding != record.Raw && s.Content.Encoding != record.Zstd:
 		return invalidCommand("save", "the content's encoding is unknown")
+	case len(s.DerivedFrom) > maxDerived:
+		return invalidCommand("save", fmt.Sprintf("it is derived from %d versions, %d are possible", len(s.DerivedFrom), maxDerived))
+	case s.Base == nil && s.Content.Kind != record.Keyframe:
+		return invalidCommand("save", "the content is not a keyframe and has no base")
+	case s.Base == nil && s.Size != 0 && s.Size != s.Content.Size:
+		return invalidCommand("save", "the keyframe is of another size than the state")
+	case s.Base == nil:
+		return nil
+	case s.Content.Kind != record.Delta || s.Content.Encoding != record.Raw:
+		return invalidCommand("save", "the content has a base and is not a plain delta")
+	case s.Content.Size > maxDelta || len(s.Content.Data) > maxDelta:
+		return invalidCommand("save", fmt.Sprintf("a delta of %d bytes, %d are possible", s.Content.Size, maxDelta))
 	}
 	return nil
 }
 
-func (c *changes) appendVersion(a *agent, s *Save) (Result, error) {
+// storeDelta stores the difference to the head: after the head's content, or
+// in a segment of its own when something is there already.
+func (c *changes) storeDelta(a *agent, base *Base, content stored) (at place, refusal, err error) {
+	if a.live == 0 || a.live != base.Number {
+		return place{}, keyframeNeeded(a.id, fmt.Sprintf("the head is version %d, the delta's base version %d", a.live, base.Number)), nil
+	}
+	head, err := c.record(a.id, a.live)
+	switch {
+	case err != nil:
+		return place{}, nil, err
+	case head == nil:
+		return place{}, nil, damagedKey("record", a.id, a.live)
+	case head.sha != base.SHA256:
+		return place{}, keyframeNeeded(a.id, fmt.Sprintf("version %d is not what the delta starts from", a.live)), nil
+	case head.state != hawser.VersionLive:
+		return place{}, keyframeNeeded(a.id, fmt.Sprintf("version %d is %s", a.live, head.state)), nil
+	}
+	s, _, err := c.place(head.place())
+	if err != nil {
+		return place{}, nil, err
+	}
+	chain := s.chain(head.position)
+	if chain.NeedsKeyframe(int64(content.bytes)) || head.position == math.MaxUint32 {
+		return place{}, keyframeNeeded(a.id, fmt.Sprintf("%d deltas follow the last keyframe", chain.Deltas)), nil
+	}
+	if head.position == s.tip() {
+		return c.extend(s, content), nil, nil
+	}
+	if _, err := c.refer(head.place()); err != nil {
+		return place{}, nil, err
+	}
+	return c.newSegment(head.place(), chain, content), nil, nil
+}
+
+func keyframeNeeded(id hawser.AgentID, msg string) error {
+	return &hawser.Error{Code: hawser.CodeKeyframeNeeded, Op: "save", Key: id.String(), Msg: msg + "; save the whole state"}
+}
+
+func (c *changes) appendVersion(a *agent, s *Save, at place, bytes uint64) (Result, error) {
+	size := s.Size
+	if s.Base == nil {
+		size = s.Content.Size
+	}
+	return c.addVersion(a, &chainRecord{
+		kind: hawser.RequestSave, nonce: s.Request.Nonce, expect: s.Expect,
+		sha: s.SHA256, size: size, stored: bytes, segment: at.segment, position: at.position,
+		instance: s.Instance, contentType: s.ContentType, schema: s.Schema, labels: s.Labels, derived: s.DerivedFrom,
+	})
+}
+
+// addVersion makes rec, whose content has its reference, the head of a. It
+// sets what follows from that.
+func (c *changes) addVersion(a *agent, rec *chainRecord) (Result, error) {
+	rec.number, rec.state = a.head+1, hawser.VersionLive
 	if a.live == 0 {
-		a.created = c.state.time
+		a.created, a.oldest = c.state.time, rec.number
 		c.state.agents++
 	}
 	c.state.revision++
-	rec := &chainRecord{
-		number: a.head + 1, kind: hawser.RequestSave, state: hawser.VersionLive,
-		nonce: s.Request.Nonce, expect: s.Expect,
-		sha: s.SHA256, size: s.Content.Size, stored: uint64(len(s.Content.Data)),
-		parent: a.live, epoch: a.epoch, created: c.state.time, revision: hawser.Revision(c.state.revision),
-		segment: c.newSegment(s.Content), position: 0,
-		instance: s.Instance, contentType: s.ContentType, schema: s.Schema, labels: s.Labels,
-	}
+	rec.parent, rec.epoch = a.live, a.epoch
+	rec.created, rec.revision = c.state.time, hawser.Revision(c.state.revision)
 	a.live = rec.number
 	a.versions++
 	a.stored += rec.stored
+	c.putDerived(a.id, rec)
 	if err := c.take(a, rec); err != nil {
 		return Result{}, err
 	}
 	res := c.result()
 	res.Version, res.Number = rec.version(a.id), rec.number
-	return res, nil
+	var err error
+	res.Chain, err = c.chainOf(rec)
+	return res, err
+}
+
+// chainOf sums up how a version that is there is stored.
+func (c *changes) chainOf(rec *chainRecord) (record.Chain, error) {
+	s, _, err := c.place(rec.place())
+	if err != nil {
+		return record.Chain{}, err
+	}
+	return s.chain(rec.position), nil
 }
 
 // take gives the next number of a's chain to rec, and lets the record go that
@@ -75,16 +177,30 @@ func (c *changes) appendVersion(a *agent, s *Save) (Result, error) {
 func (c *changes) take(a *agent, rec *chainRecord) error {
 	a.head, a.changed = rec.number, true
 	c.putRecord(a.id, rec)
-	if a.head <= window || a.head-window > a.floor {
+	if a.head <= window || a.head-window > max(a.floor, a.stubs) {
 		return nil
 	}
 	old, err := c.record(a.id, a.head-window)
-	if err != nil || old == nil {
+	if err != nil || old == nil || old.state != hawser.VersionGone && old.number > a.floor {
 		return err
 	}
-	if old.state != hawser.VersionGone {
-		c.dropContent(old)
+	return c.dropVersion(a, old)
+}
+
+// dropVersion removes a version, or a number that is none: its reference to
+// the content, and what is known of it but for what the window keeps.
+func (c *changes) dropVersion(a *agent, rec *chainRecord) error {
+	if rec.state != hawser.VersionGone {
+		c.dropDerived(a.id, rec)
+		if err := c.release(rec.place()); err != nil {
+			return err
+		}
 	}
-	c.dropRecord(a.id, old.number)
+	switch {
+	case rec.number+window <= a.head:
+		c.dropRecord(a.id, rec.number)
+	case rec.state != hawser.VersionGone:
+		c.putRecord(a.id, rec.stub())
+	}
 	return nil
 }

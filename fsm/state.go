@@ -21,8 +21,13 @@ type state struct {
 	agents     uint64
 	leaderTerm uint64
 	leaderNode string
-	// segments counts the segments ever made; the next one gets the next number.
+	// segments counts the segments ever made; the next one gets the next
+	// number, so that none has number 0.
 	segments uint64
+	// retention is the revision of the last change of a retention policy.
+	retention uint64
+	// staged is the number of bytes in parts that belong to no content yet.
+	staged uint64
 }
 
 // firstLevel is the feature level of a new machine.
@@ -32,7 +37,7 @@ func (s *state) append(dst []byte) []byte {
 	// Format and level come first in every format, so that an old binary can say why it refuses.
 	dst = binary.AppendUvarint(append(dst, storedFormat), uint64(s.level))
 	dst = append(dst, s.cluster[:]...)
-	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments} {
+	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments, s.retention, s.staged} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return appendBytes(dst, s.leaderNode)
@@ -47,12 +52,16 @@ func parseState(b []byte, maxLevel uint32) (state, error) {
 	if !r.bad && s.level > maxLevel {
 		return state{}, levelError(fmt.Errorf("the state is of feature level %d, this binary knows levels up to %d", s.level, maxLevel))
 	}
+	if !r.bad && format == 1 {
+		return state{}, earlierBuild("the state")
+	}
 	if format != storedFormat || s.level == 0 {
 		return state{}, errMalformed
 	}
 	copy(s.cluster[:], r.take(uint64(len(s.cluster))))
 	s.generation, s.revision, s.time = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	s.agents, s.leaderTerm, s.segments = r.uvarint(), r.uvarint(), r.uvarint()
+	s.retention, s.staged = r.uvarint(), r.uvarint()
 	s.leaderNode = r.string()
 	return s, r.end()
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/hawserdb/hawser"
 )
 
-// storedFormat is the first byte of every stored value but contents.
-const storedFormat = 1
+// storedFormat is the first byte of every stored value but contents and parts.
+// Format 1 was that of development builds that knew no deltas.
+const storedFormat = 2
 
 // agentRecord is what the machine keeps of an agent.
 type agentRecord struct {
@@ -23,15 +24,26 @@ type agentRecord struct {
 	// gone. cleared is the number up to which that has been cleaned up.
 	// Invariant: cleared <= floor <= head, and live == 0 or live > floor.
 	floor, cleared uint64
-	// versions counts live versions, stored their bytes.
-	versions, stored uint64
-	created          int64
+	// oldest is at most the number of the oldest version that is there.
+	oldest uint64
+	// stubs is at least the newest number above floor whose version was pruned
+	// and whose record the window keeps.
+	stubs uint64
+	// versions counts the versions that are there, stored their bytes, pins
+	// those that are pinned.
+	versions, stored, pins uint64
+	// created is when the first version since the last delete was made,
+	// deleted when the last delete was, 0 for never.
+	created, deleted int64
 	epoch            uint64
 }
 
 func (a *agentRecord) append(dst []byte) []byte {
 	dst = append(dst, storedFormat)
-	for _, v := range [...]uint64{a.head, a.live, a.floor, a.cleared, a.versions, a.stored, uint64(a.created), a.epoch} {
+	for _, v := range [...]uint64{
+		a.head, a.live, a.floor, a.cleared, a.oldest, a.stubs, a.versions, a.stored, a.pins,
+		uint64(a.created), uint64(a.deleted), a.epoch,
+	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
@@ -42,9 +54,10 @@ func parseAgent(b []byte) (agentRecord, error) {
 	if r.byte() != storedFormat {
 		return agentRecord{}, errMalformed
 	}
-	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint()}
-	a.versions, a.stored, a.created, a.epoch = r.uvarint(), r.uvarint(), int64(r.uvarint()), r.uvarint()
-	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor {
+	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint()}
+	a.versions, a.stored, a.pins = r.uvarint(), r.uvarint(), r.uvarint()
+	a.created, a.deleted, a.epoch = int64(r.uvarint()), int64(r.uvarint()), r.uvarint()
+	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head {
 		r.fail()
 	}
 	return a, r.end()
@@ -69,10 +82,16 @@ type chainRecord struct {
 	// segment and position are where the content is, unless state is gone.
 	segment     uint64
 	position    uint32
+	pinned      bool
 	instance    string
 	contentType string
 	schema      string
 	labels      map[string]string
+	// origin is what a rollback or fork repeats, derived what the saver
+	// computed the version from. The latter and the origin of a fork are in
+	// the index of derived versions as long as the version is there.
+	origin  hawser.VersionRef
+	derived []hawser.VersionRef
 }
 
 // chainNonceAt is where the nonce is in an encoded chainRecord, after format,
@@ -87,8 +106,15 @@ func (c *chainRecord) append(dst []byte) []byte {
 	for _, v := range [...]uint64{c.size, c.stored, c.parent, c.epoch, uint64(c.created), uint64(c.revision), c.segment, uint64(c.position)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
+	dst = appendBool(dst, c.pinned)
 	dst = appendBytes(appendBytes(appendBytes(dst, c.instance), c.contentType), c.schema)
-	return appendLabels(dst, c.labels)
+	dst = appendLabels(dst, c.labels)
+	if c.origin.IsZero() {
+		dst = append(dst, 0)
+	} else {
+		dst = appendRef(append(dst, 1), c.origin)
+	}
+	return appendRefs(dst, c.derived)
 }
 
 func parseChain(b []byte) (*chainRecord, error) {
@@ -103,20 +129,39 @@ func parseChain(b []byte) (*chainRecord, error) {
 	c.size, c.stored, c.parent, c.epoch = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
 	c.created, c.revision = int64(r.uvarint()), hawser.Revision(r.uvarint())
 	c.segment, c.position = r.uvarint(), r.uint32()
+	c.pinned = r.bool()
 	c.instance, c.contentType, c.schema = r.string(), r.string(), r.string()
 	c.labels = r.labels()
-	if c.state < hawser.VersionLive || c.state > hawser.VersionBad {
+	if r.bool() {
+		if c.origin = r.ref(); c.origin.IsZero() {
+			r.fail()
+		}
+	}
+	c.derived = r.refs()
+	if c.state < hawser.VersionLive || c.state > hawser.VersionBad || c.state != hawser.VersionGone && c.segment == 0 {
 		r.fail()
 	}
 	return c, r.end()
 }
 
-// version describes c, which is a save.
+// version describes c, which is a version.
 func (c *chainRecord) version(id hawser.AgentID) hawser.Version {
 	return hawser.Version{
 		Agent: id, Number: c.number, Size: int64(c.size), SHA256: c.sha, Parent: c.parent, Epoch: c.epoch,
 		Instance: c.instance, Labels: c.labels, ContentType: c.contentType, Schema: c.schema,
 		CreatedAt: unix(c.created), Revision: c.revision, State: c.state, StoredSize: int64(c.stored),
+		Origin: c.origin, DerivedFrom: c.derived, Pinned: c.pinned,
+	}
+}
+
+// place is where the content is, none when the state is gone.
+func (c *chainRecord) place() place { return place{c.segment, c.position} }
+
+// stub is what is left of c, whose version is gone: what a repeat needs.
+func (c *chainRecord) stub() *chainRecord {
+	return &chainRecord{
+		number: c.number, kind: c.kind, state: hawser.VersionGone, nonce: c.nonce, expect: c.expect, sha: c.sha,
+		size: c.size, parent: c.parent, epoch: c.epoch, created: c.created, revision: c.revision,
 	}
 }
 

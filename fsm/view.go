@@ -128,61 +128,30 @@ func (v *View) version(id hawser.AgentID, number uint64) (*chainRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	if number == 0 {
-		number = a.live
+	rec, refusal, err := locate(id, a, number, func(number uint64) (*chainRecord, error) {
+		var scratch []byte
+		return readChain(v.snap, &scratch, id, number)
+	})
+	if err == nil {
+		err = refusal
 	}
-	key := fmt.Sprintf("%s@%d", id, number)
-	switch {
-	case a.live == 0:
-		return nil, notFound("agent", id, "it was deleted")
-	case number > a.head:
-		return nil, &hawser.Error{Code: hawser.CodeNotFound, Op: "version", Key: key, Msg: fmt.Sprintf("the newest is %d", a.live)}
-	case number <= a.floor:
-		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key, Msg: "the agent was deleted and made anew"}
-	}
-	rec, err := v.chain(id, number)
-	if err != nil {
-		return nil, err
-	}
-	if rec.state == hawser.VersionGone {
-		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key}
-	}
-	return rec, nil
+	return rec, err
 }
 
-// Content returns a version with its stored form, keyframe first; number 0 is
-// the head. Errors are those of Version, and hawser.ErrCorrupt when the bytes
-// do not match their checksum; the caller compares the SHA-256.
+// Content returns a version with what it is rebuilt from, all loaded; number 0
+// is the head. Errors are those of Path and Load.
 func (v *View) Content(id hawser.AgentID, number uint64) (hawser.Version, []record.Content, error) {
-	rec, err := v.version(id, number)
+	version, path, err := v.Path(id, number)
 	if err != nil {
 		return hawser.Version{}, nil, err
 	}
-	if rec.state != hawser.VersionLive {
-		return hawser.Version{}, nil, corruptVersion(id, rec, nil)
-	}
-	if rec.position >= record.MaxChain {
-		return hawser.Version{}, nil, damagedKey("record", id, rec.number)
-	}
-	chain := make([]record.Content, 0, rec.position+1)
-	for position := range rec.position + 1 {
-		value, ok, err := v.snap.Get(contentKey(nil, rec.segment, position))
-		if err != nil {
+	chain := make([]record.Content, len(path.Contents))
+	for i, c := range path.Contents {
+		if chain[i], err = v.Load(c.Content); err != nil {
 			return hawser.Version{}, nil, err
 		}
-		if !ok {
-			return hawser.Version{}, nil, damagedKey("content", id, rec.number)
-		}
-		content, err := record.ParseContent(value)
-		if err == nil && record.Checksum(content.Data) != content.CRC32C {
-			err = fmt.Errorf("segment %d, position %d: checksum does not match", rec.segment, position)
-		}
-		if err != nil {
-			return hawser.Version{}, nil, corruptVersion(id, rec, err)
-		}
-		chain = append(chain, content)
 	}
-	return rec.version(id), chain, nil
+	return version, chain, nil
 }
 
 func corruptVersion(id hawser.AgentID, rec *chainRecord, err error) error {

@@ -1,0 +1,142 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"fmt"
+
+	"github.com/hawserdb/hawser"
+)
+
+// apply appends a version that refers to the content of an older one. What is
+// checked, in this order: form, generation, repeat, expiry, fence, condition,
+// the older version.
+func (r *Rollback) apply(c *changes) (Result, error) {
+	if !validAgent(r.Agent) || r.Number == 0 {
+		return c.refuse(invalidCommand("rollback", "it names no version"))
+	}
+	if g := r.Request.Generation; g != 0 && g != c.state.generation {
+		return c.refuse(wrongGeneration("rollback", r.Agent, g, c.state.generation))
+	}
+	a, err := c.agent(r.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	if res, done, err := c.repeat(a, hawser.RequestRollback, r.Request, r.Expect, nil); done {
+		return res, err
+	}
+	// The fence is checked here, once agents can be claimed.
+	if r.Expect != nil && *r.Expect != a.live {
+		return c.conflict(a, r.Expect)
+	}
+	origin, refusal, err := c.restorable(r.Agent, r.Number)
+	if err != nil {
+		return Result{}, err
+	}
+	if refusal != nil {
+		return c.refuse(refusal)
+	}
+	if _, err := c.refer(origin.place()); err != nil {
+		return Result{}, err
+	}
+	rec := origin.again(r.Agent)
+	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestRollback, r.Request.Nonce, r.Expect, r.Instance
+	return c.addVersion(a, rec)
+}
+
+// apply makes an agent that refers to the content of another one's version.
+// What is checked, in this order: form, generation, repeat, expiry, that the
+// agent has no version, the source.
+func (f *Fork) apply(c *changes) (Result, error) {
+	if !validAgent(f.Agent) || !validAgent(f.Source) {
+		return c.refuse(invalidCommand("fork", "an agent's name is not valid"))
+	}
+	if g := f.Request.Generation; g != 0 && g != c.state.generation {
+		return c.refuse(wrongGeneration("fork", f.Agent, g, c.state.generation))
+	}
+	a, err := c.agent(f.Agent)
+	if err != nil {
+		return Result{}, err
+	}
+	none := uint64(0)
+	if res, done, err := c.repeat(a, hawser.RequestFork, f.Request, &none, nil); done {
+		return res, err
+	}
+	// The fence is checked here, once agents can be claimed.
+	if a.live != 0 {
+		return c.conflict(a, &none)
+	}
+	origin, refusal, err := c.restorable(f.Source, f.Number)
+	if err != nil {
+		return Result{}, err
+	}
+	if refusal != nil {
+		return c.refuse(refusal)
+	}
+	s, err := c.refer(origin.place())
+	if err != nil {
+		return Result{}, err
+	}
+	s.shared = true
+	rec := origin.again(f.Source)
+	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestFork, f.Request.Nonce, &none, f.Instance
+	return c.addVersion(a, rec)
+}
+
+// again describes a version equal to c, which is one of the agent's. It has
+// stored nothing of its own.
+func (c *chainRecord) again(id hawser.AgentID) *chainRecord {
+	return &chainRecord{
+		sha: c.sha, size: c.size, segment: c.segment, position: c.position,
+		contentType: c.contentType, schema: c.schema, labels: c.labels,
+		origin: hawser.VersionRef{Agent: id, Number: c.number},
+	}
+}
+
+// restorable returns a version that can be restored, number 0 for the head.
+func (c *changes) restorable(id hawser.AgentID, number uint64) (rec *chainRecord, refusal, err error) {
+	rec, refusal, err = c.version(id, number)
+	if rec != nil && rec.state == hawser.VersionBad {
+		return nil, corruptVersion(id, rec, nil), nil
+	}
+	return rec, refusal, err
+}
+
+// version returns a version that is there, number 0 for the head.
+func (c *changes) version(id hawser.AgentID, number uint64) (rec *chainRecord, refusal, err error) {
+	a, err := c.agent(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.head == 0 {
+		return nil, notFound("agent", id, "there is no such agent"), nil
+	}
+	return locate(id, a.agentRecord, number, func(number uint64) (*chainRecord, error) { return c.record(id, number) })
+}
+
+// locate finds a version of an agent that was, number 0 for the head.
+func locate(id hawser.AgentID, a agentRecord, number uint64, read func(uint64) (*chainRecord, error)) (rec *chainRecord, refusal, err error) {
+	if number == 0 {
+		number = a.live
+	}
+	key := fmt.Sprintf("%s@%d", id, number)
+	switch {
+	case a.live == 0:
+		return nil, notFound("agent", id, "it was deleted"), nil
+	case number > a.head:
+		return nil, &hawser.Error{Code: hawser.CodeNotFound, Op: "version", Key: key, Msg: fmt.Sprintf("the newest is %d", a.live)}, nil
+	case number <= a.floor:
+		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key, Msg: "the agent was deleted and made anew"}, nil
+	}
+	rec, err = read(number)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case rec == nil && number+window > a.head: // only what has left the window may have no record
+		return nil, nil, damagedKey("record", id, number)
+	case rec == nil || rec.state == hawser.VersionGone:
+		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key}, nil
+	}
+	return rec, nil, nil
+}
