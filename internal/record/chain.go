@@ -3,7 +3,12 @@
 
 package record
 
-import "github.com/hawserdb/hawser"
+import (
+	"fmt"
+	"math"
+
+	"github.com/hawserdb/hawser/internal/delta"
+)
 
 // The chain rule. Measured over real histories it stores 111 times less than
 // whole states do; 86 times when deltas may outweigh one keyframe only.
@@ -30,12 +35,19 @@ func (c Chain) NeedsKeyframe(delta int64) bool {
 // MaxChain is the most contents of one chain: a keyframe and its deltas.
 const MaxChain = maxDeltas + 1
 
+// Add returns the sum with one more delta of the given stored bytes.
+func (c Chain) Add(delta int64) Chain {
+	c.Deltas++
+	c.DeltaBytes += delta
+	return c
+}
+
 // Materialise rebuilds a state from its chain: a keyframe, then deltas,
-// oldest first. Apply makes the next state from the one before and an
-// unpacked delta; it must not keep either. No state on the way may be longer
-// than limit. The result may alias the keyframe's Data. Errors match
-// hawser.ErrCorrupt and hawser.ErrTooLarge, or are those of apply.
-func Materialise(chain []Content, limit int64, apply func(base, delta []byte) ([]byte, error)) ([]byte, error) {
+// oldest first, all with their data loaded. No state on the way may be longer
+// than limit. Two states are held at a time. The result may alias the
+// keyframe's Data. Errors match hawser.ErrCorrupt and hawser.ErrTooLarge, and
+// hawser.ErrInternal for parts that are not loaded.
+func Materialise(chain []Content, limit int64) ([]byte, error) {
 	if len(chain) == 0 || len(chain) > MaxChain || chain[0].Kind != Keyframe {
 		return nil, corrupt("a chain of %d does not start with a keyframe or is too long", len(chain))
 	}
@@ -43,20 +55,23 @@ func Materialise(chain []Content, limit int64, apply func(base, delta []byte) ([
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range chain[1:] {
+	for i, c := range chain[1:] {
 		if c.Kind != Delta {
 			return nil, corrupt("a %s within a chain", c.Kind)
 		}
-		delta, err := c.Decode(limit)
-		if err != nil {
-			return nil, err
-		}
-		if state, err = apply(state, delta); err != nil {
-			return nil, err
-		}
-		if int64(len(state)) > limit {
-			return nil, &hawser.Error{Code: hawser.CodeTooLarge, Op: "content", Msg: "a delta makes it longer than the limit"}
+		if state, err = c.applyTo(state, limit); err != nil {
+			return nil, fmt.Errorf("delta %d of %d: %w", i+1, len(chain)-1, err)
 		}
 	}
 	return state, nil
+}
+
+// applyTo returns the state after base.
+func (c Content) applyTo(base []byte, limit int64) ([]byte, error) {
+	// The limit is for states: a delta may be a little longer than its target.
+	ops, err := c.Decode(math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	return delta.Apply(base, ops, limit)
 }

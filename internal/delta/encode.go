@@ -1,0 +1,85 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package delta
+
+import (
+	"hash/crc32"
+	"sync"
+
+	"github.com/hawserdb/hawser/internal/frame"
+)
+
+const (
+	// minPacked is the fewest literals worth packing.
+	minPacked = 64
+	// keepScratch is the most memory of one kind that a pooled scratch keeps.
+	keepScratch = 4 << 20
+)
+
+// scratch is the memory of one Encode.
+type scratch struct {
+	w      opWriter
+	index  index
+	packed []byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// Encode returns a delta from base to target. It keeps neither. The result may
+// be longer than target if the two have nothing in common.
+func Encode(base, target []byte) []byte {
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	s.w = opWriter{ops: s.w.ops[:0], literals: s.w.literals[:0]}
+	s.match(base, target)
+	h := header{
+		Info:     Info{BaseSize: int64(len(base)), Size: int64(len(target))},
+		literals: int64(len(s.w.literals)), crc: crc32.Checksum(s.w.literals, castagnoli),
+		ops: s.w.ops, packed: s.w.literals,
+	}
+	if len(s.w.literals) >= minPacked {
+		s.packed = frame.Pack(s.packed[:0], s.w.literals, frame.Thorough)
+		if len(s.packed) < len(s.w.literals) {
+			h.zstd, h.packed = true, s.packed
+		}
+	}
+	return h.append(make([]byte, 0, maxHeader+len(h.ops)+len(h.packed)))
+}
+
+// match writes the ops: the common prefix and suffix, and in between what
+// matcher finds.
+func (s *scratch) match(base, target []byte) {
+	prefix := commonPrefix(base, target)
+	if prefix < minNear {
+		prefix = 0
+	}
+	suffix := commonSuffix(base[prefix:], target[prefix:])
+	if suffix < minNear {
+		suffix = 0
+	}
+	if prefix > 0 {
+		s.w.copy(0, prefix)
+	}
+	end := len(target) - suffix
+	if prefix < end {
+		m := matcher{base: base, target: target[:end], index: &s.index, w: &s.w, done: prefix}
+		m.run(prefix, len(base)-suffix)
+	}
+	if suffix > 0 {
+		s.w.copy(len(base)-suffix, suffix)
+	}
+	s.w.finish()
+}
+
+// release gives the scratch back, without what would keep much memory for
+// one large state.
+func (s *scratch) release() {
+	if cap(s.w.literals) > keepScratch || cap(s.packed) > keepScratch || cap(s.w.ops) > keepScratch {
+		s.w, s.packed = opWriter{}, nil
+	}
+	if 4*cap(s.index.first) > keepScratch {
+		s.index = index{}
+	}
+	scratches.Put(s)
+}
