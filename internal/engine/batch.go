@@ -11,7 +11,8 @@ type Batch struct {
 	d *DB
 	b *pebble.Batch
 	// err is the first error of a write, returned by Commit.
-	err error
+	err     error
+	deletes uint64
 }
 
 // NewBatch returns an empty batch. It must be committed or closed.
@@ -33,10 +34,16 @@ func (b *Batch) Set(key []byte, value ...[]byte) {
 }
 
 // Delete removes key, if it is there.
-func (b *Batch) Delete(key []byte) { b.note(b.b.Delete(key, nil)) }
+func (b *Batch) Delete(key []byte) {
+	b.deletes++
+	b.note(b.b.Delete(key, nil))
+}
 
 // DeleteRange removes the keys in [from, to).
-func (b *Batch) DeleteRange(from, to []byte) { b.note(b.b.DeleteRange(from, to, nil)) }
+func (b *Batch) DeleteRange(from, to []byte) {
+	b.deletes++
+	b.note(b.b.DeleteRange(from, to, nil))
+}
 
 // Len is the number of bytes in the batch.
 func (b *Batch) Len() int { return b.b.Len() }
@@ -57,6 +64,7 @@ func (b *Batch) Commit() error {
 	if err != nil {
 		return err // the batch may still be in use
 	}
+	b.d.deletes.Add(b.deletes)
 	return b.d.read("commit", b.b.Close())
 }
 

@@ -21,6 +21,8 @@ type DB struct {
 	cache *pebble.Cache
 
 	closing atomic.Bool
+	// deletes counts the deletes that were committed.
+	deletes atomic.Uint64
 	// failed is closed, after failure was set, by failOnce.
 	failOnce sync.Once
 	failed   chan struct{}
@@ -142,6 +144,11 @@ type Metrics struct {
 	FlushedBytes, CompactedBytes uint64
 	// Compactions and Flushes since Open.
 	Compactions, Flushes int64
+	// GarbageBytes is the part of DiskBytes that deletes, as far as they are
+	// flushed, would give back if everything were compacted: an estimate.
+	GarbageBytes uint64
+	// Deletes counts the deletes, of keys and of ranges, since Open.
+	Deletes uint64
 	// L0Tables are the tables not sorted in yet.
 	L0Tables int64
 	// CacheHits and CacheMisses of the block cache.
@@ -159,6 +166,8 @@ func (d *DB) Metrics() Metrics {
 		MemTableBytes: m.MemTable.Size,
 		Compactions:   m.Compact.Count,
 		Flushes:       m.Flush.Count,
+		GarbageBytes:  m.Table.Garbage.PointDeletionsBytesEstimate + m.Table.Garbage.RangeDeletionsBytesEstimate,
+		Deletes:       d.deletes.Load(),
 		L0Tables:      m.Levels[0].TablesCount,
 		CacheHits:     m.BlockCache.Hits,
 		CacheMisses:   m.BlockCache.Misses,
