@@ -39,6 +39,12 @@ func Pack(state []byte, emit func(part []byte) error) (Content, error) {
 	return c, nil
 }
 
+// PackEncoding returns the encoding that [Pack] chooses for the state, for
+// those who must say it before the first part.
+func PackEncoding(state []byte) Encoding {
+	return EncodeKeyframe(state[:min(len(state), sampled)]).Encoding
+}
+
 // partWriter makes parts of what is written.
 type partWriter struct {
 	emit  func(part []byte) error

@@ -52,8 +52,8 @@ func TestPack_RoundTrip(t *testing.T) {
 		"noise after text": {append(text(1<<20), noise(5<<20)...), Zstd}, "zeros": {make([]byte, limit), Zstd},
 	} {
 		c := pack(t, tc.state)
-		if c.Encoding != tc.want {
-			t.Errorf("%s: %s", name, c.Encoding)
+		if before := PackEncoding(tc.state); c.Encoding != tc.want || before != tc.want {
+			t.Errorf("%s: %s, said before: %s", name, c.Encoding, before)
 		}
 		if got, err := c.Decode(limit); err != nil || !bytes.Equal(got, tc.state) {
 			t.Errorf("%s: decode: %v", name, err)
