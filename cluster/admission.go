@@ -17,10 +17,11 @@ import (
 )
 
 // maxCalls bounds the calls of all clients that a node works on at a time,
-// over all connections. A call may bring a message of 9 MiB, which is in
-// memory whole before anything of ours sees it; so this bounds the memory that
-// clients can take, hostile ones too, to some gigabytes. Calls take
-// milliseconds, so more agents than this can save at the same time.
+// over all connections. A call may bring a message of 512 KiB (maxMessage),
+// which is in memory whole before anything of ours sees it, and a stream as
+// much again (streamWindow); so this bounds the memory that clients can take,
+// hostile ones too, to 512 MiB. Calls take milliseconds, so more agents than
+// this can save at the same time.
 const maxCalls = 512
 
 // admission counts the calls under way. A call is counted from its headers,

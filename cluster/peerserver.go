@@ -31,6 +31,8 @@ type peerServer struct {
 func (n *Node) peersServer() *grpc.Server {
 	server := grpc.NewServer(append(n.port.ServerOptions(),
 		grpc.InTapHandle(service.Tap),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		grpc.ChainUnaryInterceptor(n.service.Unary(n.log, ignoreCall), service.Forwarded),
 		grpc.ChainStreamInterceptor(n.service.Stream(n.log, ignoreCall), service.ForwardedStream))...)
 	peerpb.RegisterPeerServer(server, &peerServer{node: n})

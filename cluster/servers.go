@@ -17,14 +17,22 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
-	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/cluster/service"
 )
 
 const (
-	// maxMessage leaves room for a state and what describes it.
-	maxMessage = hawser.MaxStateSize + 1<<20
+	// maxMessage is the largest message of a client, and streamWindow what a
+	// stream may send ahead of it. A save with all that goes inline takes a
+	// third of a message; what is longer is streamed.
+	maxMessage   = 512 << 10
+	streamWindow = 512 << 10
+	// connWindow is what the streams of one connection may send ahead together,
+	// before the node has taken it off the line; it does not wait for any of
+	// them to be read, so that none of them can hold up the others.
+	connWindow = 4 << 20
+	// maxAnswer is above the largest page of a list.
+	maxAnswer = 4 << 20
 	// maxClientConns and maxClientStreams bound what clients may hold open.
 	maxClientConns   = 1024
 	maxClientStreams = 256
@@ -87,7 +95,9 @@ func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOptio
 	admitted := &admission{limit: maxCalls}
 	server := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxSendMsgSize(maxAnswer),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 		grpc.MaxConcurrentStreams(maxClientStreams),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.NumStreamWorkers(streamWorkers),

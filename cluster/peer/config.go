@@ -19,8 +19,9 @@ const (
 	DefaultHandshakeTimeout = 5 * time.Second
 	// DefaultMaxHandshakes is how many inbound handshakes run at once.
 	DefaultMaxHandshakes = 64
-	// MaxMessage is the largest message of the internal gRPC in bytes.
-	MaxMessage = hawser.MaxStateSize + 1<<20
+	// MaxMessage is the largest message of the internal gRPC in bytes. What is
+	// longer is streamed.
+	MaxMessage = 1 << 20
 
 	// maxConnections bounds what is open or being opened, both directions.
 	maxConnections = 4096

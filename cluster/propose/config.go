@@ -9,21 +9,27 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
 )
 
 // Defaults of [Config].
 const (
-	DefaultMaxBatchBytes = 256 << 10
+	DefaultMaxBatchBytes = maxEntry - entryOverhead
 	DefaultMaxInFlight   = 2
 	DefaultMaxQueueBytes = 64 << 20
 	DefaultMaxQueue      = 16384
+	DefaultMaxBulk       = 64
 	DefaultTimeout       = 10 * time.Second
 )
 
-// maxCommandBytes is the largest encoded command.
-const maxCommandBytes = hawser.MaxStateSize + 64<<10
+const (
+	// maxEntry is the largest log entry. Entries of up to that size keep the
+	// leader's loop, the followers' fsync and heartbeats even.
+	maxEntry = 256 << 10
+	// maxCommandBytes is the largest encoded command. A save with all that may
+	// go inline takes two thirds of it; what is longer travels in parts.
+	maxCommandBytes = maxEntry - entryOverhead
+)
 
 // Raft is the part of consensus that a Proposer uses. Term and IsLeader are
 // called under a mutex: they must be quick and call nothing of ours.
@@ -72,8 +78,12 @@ type Config struct {
 	// MaxBatchBytes bounds the commands of one entry; a larger command goes
 	// alone. Larger batches delay whoever waits behind them.
 	MaxBatchBytes int
-	// MaxInFlight bounds the entries that are handed over and not applied.
+	// MaxInFlight bounds the entries of each lane that are handed over and not
+	// applied.
 	MaxInFlight int
+	// MaxBulk bounds the commands of the bulk lane that wait or are under way,
+	// of 128 KiB each. Further ones are not refused but wait in Submit.
+	MaxBulk int
 	// MaxQueueBytes and MaxQueue bound what waits to be handed over.
 	MaxQueueBytes, MaxQueue int
 	// Timeout bounds how long a batch waits to be applied.
@@ -98,6 +108,7 @@ func (c *Config) check() error {
 	orDefault(&c.MaxInFlight, DefaultMaxInFlight)
 	orDefault(&c.MaxQueueBytes, DefaultMaxQueueBytes)
 	orDefault(&c.MaxQueue, DefaultMaxQueue)
+	orDefault(&c.MaxBulk, DefaultMaxBulk)
 	return nil
 }
 

@@ -11,12 +11,21 @@
 // found by the batch's id. Nobody waits for raft's futures: some are never
 // answered.
 //
+// # Lanes
+//
+// Parts of something large go by a lane of their own, one to an entry, and
+// wait for a place in it instead of being refused. Other commands are always
+// taken first and have places under way of their own; while any of them waits
+// or is under way, at most one part is. So they find at most one entry of
+// 128 KiB before theirs that would not be there without the parts, and the
+// parts still go on whatever else is saved.
+//
 // # What a caller learns
 //
 // A command is in one of three places, and leaves each under Proposer.mu, so
 // that exactly one party ends it:
 //
-//   - the queue. It has not been executed and, once taken out, never will be:
+//   - a queue. It has not been executed and, once taken out, never will be:
 //     CodeNotLeader, CodeUnavailable, CodeDeadline, CodeCanceled.
 //   - a registered batch, under an id that no other batch ever has. Whoever
 //     takes the batch out ends it: OnApplied with results; loss of leadership,
@@ -27,7 +36,7 @@
 //
 // # Races with leadership and application
 //
-// The loop takes commands from the queue, checks that raft leads in the ready
+// The loop takes commands from a queue, checks that raft leads in the ready
 // term and registers the batch in one critical section, and hands the entry to
 // raft after it, since that may block.
 //
@@ -44,9 +53,9 @@
 //   - Applied after step-down, or twice: the id is no longer registered.
 //   - Propose refuses a batch that has already been ended as unknown: the loop
 //     finds it gone and tells nobody; unknown stays true.
-//   - Submit against step-down: it enters the queue in the critical section in
-//     which it sees the ready term, and OnLeadership empties the queue in the
-//     one in which it clears the term. No command stays behind in the queue of
+//   - Submit against step-down: it enters a queue in the critical section in
+//     which it sees the ready term, and OnLeadership empties the queues in the
+//     one in which it clears the term. No command stays behind in the queues of
 //     a node that does not lead.
 //   - The ready term is set in OnApplied, under the same mutex, only for the
 //     LeaderStart that this process proposed for the term it leads in by the

@@ -30,6 +30,7 @@ type rig struct {
 	log    []entry                  // what raft took, in order
 	refuse func(fsm.Batch) error    // asked before an entry is taken
 	took   func(index int, e entry) // told after
+	next   int                      // for applies: applied by it last
 }
 
 type entry struct {
@@ -160,10 +161,18 @@ func save(n, size int) *fsm.Save {
 	}
 }
 
+// part makes part n of something large.
+func part(n, size int) *fsm.Part {
+	return &fsm.Part{Upload: [16]byte{1}, Index: uint32(n), Data: make([]byte, size)}
+}
+
 func number(c fsm.Command) int {
-	if s, ok := c.(*fsm.Save); ok {
-		n, _ := strconv.Atoi(s.Agent.Name)
+	switch c := c.(type) {
+	case *fsm.Save:
+		n, _ := strconv.Atoi(c.Agent.Name)
 		return n
+	case *fsm.Part:
+		return int(c.Index)
 	}
 	return 0
 }

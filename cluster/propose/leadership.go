@@ -57,11 +57,12 @@ func (p *Proposer) OnLeadership(l Leadership) {
 func (p *Proposer) stepDownLocked() (queued, handed []*call) {
 	p.ready.Store(0)
 	p.mu.term = 0
-	queued = p.mu.queue.drain()
+	queued = p.drainLocked()
 	for id, b := range p.mu.registered {
 		delete(p.mu.registered, id)
 		handed = append(handed, b.calls...)
 	}
+	p.mu.bulkOut = 0
 	p.mu.stats.Unknown += uint64(len(handed))
 	p.settleLocked()
 	return queued, handed
@@ -178,7 +179,7 @@ func (p *Proposer) Resume() {
 
 // settleLocked tells who waits in Pause when nothing is left to wait for.
 func (p *Proposer) settleLocked() {
-	if p.mu.idle != nil && p.mu.queue.count == 0 && len(p.mu.registered) == 0 {
+	if p.mu.idle != nil && p.mu.normal.count+p.mu.bulk.count == 0 && len(p.mu.registered) == 0 {
 		close(p.mu.idle)
 		p.mu.idle = nil
 	}

@@ -60,22 +60,24 @@ func (p *Proposer) proposeNext() bool {
 func (p *Proposer) register(now time.Time) (id fsm.BatchID, size int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.queue.first == nil || len(p.mu.registered) >= p.cfg.MaxInFlight {
+	lane := p.nextLaneLocked()
+	if lane == nil {
 		return id, 0, false
 	}
 	if ready := p.ready.Load(); p.cfg.Raft.Term() != ready || !p.cfg.Raft.IsLeader() {
 		// OnLeadership is about to come.
-		fail(p.mu.queue.drain(), notLeader())
+		fail(p.drainLocked(), notLeader())
 		p.settleLocked()
 		return id, 0, false
 	}
 	b := p.batches.Get().(*batch) // the pool holds nothing else
+	b.bulk = lane == &p.mu.bulk
 	p.encoded = p.encoded[:0]
-	for c := p.mu.queue.first; c != nil; c = p.mu.queue.first {
-		if size > 0 && size+len(c.encoded) > p.cfg.MaxBatchBytes {
+	for c := lane.first; c != nil; c = lane.first {
+		if size > 0 && (b.bulk || size+len(c.encoded) > p.cfg.MaxBatchBytes) {
 			break
 		}
-		p.mu.queue.remove(c)
+		lane.remove(c)
 		b.calls = append(b.calls, c)
 		p.encoded = append(p.encoded, c.encoded)
 		size += len(c.encoded)
@@ -83,10 +85,34 @@ func (p *Proposer) register(now time.Time) (id fsm.BatchID, size int, ok bool) {
 	b.deadline = now.Add(p.cfg.Timeout)
 	id = p.nextIDLocked()
 	p.mu.registered[id] = b
+	if b.bulk {
+		p.mu.bulkOut++
+	}
 	p.mu.stats.Batches++
 	p.mu.stats.Commands += uint64(len(b.calls))
 	p.mu.stats.EntryBytes += uint64(size)
 	return id, size, true
+}
+
+// nextLaneLocked returns the lane that the next entry is made of, nil when
+// nothing waits or enough is under way.
+func (p *Proposer) nextLaneLocked() *queue {
+	normalOut := len(p.mu.registered) - p.mu.bulkOut
+	if p.mu.normal.first != nil && normalOut < p.cfg.MaxInFlight {
+		return &p.mu.normal
+	}
+	most := p.cfg.MaxInFlight
+	if p.mu.normal.first != nil || normalOut > 0 {
+		most = 1 // whoever waits finds at most one bulk entry before his own
+	}
+	if p.mu.bulk.first != nil && p.mu.bulkOut < most {
+		return &p.mu.bulk
+	}
+	return nil
+}
+
+func (p *Proposer) drainLocked() []*call {
+	return append(p.mu.normal.drain(), p.mu.bulk.drain()...)
 }
 
 func (p *Proposer) nextIDLocked() (id fsm.BatchID) {
@@ -108,6 +134,9 @@ func (p *Proposer) takeLocked(id fsm.BatchID) *batch {
 	b := p.mu.registered[id]
 	if b != nil {
 		delete(p.mu.registered, id)
+		if b.bulk {
+			p.mu.bulkOut--
+		}
 		p.settleLocked()
 	}
 	return b
@@ -165,7 +194,7 @@ func (p *Proposer) OnApplied(applied []fsm.Applied) {
 		p.mu.Lock()
 		b := p.takeLocked(a.ID)
 		started := p.startedLocked(a)
-		if b != nil && p.mu.queue.first != nil {
+		if b != nil && p.nextLaneLocked() != nil {
 			p.wakeLoop()
 		}
 		p.mu.Unlock()

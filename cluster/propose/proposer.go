@@ -32,17 +32,21 @@ type Proposer struct {
 	ready atomic.Uint64
 	// encoded is the loop's own list of the commands of the entry it makes.
 	encoded [][]byte
+	// places holds one token for each bulk command that is in Submit.
+	places chan struct{}
 
 	mu struct {
 		sync.Mutex
 		// term in which the node leads by the last OnLeadership, else 0.
-		// Invariant: ready is term or 0; the queue is empty while ready is 0.
+		// Invariant: ready is term or 0; the queues are empty while ready is 0.
 		term  uint64
 		start start
-		queue queue
+		// normal and bulk are the lanes; see isBulk.
+		normal, bulk queue
 		// registered are the batches that are not applied, by id: MaxInFlight
-		// at most.
+		// at most of each lane. bulkOut of them are bulk.
 		registered map[fsm.BatchID]*batch
+		bulkOut    int
 		lastID     uint64
 		pauses     int // calls of Pause without their Resume
 		closed     bool
@@ -69,7 +73,7 @@ func New(cfg Config) (*Proposer, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Proposer{cfg: cfg, cancel: cancel, wake: make(chan struct{}, 1)}
+	p := &Proposer{cfg: cfg, cancel: cancel, wake: make(chan struct{}, 1), places: make(chan struct{}, cfg.MaxBulk)}
 	p.calls.New = func() any { return &call{done: make(chan struct{}, 1)} }
 	p.batches.New = func() any { return new(batch) }
 	p.mu.registered = make(map[fsm.BatchID]*batch)
@@ -79,7 +83,8 @@ func New(cfg Config) (*Proposer, error) {
 }
 
 // Submit proposes c and waits until the own machine has applied it. It does
-// not keep c. The result may hold the machine's refusal in Result.Err.
+// not keep c. The result may hold the machine's refusal in Result.Err. A part
+// of something large waits for a place among the others first.
 //
 // The error is a *hawser.Error. [hawser.CodeOutcomeUnknown]: c was or may have
 // been handed to raft and may be executed still; it wraps ctx.Err() if ctx
@@ -91,8 +96,17 @@ func (p *Proposer) Submit(ctx context.Context, c fsm.Command) (fsm.Result, error
 	if err := p.admit(ctx, c); err != nil {
 		return fsm.Result{}, err
 	}
+	bulk := isBulk(c)
+	if bulk {
+		select {
+		case p.places <- struct{}{}:
+			defer func() { <-p.places }()
+		case <-ctx.Done():
+			return fsm.Result{}, ended(ctx.Err())
+		}
+	}
 	waiting := p.encode(c)
-	if err := p.enqueue(waiting); err != nil {
+	if err := p.enqueue(waiting, bulk); err != nil {
 		p.reuse(waiting)
 		return fsm.Result{}, err
 	}
@@ -124,23 +138,40 @@ func (p *Proposer) admit(ctx context.Context, c fsm.Command) error {
 			return err
 		}
 	}
-	save, grows := c.(*fsm.Save)
+	size, grows := growth(c)
 	switch {
-	case !grows:
-		return nil
-	case len(save.Content.Data) > maxCommandBytes:
-		return tooLarge(len(save.Content.Data))
-	case p.cfg.StorageFull != nil && p.cfg.StorageFull():
+	case size > maxCommandBytes:
+		return tooLarge(size)
+	case grows && p.cfg.StorageFull != nil && p.cfg.StorageFull():
 		return newError(hawser.CodeStorageFull, "too few nodes have free disk space; delete something or add space")
 	}
 	return nil
 }
 
+// growth returns how many bytes c adds to what is stored, about, and whether
+// it is refused when there is no room to grow.
+func growth(c fsm.Command) (size int, grows bool) {
+	switch c := c.(type) {
+	case *fsm.Save:
+		return len(c.Content.Data), true
+	case *fsm.Part:
+		return len(c.Data), true
+	}
+	return 0, false
+}
+
+// isBulk reports whether c goes by the bulk lane: it is a part of something
+// large, for which nobody waits alone.
+func isBulk(c fsm.Command) bool {
+	_, part := c.(*fsm.Part)
+	return part
+}
+
 func (p *Proposer) encode(c fsm.Command) *call {
 	waiting := p.calls.Get().(*call) // the pool holds nothing else
 	buf := waiting.encoded[:0]
-	if save, ok := c.(*fsm.Save); ok {
-		buf = slices.Grow(buf, len(save.Content.Data)+1024)
+	if size, _ := growth(c); size > 0 {
+		buf = slices.Grow(buf, size+1024)
 	}
 	waiting.encoded = fsm.AppendCommand(buf, c)
 	return waiting
@@ -155,7 +186,7 @@ func (p *Proposer) reuse(c *call) {
 	p.calls.Put(c)
 }
 
-func (p *Proposer) enqueue(c *call) error {
+func (p *Proposer) enqueue(c *call, bulk bool) error {
 	if len(c.encoded) > maxCommandBytes {
 		return tooLarge(len(c.encoded))
 	}
@@ -164,12 +195,14 @@ func (p *Proposer) enqueue(c *call) error {
 	if err := p.refusalLocked(); err != nil {
 		return err
 	}
-	q := &p.mu.queue
-	if q.count >= p.cfg.MaxQueue || q.bytes+len(c.encoded) > p.cfg.MaxQueueBytes {
+	q := &p.mu.normal
+	if bulk {
+		q = &p.mu.bulk
+	} else if q.count >= p.cfg.MaxQueue || q.bytes+len(c.encoded) > p.cfg.MaxQueueBytes {
 		return newError(hawser.CodeOverloaded, "too many commands wait on the leader")
 	}
 	q.push(c)
-	if len(p.mu.registered) < p.cfg.MaxInFlight {
+	if p.nextLaneLocked() != nil {
 		p.wakeLoop() // else whoever frees a place does it
 	}
 	return nil
@@ -194,9 +227,9 @@ func (p *Proposer) refusalLocked() error {
 // the call has just ended.
 func (p *Proposer) abandon(c *call, cause error) error {
 	p.mu.Lock()
-	withdrawn := c.queued
+	withdrawn := c.in != nil
 	if withdrawn {
-		p.mu.queue.remove(c)
+		c.in.remove(c)
 		p.settleLocked()
 	}
 	p.mu.Unlock()
@@ -224,7 +257,8 @@ func (p *Proposer) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.mu.stats
-	s.Queued, s.QueuedBytes, s.InFlight = p.mu.queue.count, p.mu.queue.bytes, len(p.mu.registered)
+	s.Queued, s.QueuedBytes = p.mu.normal.count+p.mu.bulk.count, p.mu.normal.bytes+p.mu.bulk.bytes
+	s.InFlight = len(p.mu.registered)
 	return s
 }
 

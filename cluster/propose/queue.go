@@ -18,8 +18,8 @@ type call struct {
 	result fsm.Result
 	err    error
 
-	// Guarded by Proposer.mu.
-	queued     bool
+	// Guarded by Proposer.mu. in is the queue that the call waits in, else nil.
+	in         *queue
 	prev, next *call
 }
 
@@ -36,7 +36,7 @@ type queue struct {
 }
 
 func (q *queue) push(c *call) {
-	c.queued, c.prev, c.next = true, q.last, nil
+	c.in, c.prev, c.next = q, q.last, nil
 	if q.last == nil {
 		q.first = c
 	} else {
@@ -58,7 +58,7 @@ func (q *queue) remove(c *call) {
 	} else {
 		c.next.prev = c.prev
 	}
-	c.queued, c.prev, c.next = false, nil, nil
+	c.in, c.prev, c.next = nil, nil, nil
 	q.count--
 	q.bytes -= len(c.encoded)
 }
@@ -76,7 +76,9 @@ func (q *queue) drain() []*call {
 // batch is the calls of one entry, from registration until somebody takes it
 // out of Proposer.batches. From then on it belongs to the taker.
 type batch struct {
-	calls    []*call
+	calls []*call
+	// bulk says that they came from the bulk lane.
+	bulk     bool
 	deadline time.Time
 }
 

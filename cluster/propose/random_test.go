@@ -103,7 +103,11 @@ func (s *storm) caller(t *testing.T, caller int, stop <-chan struct{}) {
 		case <-time.After(s.upTo(5 * time.Millisecond)):
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), s.upTo(100*time.Millisecond)+time.Millisecond)
-		result, err := s.Submit(ctx, save(n, 1+n%3000))
+		var command fsm.Command = save(n, 1+n%3000)
+		if caller%3 == 0 {
+			command = part(n, 9000)
+		}
+		result, err := s.Submit(ctx, command)
 		cancel()
 		s.mu.Lock()
 		applied, taken := s.applied[n], s.taken[n]
@@ -148,7 +152,7 @@ func TestProposer_RandomSchedules(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &storm{rand: rand.New(rand.NewPCG(uint64(seed), 1)), applied: make(map[int]bool), taken: make(map[int]bool), ends: ends}
-				s.rig = newRig(t, func(c *Config) { c.MaxBatchBytes, c.MaxQueue, c.MaxInFlight = 8192, 10, 3 })
+				s.rig = newRig(t, func(c *Config) { c.MaxBatchBytes, c.MaxQueue, c.MaxInFlight, c.MaxBulk = 8192, 10, 3, 4 })
 				s.refuse = s.accept
 				s.rage(t, time.Second)
 				s.Close()
