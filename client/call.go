@@ -38,11 +38,17 @@ type call struct {
 	once bool
 	// leader: the leader answers soonest.
 	leader bool
-	// bytes is the size of what is sent or expected; slow adds to the time of
-	// an attempt.
-	bytes int
-	slow  time.Duration
-	send  func(ctx context.Context, s sending) (*hawserv1.Header, error)
+	// bytes is the size of what an attempt sends or expects, most what the call
+	// may come to; slow adds to the time of an attempt.
+	bytes, most int
+	slow        time.Duration
+	// streams: the answer is a stream that may take longer than the call's
+	// budget; send says when it begins.
+	streams bool
+	send    func(ctx context.Context, s sending) (*hawserv1.Header, error)
+	// amend changes the call after a refusal that it is the answer to, and
+	// reports whether it did; nil for never.
+	amend func(err error) bool
 }
 
 // sending is one attempt.
@@ -50,6 +56,9 @@ type sending struct {
 	conn    grpc.ClientConnInterface
 	attempt uint32
 	options []grpc.CallOption
+	// begun says that the answer of a call that streams has begun, and is of
+	// this size; negative for one that may take any time.
+	begun func(size int64)
 }
 
 // run is a call under way.
@@ -70,19 +79,25 @@ type run struct {
 // do sends cl until it is answered, within the request timeout. The error is a
 // Hawser error.
 func (c *Client) do(ctx context.Context, cl *call) error {
-	ctx, cancel := c.budget(ctx)
+	within, cancel := c.budget(ctx, max(cl.bytes, cl.most))
 	defer cancel()
+	return c.run(ctx, within, cl)
+}
+
+// run sends cl until it is answered. within bounds it, but for an answer that
+// has begun to stream, which only ctx ends.
+func (c *Client) run(ctx, within context.Context, cl *call) error {
 	r := &run{call: cl, client: c, tour: tour{leader: cl.leader}, open: cl.repeat}
 	if cl.repeat {
 		r.attempts = 1
 	}
-	c.retry(ctx, func() next { return r.attempt(ctx) })
-	return r.result(ctx)
+	c.retry(within, func() next { return r.attempt(ctx, within) })
+	return r.result(within)
 }
 
 // attempt sends the call once and says how to go on.
-func (r *run) attempt(ctx context.Context) next {
-	if ctx.Err() != nil {
+func (r *run) attempt(ctx, within context.Context) next {
+	if within.Err() != nil {
 		return stop
 	}
 	e, alone, err := r.client.router.pick(&r.tour)
@@ -90,10 +105,12 @@ func (r *run) attempt(ctx context.Context) next {
 		r.last = err
 		return stop
 	}
-	attemptCtx, cancel := r.attemptContext(ctx, alone)
+	s := sending{conn: e.conn, attempt: r.attempts}
+	attemptCtx, cancel := r.attemptContext(ctx, within, alone, &s)
 	defer cancel()
 	var at peer.Peer
-	header, err := r.send(attemptCtx, sending{conn: e.conn, attempt: r.attempts, options: []grpc.CallOption{grpc.Peer(&at)}})
+	s.options = []grpc.CallOption{grpc.Peer(&at)}
+	header, err := r.send(attemptCtx, s)
 	r.attempts++
 	if err == nil {
 		r.done = true
@@ -103,19 +120,62 @@ func (r *run) attempt(ctx context.Context) next {
 	}
 	r.client.cfg.Logger.Debug("attempt failed", "op", r.op, "key", r.key,
 		"endpoint", e.address, "attempt", r.attempts, "error", err)
-	v := judge(err, at.Addr != nil)
+	sent := at.Addr != nil
+	if unended, ok := errors.AsType[*unendedError](err); ok {
+		sent, err = false, unended.err
+	}
+	v := judge(err, sent)
 	r.note(e, v, err)
-	return r.next(ctx, v)
+	if v.retry == hawser.RetryNever && r.amend != nil && r.amend(v.err) {
+		r.client.router.again(e, &r.tour)
+		return retryNow
+	}
+	return r.next(within, v)
 }
 
 // attemptContext bounds one attempt, unless there is nowhere else to go. Each
 // round through the endpoints gives its attempts twice the time.
-func (r *run) attemptContext(ctx context.Context, alone bool) (context.Context, context.CancelFunc) {
-	if alone {
-		return context.WithCancel(ctx)
+func (r *run) attemptContext(ctx, within context.Context, alone bool, s *sending) (context.Context, context.CancelFunc) {
+	limit := (baseAttempt + r.slow + transfer(r.bytes)) << min(r.tour.rounds, 6)
+	switch {
+	case r.streams && alone:
+		return patient(ctx, within, 0, r.client.cfg.RequestTimeout, s)
+	case r.streams:
+		return patient(ctx, within, limit, limit, s)
+	case alone:
+		return context.WithCancel(within)
 	}
-	limit := baseAttempt + r.slow + time.Duration(r.bytes)*time.Second/bytesPerSecond
-	return context.WithTimeout(ctx, limit<<min(r.tour.rounds, 6))
+	return context.WithTimeout(within, limit)
+}
+
+// patient bounds an attempt whose answer is a stream: limit, 0 for none, and
+// within bound its beginning; from then on it gets after, and the time that
+// its bytes take.
+func patient(ctx, within context.Context, limit, after time.Duration, s *sending) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(within, cancel)
+	timer := time.AfterFunc(limit, cancel)
+	if limit == 0 {
+		timer.Stop()
+	}
+	s.begun = func(size int64) {
+		stop()
+		timer.Stop()
+		if size >= 0 {
+			timer.Reset(after + transfer(int(size)))
+		}
+	}
+	return ctx, func() {
+		stop()
+		timer.Stop()
+		cancel()
+	}
+}
+
+// transfer is the time that so many bytes take at the least rate that is
+// waited for.
+func transfer(bytes int) time.Duration {
+	return time.Duration(bytes) * time.Second / bytesPerSecond
 }
 
 // note tells the router what happened at e.
@@ -154,7 +214,7 @@ func (r *run) result(ctx context.Context) error {
 	switch {
 	case r.done:
 		return nil
-	case r.final != nil && (!r.open || r.id != nil && wire.Settles(r.final)):
+	case r.final != nil && (!r.open || r.id != nil && wire.Settles(r.id.Kind, r.final)):
 		return r.final
 	case r.final != nil && r.repeat && errors.Is(r.final, hawser.ErrRequestExpired):
 		return r.final
@@ -185,9 +245,25 @@ func (r *run) unknown(cause error) error {
 	if r.id != nil {
 		return &hawser.UnknownOutcomeError{RequestID: *r.id, Err: cause}
 	}
-	return &hawser.Error{
-		Code: hawser.CodeOutcomeUnknown, Op: r.op, Key: r.key,
-		Msg: "it may have been executed; look at the members before you repeat it", Err: cause,
+	msg := "it may have been executed; to repeat it does no harm"
+	if r.once {
+		msg = "it may have been executed; look at the members before you repeat it"
+	}
+	return &hawser.Error{Code: hawser.CodeOutcomeUnknown, Op: r.op, Key: r.key, Msg: msg, Err: cause}
+}
+
+// settles reports whether err, the answer to a repetition, says that no
+// attempt before was executed either, nor will be.
+func settles(kind hawser.RequestKind, err error) bool {
+	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
+	case hawser.CodeNotFound:
+		// What a rollback or fork repeats may be there when an attempt that is
+		// still on its way arrives.
+		return kind == hawser.RequestSave || kind == hawser.RequestDelete
+	case hawser.CodeVersionGone:
+		return true // never to come back
+	default:
+		return wire.Settles(err)
 	}
 }
 

@@ -39,9 +39,9 @@ type call[T any] struct {
 	first uint32
 	// size of the request in bytes.
 	size int
-	// recognised: the machine knows a repetition by its id, so that a refusal of
-	// it also tells of the attempts before; see wire.Settles.
-	recognised bool
+	// kind is set if the machine knows a repetition by its id, so that a refusal
+	// of it also tells of the attempts before; see wire.Settles.
+	kind hawser.RequestKind
 	// budget bounds all attempts; 0 is routeBudget.
 	budget time.Duration
 	// once: a second execution would not be harmless, and is not recognised.
@@ -73,11 +73,22 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 		if retry && !blind && !isForwarded(ctx) && pause(ctx) == nil {
 			continue
 		}
-		settled := c.recognised && wire.Settles(err)
-		if open && !settled {
-			return zero, c.unknown(err)
+		switch {
+		case !open || c.kind != 0 && wire.Settles(c.kind, err):
+			return zero, err
+		case hawser.CodeOf(err) == hawser.CodeKeyframeNeeded:
+			return zero, stillOpen(err)
 		}
-		return zero, err
+		return zero, c.unknown(err)
+	}
+}
+
+// stillOpen is the answer to a delta that cannot follow the head when an
+// earlier attempt may yet be executed. It is no answer to what became of that;
+// but with the same request id the whole state is saved once, whatever did.
+func stillOpen(err error) error {
+	return &hawser.Error{
+		Code: hawser.CodeKeyframeNeeded, Op: "save", Msg: "an earlier attempt may still be executed: save the whole state with the same request id", Err: err,
 	}
 }
 

@@ -25,9 +25,9 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 		return nil, err
 	}
 	return route(ctx, b, call[*hawserv1.SaveResponse]{
-		first:      r.GetRequest().GetAttempt(),
-		recognised: true,
-		size:       len(r.GetPayload().GetData()),
+		first: r.GetRequest().GetAttempt(),
+		kind:  id.Kind,
+		size:  len(r.GetPayload().GetData()),
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.SaveResponse, error) {
 			command.Request.Attempt = attempt
 			result, err := b.submit(ctx, command)
@@ -63,8 +63,8 @@ func (s *Service) Delete(ctx context.Context, r *hawserv1.DeleteRequest) (*hawse
 		return nil, err
 	}
 	return route(ctx, b, call[*hawserv1.DeleteResponse]{
-		first:      r.GetRequest().GetAttempt(),
-		recognised: true,
+		first: r.GetRequest().GetAttempt(),
+		kind:  id.Kind,
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.DeleteResponse, error) {
 			result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: requestOf(id, attempt)})
 			if err != nil {

@@ -9,20 +9,23 @@ import (
 	"github.com/hawserdb/hawser"
 )
 
-// Settles reports whether err, met by a repetition of a request that the
-// state machine knows by its id, says what became of every attempt before:
+// Settles reports whether err, met by a repetition of a request of this kind
+// that the state machine knows by its id, says what became of every attempt before:
 // each of these means that the request was not executed and cannot be any
 // more: the machine looks for the first outcome before it checks anything that
 // leads to these, and numbers, epochs and ids never come back. Other refusals
-// come from before the state machine, or cannot tell. It says nothing of calls
+// come from before the state machine, or cannot tell: what a fork or a rollback
+// did not find may come to be. It says nothing of calls
 // without such an id: a node that is not found may just have been removed by
 // the attempt before. Nodes that forward and clients that retry judge by it.
-func Settles(err error) bool {
+func Settles(kind hawser.RequestKind, err error) bool {
 	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
 	case hawser.CodeConflict:
 		conflict, ok := errors.AsType[*hawser.ConflictError](err)
 		return ok && conflict.Permanent()
-	case hawser.CodeNotFound, hawser.CodeFenced, hawser.CodeRequestMismatch:
+	case hawser.CodeNotFound:
+		return kind == hawser.RequestDelete
+	case hawser.CodeFenced, hawser.CodeRequestMismatch:
 		return true
 	default:
 		return false
