@@ -40,6 +40,7 @@ func (n *Node) belong(ctx context.Context) error {
 		Self: n.id, Machine: n.machine, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
 		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,
 	})
+	c.catchUp.Start() //nolint:contextcheck // lives until core.close
 	close(n.settled)
 	return nil
 }
@@ -190,6 +191,9 @@ func (c *core) describe() *hawserv1.StatusResponse {
 	}
 	if !resp.GetReady() {
 		resp.Reason = "no leader is known, or this node has not caught up with it yet"
+		if p := c.catchUp.Progress(); p.Source != "" {
+			resp.Reason = p.String()
+		}
 	}
 	for _, s := range c.replica.Configuration().Servers {
 		m := c.member(s, gossiped[s.ID])
@@ -207,7 +211,7 @@ func (c *core) describe() *hawserv1.StatusResponse {
 }
 
 func (c *core) notes() []string {
-	notes := c.controller.Notes()
+	notes := append(c.controller.Notes(), c.fetchers.notes()...)
 	if c.storageFull.Load() {
 		notes = append(notes, "storage is full: no majority of the voters is above the mark of free disk space; saves are refused")
 	}

@@ -286,7 +286,7 @@ func TestCluster_CatchesUpByCheckpoint(t *testing.T) {
 	away := (c.Leader() + 1) % 3
 	c.Kill(away)
 	a := c.Client().Agent("big")
-	state := make([]byte, 256<<10)
+	state := make([]byte, 200<<10)
 	noise := rand.NewChaCha8([32]byte{1})
 	for range 40 {
 		_, _ = noise.Read(state) // not compressible
@@ -300,7 +300,7 @@ func TestCluster_CatchesUpByCheckpoint(t *testing.T) {
 		t.Fatalf("got version %d, %v", cp.Version.Number, err)
 	}
 	c.Eventually("it counts the checkpoint that it received", func() error {
-		if metric(t, c.Node(away), "hawser_installs") < 1 {
+		if metric(t, c.Node(away), "hawser_fetches") < 1 {
 			return errors.New("none, so the log had been enough and this test shows nothing")
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hawserdb/hawser/cluster/catchup"
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/janitor"
 	"github.com/hawserdb/hawser/cluster/membership"
@@ -35,6 +36,9 @@ type core struct {
 	manager  *membership.Manager
 	taker    *membership.Taker
 	elders   *elders
+	source   *catchup.Source
+	catchUp  *catchup.CatchUp
+	fetchers fetchers
 
 	// storageFull is what disks said at the last look: every save asks, and
 	// the answers that it rests on come once a second.
@@ -53,6 +57,9 @@ type core struct {
 func newCore(n *Node) (*core, error) {
 	c := &core{node: n, disks: newDiskWatch(n.cfg.MinFreeDisk)}
 	c.replica = &replica{open: c.openRaft, failed: n.halt}
+	if err := c.openCatchUp(); err != nil {
+		return nil, err
+	}
 	c.elders = newElders(c)
 	c.clock = propose.NewClock(propose.ClockConfig{Self: n.id, Voters: c.replica.voters})
 	proposer, err := propose.New(propose.Config{
@@ -64,7 +71,7 @@ func newCore(n *Node) (*core, error) {
 	})
 	if err != nil {
 		c.elders.close()
-		return nil, err
+		return nil, errors.Join(err, c.source.Close())
 	}
 	c.proposer, c.replica.proposer = proposer, proposer
 	reads, err := read.New(read.Config{
@@ -75,7 +82,7 @@ func newCore(n *Node) (*core, error) {
 	if err != nil {
 		c.elders.close()
 		c.proposer.Close()
-		return nil, err
+		return nil, errors.Join(err, c.source.Close())
 	}
 	c.reads = reads
 	c.tracker = membership.NewTracker(membership.TrackerConfig{
@@ -94,14 +101,21 @@ func newCore(n *Node) (*core, error) {
 }
 
 func (c *core) openRaft() (*consensus.Replica, error) {
+	cfg := c.raftConfig()
+	cfg.Streams = consensus.StreamsOf(c.node.port.Raft())
+	return consensus.Open(cfg)
+}
+
+func (c *core) raftConfig() consensus.Config {
 	n := c.node
-	return consensus.Open(consensus.Config{
-		ID: n.id, Dir: n.dir.Path(), LogStore: n.cfg.LogStore, Machine: n.machine, Streams: consensus.StreamsOf(n.port.Raft()),
+	return consensus.Config{
+		ID: n.id, Dir: n.dir.Path(), LogStore: n.cfg.LogStore, Machine: n.machine,
 		Logger: n.part("raft"), Halt: n.halt, Timeouts: n.cfg.Tuning.Raft, Retention: n.retention(),
 		OnApplied:       c.proposer.OnApplied,
 		OnLeadership:    func(l consensus.Leadership) { c.proposer.OnLeadership(propose.Leadership(l)) },
 		OnConfiguration: c.configured,
-	})
+		OnInstall:       c.catchUp.OnInstall,
+	}
 }
 
 // heard takes what a voter answered in a term round.
@@ -183,11 +197,12 @@ func (c *core) close(ctx context.Context, goodbye bool) error {
 	if c.controller != nil {
 		c.controller.Close()
 	}
+	c.catchUp.Close()
 	c.tracker.Close()
 	c.elders.close()
 	c.reads.Close()
 	c.proposer.Close()
-	err := c.replica.end(ctx)
+	err := errors.Join(c.replica.end(ctx), c.source.Close())
 	if pool := c.pool.Load(); pool != nil {
 		if goodbye {
 			_ = pool.Leave(ctx)

@@ -24,8 +24,9 @@
 //
 // Node owns one that founds or joins (run) and one that looks after readiness,
 // disk and metadata each second (watch); grpcServer and httpServer own one each
-// for serving; elders one; neighbours none of its own. The sub-packages
-// document theirs. Close joins them all.
+// for serving; elders one; neighbours none of its own. The sub-packages, among
+// them catchup, which fetches the state of another member when the log does not
+// reach, document theirs. Close joins them all.
 //
 // # Locks
 //

@@ -55,6 +55,15 @@ var gauges = []struct {
 	{"hawser_log_bytes", "Size of the raft log.", fromStats(func(s consensus.Stats) float64 { return float64(s.LogBytes) })},
 	{"hawser_snapshots_taken", "Times since the start that the state was made durable so that the log can be cut.", fromStats(func(s consensus.Stats) float64 { return float64(s.Snapshots) })},
 	{"hawser_installs", "Checkpoints of the state received from the leader since the start.", fromStats(func(s consensus.Stats) float64 { return float64(s.Installs) })},
+	{"hawser_fetches", "Checkpoints of the state fetched from other members and taken over since the start.", fromCore(func(c *core) float64 {
+		checkpoints, _ := c.catchUp.Fetched()
+		return float64(checkpoints)
+	})},
+	{"hawser_fetched_bytes", "Bytes of such checkpoints that came since the start.", fromCore(func(c *core) float64 {
+		_, bytes := c.catchUp.Fetched()
+		return float64(bytes)
+	})},
+	{"hawser_fetch_sent_bytes", "Bytes of checkpoints sent to members that fetch, since the start.", fromCore(func(c *core) float64 { return float64(c.source.Sent()) })},
 	{"hawser_raft_restarts", "Times since the start that raft was restarted within the process.", fromStats(func(s consensus.Stats) float64 { return float64(s.Restarts) })},
 	{"hawser_revision", "Revision of the state machine.", func(n *Node) float64 { return float64(n.machine.Info().Revision) }},
 	{"hawser_agents", "Agents that have a version.", func(n *Node) float64 { return float64(n.machine.Info().Agents) }},

@@ -40,6 +40,9 @@ type Tuning struct {
 	BallastBytes int64
 	// CacheBytes and MemTableBytes size the engine.
 	CacheBytes, MemTableBytes int64
+	// FetchBytesPerSecond bounds what others that are far behind may fetch of
+	// this node's state together.
+	FetchBytesPerSecond int64
 }
 
 // Node is one node of a cluster. Its methods may be called from any goroutine.

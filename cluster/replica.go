@@ -63,6 +63,21 @@ func (r *replica) Term() uint64        { return get(r, (*consensus.Replica).Term
 func (r *replica) CommitIndex() uint64 { return get(r, (*consensus.Replica).CommitIndex) }
 func (r *replica) LastIndex() uint64   { return get(r, (*consensus.Replica).LastIndex) }
 
+// hold keeps the log from index on for a member that fetches the state.
+func (r *replica) hold(member string, index uint64) {
+	if raft := r.now(); raft != nil {
+		raft.Hold(member, index)
+	}
+}
+
+// reach returns the ends of the log, 0 while there is none.
+func (r *replica) reach() (first, last uint64) {
+	if raft := r.now(); raft != nil {
+		return raft.Reach()
+	}
+	return 0, 0
+}
+
 // Configuration returns the latest configuration.
 func (r *replica) Configuration() membership.Configuration {
 	c := get(r, (*consensus.Replica).Configuration)

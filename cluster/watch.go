@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/gossip"
 	"github.com/hawserdb/hawser/internal/halt"
@@ -120,6 +121,9 @@ func (n *Node) Ready(ctx context.Context) error {
 	c, err := n.joined()
 	if err != nil {
 		return err
+	}
+	if p := c.catchUp.Progress(); p.Source != "" {
+		return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "this node is far behind: " + p.String()}
 	}
 	return c.reads.Wait(ctx)
 }

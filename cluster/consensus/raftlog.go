@@ -53,7 +53,7 @@ func (l *raftLog) Handle(ctx context.Context, r slog.Record) error {
 func levelOf(level slog.Level, message string) slog.Level {
 	switch message {
 	case "failed to make requestVote RPC", "failed to appendEntries to", "failed to heartbeat to",
-		"failed to start pipeline replication to", "failed to pipeline appendEntries", "failed to send snapshot to",
+		"failed to start pipeline replication to", "failed to pipeline appendEntries", "failed to send snapshot to", "failed to install snapshot", "failed to get log",
 		"failed to decode incoming command", "failed to flush response":
 		return slog.LevelWarn
 	case "peer has newer term, stopping replication", "appendEntries rejected, sending older logs",
