@@ -39,6 +39,7 @@ func (n *Node) belong(ctx context.Context) error {
 	n.service.Start(&service.Backend{
 		Self: n.id, Machine: n.machine, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
 		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,
+		Compact: c.compact,
 	})
 	c.catchUp.Start() //nolint:contextcheck // lives until core.close
 	close(n.settled)
@@ -130,6 +131,17 @@ func (c *core) clientAddress(id string) string {
 		return addrs.(string)
 	}
 	return ""
+}
+
+// compact frees the space of what was removed from the store, and says what
+// is on disk.
+func (c *core) compact(ctx context.Context) (service.Disk, error) {
+	if err := c.node.machine.Compact(ctx); err != nil {
+		return service.Disk{}, err
+	}
+	m, err := c.node.machine.Metrics()
+	stats := get(c.replica, (*consensus.Replica).Stats)
+	return service.Disk{Engine: int64(m.DiskBytes), Log: stats.LogBytes, LogAppended: stats.AppendedBytes}, err
 }
 
 // gossipSeeds asks the members that gossip does not list as alive where they
