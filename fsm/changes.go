@@ -36,8 +36,10 @@ type changes struct {
 	segmentOrder []*segment
 	uploads      map[[16]byte]*upload
 	uploadOrder  []*upload
-	key          []byte
-	value        []byte
+	// values holds small values that were written, nil for one removed.
+	values map[string][]byte
+	key    []byte
+	value  []byte
 }
 
 type chainRef struct {
@@ -62,7 +64,7 @@ func newChanges(src source, batch *engine.Batch, s state, maxLevel uint32) *chan
 }
 
 // agent returns the agent as the batch has left it so far; one that never was
-// has all counters zero.
+// starts at the floor of its namespace, which is mostly zero.
 func (c *changes) agent(id hawser.AgentID) (*agent, error) {
 	if a, ok := c.agents[id]; ok {
 		return a, nil
@@ -70,6 +72,13 @@ func (c *changes) agent(id hawser.AgentID) (*agent, error) {
 	rec, family, err := readAgent(c.src, &c.key, id)
 	if err != nil {
 		return nil, err
+	}
+	if family == 0 {
+		floor, err := c.floor(id.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		rec = floor.start()
 	}
 	a := &agent{id: id, agentRecord: rec, wasLive: family == prefixAgent, wasTomb: family == prefixTomb}
 	c.agents[id] = a

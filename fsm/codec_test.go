@@ -41,6 +41,9 @@ var (
 		&Part{Upload: [16]byte{6}, Index: 300, CRC32C: 1 << 31, Data: []byte("part")},
 		&ExpireUploads{Uploads: [][16]byte{{6}, {7}}, Before: -5},
 		&MarkBad{Agent: sampleSave.Agent, Number: 5, SHA256: hawser.Hash{8}},
+		&SetRetention{Namespace: "default", Prefix: "crew", Rules: &hawser.Retention{KeepLast: 300, KeepWithin: 1 << 60, KeepHourly: 1, KeepDaily: 2, KeepWeekly: 3}},
+		&SetRetention{Namespace: "default"},
+		&PruneTombs{Agents: []hawser.AgentID{sampleSave.Agent, sampleRef.Agent}, Before: 1e18},
 	}
 	sampleChain = &chainRecord{
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
@@ -126,6 +129,7 @@ func FuzzStored(f *testing.F) {
 	f.Add(s.append(nil))
 	f.Add(m.append(nil))
 	f.Add(u.append(nil))
+	f.Add(floorRecord{number: 300, epoch: 2}.append(nil))
 	f.Add(sampleSegment.append(nil))
 	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -148,6 +152,15 @@ func FuzzStored(f *testing.F) {
 		}
 		if u, err := parseUpload(data); err == nil {
 			check("upload", u.append(nil))
+		}
+		if floor, err := parseFloor(data); err == nil && data != nil {
+			check("floor", floor.append(nil))
+		}
+		if v, there, ok := parseCandidate(data); ok {
+			c, err := parseChain(data)
+			if err == nil && (v != candidate{c.number, c.created, c.stored, c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
+				t.Fatalf("%+v is seen as %+v", c, v)
+			}
 		}
 		if s, err := parseSegment(data); err == nil {
 			check("segment", s.append(nil))

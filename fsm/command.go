@@ -40,6 +40,8 @@ const (
 	kindPart
 	kindExpireUploads
 	kindMarkBad
+	kindSetRetention
+	kindPruneTombs
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -64,6 +66,8 @@ var commandTypes = [...]struct {
 	kindPart:          {1, func() Command { return new(Part) }},
 	kindExpireUploads: {1, func() Command { return new(ExpireUploads) }},
 	kindMarkBad:       {1, func() Command { return new(MarkBad) }},
+	kindSetRetention:  {1, func() Command { return new(SetRetention) }},
+	kindPruneTombs:    {1, func() Command { return new(PruneTombs) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -17,9 +17,12 @@ import (
 //	c ns 0 name 0 ^number    one record a number of the chain, newest first
 //	d ns 0 name 0 number ns 0 name 0 number
 //	                         the second version was computed from the first
+//	f ns                     floors: where new agents of the namespace start
 //	g ns 0 name              agent with deleted versions left to reclaim
-//	m applied|configuration|state
+//	m applied|configuration|import|state
 //	p upload index           part of a content that is staged in parts
+//	r                        number of retention policies
+//	r ns 0 prefix            retention policy
 //	s segment                segment: what is in it, and who refers to it
 //	s segment position       content
 //	t ns 0 name              agent without a live version: its counters
@@ -31,9 +34,11 @@ const (
 	prefixAgent   = 'a'
 	prefixChain   = 'c'
 	prefixDerived = 'd'
+	prefixFloor   = 'f'
 	prefixGarbage = 'g'
 	prefixMeta    = 'm'
 	prefixPart    = 'p'
+	prefixPolicy  = 'r'
 	prefixSegment = 's'
 	prefixTomb    = 't'
 	prefixUpload  = 'u'

@@ -63,8 +63,7 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 		expect = new(uint64)
 	case hawser.RequestSave, hawser.RequestRollback:
 	}
-	var scratch []byte
-	rec, _, err := readAgent(v.snap, &scratch, id)
+	rec, err := v.known(id)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -81,7 +81,14 @@ func (c *changes) find(a *agent, q Request) (*chainRecord, error) {
 			return rec, nil
 		}
 	}
-	return findRequest(c.src, a.id, a.head, low, q.Nonce)
+	rec, err := findRequest(c.src, a.id, a.head, low, q.Nonce)
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	if changed, ok := c.chain[chainRef{a.id, rec.number}]; ok && changed == nil {
+		return nil, nil //nolint:nilnil // the tomb was removed, and the record with it
+	}
+	return rec, nil
 }
 
 // searchFloor is the number after which a repeat of q may be found.

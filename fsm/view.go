@@ -66,8 +66,9 @@ func (v *View) Close() error {
 func (v *View) Info() Info { return v.state.info() }
 
 // Agent describes an agent. One that was deleted is described too, without a
-// Version and with the Head that its chain goes on from; one that never was
-// is hawser.ErrNotFound.
+// Version and with the Head that its chain goes on from, and so is one that
+// never was, or of which nothing is known any more, if it would not start from
+// 0; else that is hawser.ErrNotFound.
 func (v *View) Agent(id hawser.AgentID) (hawser.Agent, error) {
 	rec, err := v.agent(id)
 	if err != nil {
@@ -80,12 +81,23 @@ func (v *View) agent(id hawser.AgentID) (agentRecord, error) {
 	if !validAgent(id) {
 		return agentRecord{}, invalidCommand("agent", "its name is not valid")
 	}
-	var scratch []byte
-	rec, family, err := readAgent(v.snap, &scratch, id)
-	if err == nil && family == 0 {
+	rec, err := v.known(id)
+	if err == nil && rec.head == 0 {
 		err = notFound("agent", id, "there is no such agent")
 	}
 	return rec, err
+}
+
+// known returns the record of an agent. One that never was starts at the floor
+// of its namespace.
+func (v *View) known(id hawser.AgentID) (agentRecord, error) {
+	var scratch []byte
+	rec, family, err := readAgent(v.snap, &scratch, id)
+	if err != nil || family != 0 {
+		return rec, err
+	}
+	floor, err := v.floor(id.Namespace)
+	return floor.start(), err
 }
 
 func (v *View) describe(id hawser.AgentID, rec agentRecord) (hawser.Agent, error) {
