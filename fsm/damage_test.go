@@ -81,7 +81,7 @@ func TestMachine_DamagedFiles(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	log := randomLog(rng, 200)
+	log := randomLog(t, rng, 200)
 	digests := prefixes(t, log)
 	disk := vfs.NewMem()
 	if _, err := applyAndFlush(log, smallEngine(disk)); err != nil {

@@ -56,7 +56,7 @@ func TestMachine_DiskError(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	log := randomLog(rng, 100)
+	log := randomLog(t, rng, 100)
 	digests := prefixes(t, log)
 	stopped := 0
 	for n := int64(0); n < 250; n += 1 + rng.Int64N(25) {
@@ -131,7 +131,7 @@ func TestMachine_SwapIsAtomic(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	log := randomLog(rng, 60)
+	log := randomLog(t, rng, 60)
 	digests := prefixes(t, log)
 	const oldAt = 20
 	source := newReplica(t, rng, log, nil)
@@ -268,7 +268,7 @@ func TestMachine_SwapRefuses(t *testing.T) {
 // A view taken before a swap shows the old state after it, and the old
 // store's files go when the view is closed.
 func TestMachine_SwapKeepsViews(t *testing.T) {
-	log := randomLog(rand.New(rand.NewPCG(5, 5)), 60)
+	log := randomLog(t, rand.New(rand.NewPCG(5, 5)), 60)
 	source, r := newReplica(t, rand.New(rand.NewPCG(1, 1)), log, nil), newReplica(t, rand.New(rand.NewPCG(1, 1)), log, nil)
 	source.apply(60)
 	r.apply(20)

@@ -199,6 +199,8 @@ func (r *Replace) allowed(s *segment) error {
 		return refused("it has changed meanwhile")
 	case s.entry(r.Position) == nil || s.entry(r.Position).refs == 0:
 		return refused("nothing refers to it")
+	case r.Position == s.first && s.parent.segment == 0:
+		return refused("it is a keyframe already")
 	}
 	for _, e := range s.entries[:r.Position-s.first] {
 		if e.refs != 0 {

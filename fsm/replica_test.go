@@ -4,7 +4,6 @@
 package fsm_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -14,72 +13,6 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
 )
-
-// randomLog returns n entries: saves that mostly fit, some that conflict,
-// repeat or mismatch, deletes, reclaims, leaders and configurations.
-func randomLog(rng *rand.Rand, n int) []fsm.Entry {
-	g := &generator{rng: rng, heads: map[string]uint64{}}
-	entries := make([]fsm.Entry, 0, n)
-	index := uint64(0)
-	for len(entries) < n {
-		index += 1 + rng.Uint64N(2) // raft keeps some indexes to itself
-		if rng.IntN(20) == 0 {
-			entries = append(entries, fsm.Entry{Index: index, Term: 1, Kind: fsm.EntryConfiguration, Data: fmt.Appendf(nil, "configuration %d", index)})
-			continue
-		}
-		var commands []fsm.Command
-		for range 1 + rng.IntN(5) {
-			commands = append(commands, g.command())
-		}
-		entries = append(entries, command(index, int64(index)*1e6-rng.Int64N(5e6), commands...))
-	}
-	return entries
-}
-
-type generator struct {
-	rng *rand.Rand
-	// heads guesses the number of each chain, not caring for refusals.
-	heads map[string]uint64
-	sent  []fsm.Command
-}
-
-func (g *generator) command() fsm.Command {
-	if len(g.sent) > 0 && g.rng.IntN(8) == 0 { // a repeat, maybe long after
-		return g.sent[len(g.sent)-1-g.rng.IntN(min(len(g.sent), 200))]
-	}
-	name := []string{"a", "b", "crew/x", "crew/y"}[g.rng.IntN(4)]
-	head := g.heads[name]
-	q := fsm.Request{Nonce: nonce(fmt.Sprint(g.rng.Uint64())), Seen: head, Generation: 77 * g.rng.Uint64N(2)}
-	switch g.rng.IntN(40) {
-	case 0:
-		return &fsm.LeaderStart{Term: g.rng.Uint64N(9), Node: "n1-aaaaaaaa", ClusterID: [16]byte{7}, Generation: 77}
-	case 1, 2:
-		return &fsm.Reclaim{Agent: agentID(name), Limit: 1 + g.rng.Uint32N(20)}
-	case 3:
-		g.heads[name]++
-		d := &fsm.Delete{Agent: agentID(name), Request: q}
-		g.sent = append(g.sent, d)
-		return d
-	}
-	g.heads[name]++
-	state := fmt.Sprintf("%d %s", g.rng.Uint64(), make([]byte, g.rng.IntN(900)))
-	if g.rng.IntN(10) == 0 { // stays big when packed, and goes to a file of its own
-		for range 300 {
-			state += fmt.Sprintf("%x", g.rng.Uint64())
-		}
-	}
-	s := newSave(agentID(name), state, "")
-	s.Request = q
-	if g.rng.IntN(3) == 0 {
-		s.Labels = map[string]string{"step": fmt.Sprint(head), "by": name, "run": "1"}
-	}
-	if g.rng.IntN(3) == 0 {
-		expect := head
-		s.Expect = &expect
-	}
-	g.sent = append(g.sent, s)
-	return s
-}
 
 // replica applies a log to a machine in a crashable file system, and checks
 // each answer against the first replica's.

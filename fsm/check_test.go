@@ -1,0 +1,220 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+// CheckStore recounts everything that the machine keeps counted, and reports
+// each difference: counters of agents and of the machine, references and bytes
+// of segments, the index of derived versions, contents, parts and uploads that
+// nothing leads to, and everything that leads nowhere.
+func CheckStore(t *testing.T, m *Machine) {
+	t.Helper()
+	v, err := m.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	k := &checker{
+		t: t, v: v, agents: map[hawser.AgentID]agentRecord{}, chains: map[hawser.AgentID][]*chainRecord{}, segments: map[uint64]segmentRecord{},
+		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
+		garbage: map[hawser.AgentID]bool{},
+	}
+	k.read()
+	k.checkAgents()
+	k.checkSegments()
+	k.checkUploads()
+}
+
+type checker struct {
+	t        *testing.T
+	v        *View
+	agents   map[hawser.AgentID]agentRecord
+	chains   map[hawser.AgentID][]*chainRecord
+	garbage  map[hawser.AgentID]bool
+	segments map[uint64]segmentRecord
+	contents map[place]record.Content
+	uploads  map[[16]byte]uploadRecord
+	parts    map[[16]byte]map[uint32][]byte
+	derived  map[string]bool
+}
+
+func (k *checker) read() {
+	k.t.Helper()
+	it, err := k.v.snap.Iter([]byte{0}, []byte{0xff})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for err == nil && it.Next() {
+		if err = k.value(slices.Clone(it.Key()), slices.Clone(it.Value())); err != nil {
+			err = fmt.Errorf("key %q: %w", it.Key(), err)
+		}
+	}
+	if closeErr := it.Close(); err != nil || closeErr != nil {
+		k.t.Fatal(err, closeErr)
+	}
+}
+
+func (k *checker) value(key, value []byte) (err error) {
+	switch {
+	case key[0] == prefixAgent || key[0] == prefixTomb:
+		id, _ := splitAgentKey(key)
+		if _, twice := k.agents[id]; twice {
+			return fmt.Errorf("%s is live and dead", id)
+		}
+		k.agents[id], err = parseAgent(value)
+	case key[0] == prefixChain:
+		id, _, ok := splitRef(key[1:])
+		if !ok {
+			return errMalformed
+		}
+		var rec *chainRecord
+		if rec, err = parseChain(value); err == nil {
+			k.chains[id.Agent] = append(k.chains[id.Agent], rec)
+		}
+	case key[0] == prefixDerived:
+		k.derived[string(key)] = true
+	case key[0] == prefixGarbage:
+		id, _ := splitAgentKey(key)
+		k.garbage[id] = true
+	case key[0] == prefixSegment && len(key) == 9:
+		k.segments[binary.BigEndian.Uint64(key[1:])], err = parseSegment(value)
+	case key[0] == prefixSegment:
+		k.contents[place{binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint32(key[9:])}], err = record.ParseContent(value)
+	case key[0] == prefixUpload:
+		k.uploads[[16]byte(key[1:])], err = parseUpload(value)
+	case key[0] == prefixPart:
+		id := [16]byte(key[1:])
+		if k.parts[id] == nil {
+			k.parts[id] = map[uint32][]byte{}
+		}
+		_, k.parts[id][binary.BigEndian.Uint32(key[17:])], err = parsePart(value)
+	}
+	return err
+}
+
+func (k *checker) equal(got, want any, format string, args ...any) {
+	k.t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		k.t.Errorf("%s: have %v, recounted %v", fmt.Sprintf(format, args...), got, want)
+	}
+}
+
+func (k *checker) checkAgents() {
+	k.t.Helper()
+	live, derived := uint64(0), map[string]bool{}
+	for id, a := range k.agents {
+		var versions, stored, pins, newest, stubs uint64
+		oldest := a.oldest
+		for _, rec := range k.chains[id] { // newest first
+			if rec.state == hawser.VersionGone && rec.number > a.floor {
+				stubs = max(stubs, rec.number)
+			}
+			if rec.state == hawser.VersionGone || rec.number > a.head || rec.number+window <= a.head && rec.number <= a.cleared {
+				k.equal(rec.number > a.head || rec.number+window <= a.head, false, "%s: record %d outside the window of %d", id, rec.number, a.head)
+				continue
+			}
+			rec.sources(id, func(source hawser.VersionRef) {
+				derived[string(derivedKey(nil, source, hawser.VersionRef{Agent: id, Number: rec.number}))] = true
+			})
+			if rec.number <= a.floor {
+				k.equal(rec.number > a.cleared && k.garbage[id], true, "%s: version %d is still to be reclaimed", id, rec.number)
+				continue
+			}
+			versions, stored, newest, oldest = versions+1, stored+rec.stored, max(newest, rec.number), min(oldest, rec.number)
+			if rec.pinned {
+				pins++
+			}
+		}
+		k.equal([]uint64{a.live, a.versions, a.stored, a.pins}, []uint64{newest, versions, stored, pins}, "%s: live, versions, stored, pins", id)
+		k.equal(a.oldest, oldest, "%s: oldest", id)
+		k.equal(a.stubs >= stubs, true, "%s: stubs at %d, not below %d", id, a.stubs, stubs)
+		k.equal(k.garbage[id], a.cleared < a.floor, "%s: garbage", id)
+		if a.live != 0 {
+			live++
+		}
+		for n := a.head; n > 0 && n+window > a.head; n-- {
+			found := slices.ContainsFunc(k.chains[id], func(rec *chainRecord) bool { return rec.number == n })
+			k.equal(found, true, "%s: record %d of the window", id, n)
+		}
+	}
+	for id := range k.chains {
+		if _, ok := k.agents[id]; !ok {
+			k.t.Errorf("%s has records and is no agent", id)
+		}
+	}
+	k.equal(k.v.state.agents, live, "agents")
+	k.equal(k.derived, derived, "index of derived versions")
+}
+
+func (k *checker) checkSegments() {
+	k.t.Helper()
+	refs := map[place]uint64{}
+	for _, chain := range k.chains {
+		for _, rec := range chain {
+			if rec.state != hawser.VersionGone {
+				refs[rec.place()]++
+			}
+		}
+	}
+	for _, s := range k.segments {
+		if s.parent.segment != 0 {
+			refs[s.parent]++
+		}
+	}
+	for number, s := range k.segments {
+		for i, e := range s.entries {
+			at := place{number, s.first + uint32(i)}
+			k.equal(e.refs, refs[at], "references of %v", at)
+			delete(refs, at)
+			content, ok := k.contents[at]
+			delete(k.contents, at)
+			bytes := len(content.Data)
+			if content.Parts > 0 {
+				k.equal(fmt.Sprint(e.upload), fmt.Sprint(&content.Upload), "upload of %v", at)
+				bytes = 0
+				for index := range content.Parts {
+					bytes += len(k.parts[content.Upload][index])
+				}
+				k.equal(len(k.parts[content.Upload]), content.Parts, "parts of %v", at)
+				delete(k.parts, content.Upload)
+				_, open := k.uploads[content.Upload]
+				k.equal(open, false, "upload of %v open", at)
+			}
+			k.equal(ok, true, "content of %v", at)
+			k.equal(e.bytes, bytes, "bytes of %v", at)
+			k.equal(content.Kind == record.Keyframe, i == 0 && s.parent.segment == 0, "keyframe at %v", at)
+		}
+		k.equal(number <= k.v.state.segments, true, "segment %d counted", number)
+	}
+	k.equal(len(refs), 0, "references to nothing: %v", refs)
+	k.equal(len(k.contents), 0, "contents that nothing leads to: %v", k.contents)
+}
+
+func (k *checker) checkUploads() {
+	k.t.Helper()
+	staged := uint64(0)
+	for id, u := range k.uploads {
+		have := uploadRecord{touched: u.touched}
+		for index, data := range k.parts[id] {
+			have.parts, have.end, have.bytes = have.parts+1, max(have.end, index+1), have.bytes+uint64(len(data))
+			if len(data) < partSize {
+				have.short = index + 1
+			}
+		}
+		k.equal(u, have, "upload %x", id)
+		delete(k.parts, id)
+		staged += u.bytes
+	}
+	k.equal(k.v.state.staged, staged, "staged bytes")
+	k.equal(len(k.parts), 0, "parts that nothing leads to")
+}
