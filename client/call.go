@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"google.golang.org/grpc"
@@ -36,6 +37,8 @@ type call struct {
 	// once: a second execution would not be harmless, and the cluster does
 	// not recognise it; never repeated once it may have been executed.
 	once bool
+	// harmless: a write without id of which a second execution changes nothing.
+	harmless bool
 	// leader: the leader answers soonest.
 	leader bool
 	// bytes is the size of what an attempt sends or expects, most what the call
@@ -139,7 +142,7 @@ func (r *run) attemptContext(ctx, within context.Context, alone bool, s *sending
 	limit := (baseAttempt + r.slow + transfer(r.bytes)) << min(r.tour.rounds, 6)
 	switch {
 	case r.streams && alone:
-		return patient(ctx, within, 0, r.client.cfg.RequestTimeout, s)
+		return patient(ctx, within, math.MaxInt64, r.client.cfg.RequestTimeout, s)
 	case r.streams:
 		return patient(ctx, within, limit, limit, s)
 	case alone:
@@ -148,16 +151,13 @@ func (r *run) attemptContext(ctx, within context.Context, alone bool, s *sending
 	return context.WithTimeout(within, limit)
 }
 
-// patient bounds an attempt whose answer is a stream: limit, 0 for none, and
-// within bound its beginning; from then on it gets after, and the time that
+// patient bounds an attempt whose answer is a stream: limit and within bound
+// its beginning; from then on it gets after, and the time that
 // its bytes take.
 func patient(ctx, within context.Context, limit, after time.Duration, s *sending) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(within, cancel)
 	timer := time.AfterFunc(limit, cancel)
-	if limit == 0 {
-		timer.Stop()
-	}
 	s.begun = func(size int64) {
 		stop()
 		timer.Stop()
@@ -245,25 +245,12 @@ func (r *run) unknown(cause error) error {
 	if r.id != nil {
 		return &hawser.UnknownOutcomeError{RequestID: *r.id, Err: cause}
 	}
-	msg := "it may have been executed; to repeat it does no harm"
-	if r.once {
-		msg = "it may have been executed; look at the members before you repeat it"
+	advice := "look at the members before you repeat it"
+	if r.harmless {
+		advice = "to repeat it does no harm"
 	}
-	return &hawser.Error{Code: hawser.CodeOutcomeUnknown, Op: r.op, Key: r.key, Msg: msg, Err: cause}
-}
-
-// settles reports whether err, the answer to a repetition, says that no
-// attempt before was executed either, nor will be.
-func settles(kind hawser.RequestKind, err error) bool {
-	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
-	case hawser.CodeNotFound:
-		// What a rollback or fork repeats may be there when an attempt that is
-		// still on its way arrives.
-		return kind == hawser.RequestSave || kind == hawser.RequestDelete
-	case hawser.CodeVersionGone:
-		return true // never to come back
-	default:
-		return wire.Settles(err)
+	return &hawser.Error{
+		Code: hawser.CodeOutcomeUnknown, Op: r.op, Key: r.key, Msg: "it may have been executed; " + advice, Err: cause,
 	}
 }
 

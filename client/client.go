@@ -14,6 +14,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/internal/record"
 )
 
 // Client reaches one cluster. Make one a process with [Dial] and share it.
@@ -22,6 +23,7 @@ type Client struct {
 	router *router
 	// retries decides when a call is repeated; see [Client.retry].
 	retries retrypolicy.RetryPolicy[any]
+	cache   *cache
 	// generation is the one in the newest response, 0 before the first.
 	generation atomic.Uint64
 }
@@ -38,7 +40,7 @@ func Dial(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, router: router, retries: newRetries()}, nil
+	return &Client{cfg: cfg, router: router, retries: newRetries(), cache: newCache(cfg.MaxCachedBytes)}, nil
 }
 
 // Close closes all connections. Calls that are under way end: with an unknown
@@ -111,7 +113,13 @@ func (c *Client) status(ctx context.Context) (*hawserv1.StatusResponse, error) {
 	return resp, err
 }
 
-// budget bounds a call by the request timeout, unless ctx ends earlier.
-func (c *Client) budget(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, c.cfg.RequestTimeout)
+// budget bounds a call of so many bytes by the request timeout, unless ctx
+// ends earlier. What takes more than one message gets the time to be sent
+// twice beside it, because an attempt may break.
+func (c *Client) budget(ctx context.Context, bytes int) (context.Context, context.CancelFunc) {
+	timeout := c.cfg.RequestTimeout
+	if bytes > record.MaxInline {
+		timeout += 2 * transfer(bytes)
+	}
+	return context.WithTimeout(ctx, timeout)
 }

@@ -26,7 +26,7 @@ const DefaultEndpoint = "127.0.0.1:7420"
 // DefaultRequestTimeout is the budget of one call.
 const DefaultRequestTimeout = 10 * time.Second
 
-// DefaultCachedBytes bounds the states that a client keeps.
+// DefaultCachedBytes bounds the copies of states that a client keeps.
 const DefaultCachedBytes = 256 << 20
 
 // Config says how to reach a cluster. The zero value reaches a node on this
@@ -38,7 +38,8 @@ type Config struct {
 	// Namespace of the agents. Default: hawser.DefaultNamespace.
 	Namespace string
 	// RequestTimeout is the budget of one call including its repetitions, for
-	// contexts that do not end earlier. Default: [DefaultRequestTimeout].
+	// contexts that do not end earlier. A state of more than 128 KiB adds twice
+	// the time that it takes at 10 MB/s. Default: [DefaultRequestTimeout].
 	RequestTimeout time.Duration
 	// Instance is recorded in every version that the client saves: the
 	// process that wrote it. At most hawser.MaxInstance bytes. Default: host
@@ -49,10 +50,11 @@ type Config struct {
 	// Logger gets what went wrong and was repeated, at debug level. Default:
 	// nothing is logged.
 	Logger *slog.Logger
-	// MaxCachedBytes bounds the states that the client keeps over all its
-	// handles, so that saves can be sent as differences to them. A handle
-	// whose state does not fit sends whole states. Negative: keep none.
-	// Default: [DefaultCachedBytes].
+	// MaxCachedBytes bounds the copies of states that the client keeps: of each
+	// agent the newest that it saved or restored, so that the next save is sent
+	// as the difference to it. What was not used for longest goes first; agents
+	// without a copy, and states that do not fit, are saved whole. Default:
+	// [DefaultCachedBytes]; negative: none is kept.
 	MaxCachedBytes int64
 	// DialOptions are added to those of the client.
 	DialOptions []grpc.DialOption

@@ -30,7 +30,7 @@ func (a *Agent) Delete(ctx context.Context, opts ...DeleteOption) error {
 	if err := o.checkID(hawser.RequestDelete, a.id); err != nil {
 		return err
 	}
-	ctx, cancel := a.client.budget(ctx)
+	ctx, cancel := a.client.budget(ctx, 0)
 	defer cancel()
 	if err := a.take(ctx, "delete"); err != nil {
 		return err

@@ -53,6 +53,7 @@ type saveOptions struct {
 	labels      map[string]string
 	contentType string
 	schema      string
+	derivedFrom []hawser.VersionRef
 }
 
 type readOptions struct {

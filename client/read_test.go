@@ -49,9 +49,10 @@ func TestRestore_CorruptContent(t *testing.T) {
 				damage(resp.(fakecluster.Messages)[0].(*hawserv1.RestoreResponse))
 				return resp, nil
 			}))
-			cp, err := a.Restore(t.Context(), client.AtVersion(1))
+			other := dial(t, cluster).Agent("a") // has no copy of what was saved
+			cp, err := other.Restore(t.Context(), client.AtVersion(1))
 			wantError(t, err, hawser.ErrCorrupt)
-			if cp.State != nil || a.Head() != 1 {
+			if cp.State != nil || other.Head() != 0 {
 				t.Errorf("got %q, head %d", cp.State, a.Head())
 			}
 		})
@@ -71,7 +72,7 @@ func TestRestore_DeclaredSizeIsBounded(t *testing.T) {
 		resp.(fakecluster.Messages)[0].(*hawserv1.RestoreResponse).Keyframe.Size = 1 << 40
 		return resp, nil
 	}))
-	_, err := a.Restore(t.Context())
+	_, err := dial(t, cluster).Agent("a").Restore(t.Context())
 	wantError(t, err, hawser.ErrCorrupt)
 }
 
@@ -265,7 +266,7 @@ func TestDependencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"", "/api/hawser/v1", "/client", "/internal/record", "/internal/wire"}
+	allowed := []string{"", "/api/hawser/v1", "/client", "/internal/delta", "/internal/frame", "/internal/record", "/internal/wire"}
 	found := 0
 	for dep := range strings.Lines(string(out)) {
 		dep = strings.TrimSpace(dep)

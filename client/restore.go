@@ -11,7 +11,6 @@ import (
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
-	"github.com/hawserdb/hawser/internal/record"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -38,17 +37,17 @@ func (a *Agent) Restore(ctx context.Context, opts ...RestoreOption) (Checkpoint,
 	if a.err != nil {
 		return Checkpoint{}, a.err
 	}
-	ctx, cancel := a.client.budget(ctx)
+	within, cancel := a.client.budget(ctx, int(a.position().size))
 	defer cancel()
 	if o.version != 0 {
-		cp, _, err := a.restore(ctx, o)
+		cp, _, err := a.restore(ctx, within, o)
 		return cp, err
 	}
-	if err := a.take(ctx, "restore"); err != nil {
+	if err := a.take(within, "restore"); err != nil {
 		return Checkpoint{}, err
 	}
 	defer a.give()
-	cp, generation, err := a.restore(ctx, o)
+	cp, generation, err := a.restore(ctx, within, o)
 	switch {
 	case err == nil:
 		a.setPosition(positionAt(cp.Version, generation))
@@ -60,41 +59,71 @@ func (a *Agent) Restore(ctx context.Context, opts ...RestoreOption) (Checkpoint,
 	return cp, err
 }
 
-func (a *Agent) restore(ctx context.Context, o readOptions) (Checkpoint, hawser.Generation, error) {
-	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto()}
-	var resp *hawserv1.RestoreResponse
-	err := a.client.do(ctx, &call{
-		op: "restore", key: a.id.String(), leader: !o.stale, bytes: int(a.position().size),
-		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
-			stream, err := hawserv1.NewStateClient(s.conn).Restore(ctx, req, s.options...)
-			if err == nil {
-				resp, err = stream.Recv()
-			}
-			return resp.GetHeader(), err
-		},
-	})
-	if err != nil {
-		return Checkpoint{}, 0, err
+// restore fetches a version: only what follows the one that the client holds,
+// where it can, else all of it. within bounds it until an answer begins.
+func (a *Agent) restore(ctx, within context.Context, o readOptions) (Checkpoint, hawser.Generation, error) {
+	base := a.client.cache.hold(a.id)
+	defer a.client.cache.release(base)
+	if base != nil && o.version != 0 && o.version < base.number {
+		base = nil
 	}
-	v := wire.VersionFromProto(resp.GetVersion())
-	state, err := a.verify(v, o.version, resp.GetKeyframe())
-	if err != nil {
-		return Checkpoint{}, 0, err
+	cp, at, err := a.fetch(ctx, within, o, base)
+	if base != nil && errors.Is(err, hawser.ErrCorrupt) {
+		a.client.cache.drop(base) // whoever is wrong, the whole state does without
+		cp, at, err = a.fetch(ctx, within, o, nil)
 	}
-	cp := Checkpoint{State: state, Version: v, Revision: hawser.Revision(resp.GetHeader().GetRevision())}
-	return cp, hawser.Generation(resp.GetHeader().GetGeneration()), nil
+	return cp, at.generation, err
 }
 
-// verify unpacks a payload and checks that it is the version that was asked
-// for, byte for byte.
-func (a *Agent) verify(v hawser.Version, wanted uint64, payload *hawserv1.Payload) ([]byte, error) {
+// fetch asks for a version, makes it from what arrives, and from base, which
+// may be nil, and keeps a copy.
+func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (Checkpoint, versionAt, error) {
+	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto()}
+	if base != nil {
+		req.Base = wire.BaseToProto(base.number, base.sha)
+	}
+	var in *incoming
+	err := a.client.run(ctx, within, &call{
+		op: "restore", key: a.id.String(), leader: !o.stale, bytes: int(a.position().size), streams: true,
+		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
+			stream, err := hawserv1.NewStateClient(s.conn).Restore(ctx, req, s.options...)
+			if err != nil {
+				return nil, err
+			}
+			in = new(incoming)
+			err = in.receive(stream, s.begun)
+			return in.header, err
+		},
+	})
+	if err == nil {
+		err = in.damage
+	}
+	if err != nil {
+		return Checkpoint{}, versionAt{}, err
+	}
+	state, err := a.verify(in, o.version, base)
+	if err != nil {
+		return Checkpoint{}, versionAt{}, err
+	}
+	v := in.version
+	at := versionAt{
+		agent: a.id, number: v.Number, generation: hawser.Generation(in.header.GetGeneration()), sha: v.SHA256, chain: in.stored,
+	}
+	a.client.cache.keep(at, state)
+	return Checkpoint{State: state, Version: v, Revision: hawser.Revision(in.header.GetRevision())}, at, nil
+}
+
+// verify makes the state of what arrived and checks that it is the version that
+// was asked for, byte for byte. The result is the caller's own.
+func (a *Agent) verify(in *incoming, wanted uint64, base *held) ([]byte, error) {
+	v := in.version
 	corrupt := func(msg string, err error) error {
 		return &hawser.Error{Code: hawser.CodeCorrupt, Op: "restore", Key: fmt.Sprintf("%s@%d", a.id, v.Number), Msg: msg, Err: err}
 	}
 	if v.Agent != a.id || v.Number == 0 || wanted != 0 && v.Number != wanted {
 		return nil, corrupt(fmt.Sprintf("the node answered with version %d of %q", v.Number, v.Agent), nil)
 	}
-	state, err := contentOf(payload).Decode(hawser.MaxStateSize)
+	state, err := in.state(base)
 	if err != nil {
 		return nil, corrupt("the content that the node sent cannot be unpacked", err)
 	}
@@ -102,17 +131,6 @@ func (a *Agent) verify(v hawser.Version, wanted uint64, payload *hawserv1.Payloa
 		return nil, corrupt(fmt.Sprintf("the content that the node sent has SHA-256 %s, expected %s", got, v.SHA256), nil)
 	}
 	return state, nil
-}
-
-func payloadOf(c record.Content) *hawserv1.Payload {
-	return &hawserv1.Payload{Encoding: hawserv1.Encoding(c.Encoding), Data: c.Data, Crc32C: c.CRC32C, Size: c.Size}
-}
-
-func contentOf(p *hawserv1.Payload) record.Content {
-	return record.Content{
-		Kind: record.Keyframe, Encoding: record.Encoding(p.GetEncoding()),
-		Size: p.GetSize(), CRC32C: p.GetCrc32C(), Data: p.GetData(),
-	}
 }
 
 func (o readOptions) proto() *hawserv1.ReadOptions {

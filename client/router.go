@@ -194,6 +194,14 @@ func (r *router) answered(e *endpoint, t *tour, hint wire.Leader, putBehind bool
 	}
 }
 
+// again sends the tour back to e, which gave the answer.
+func (r *router) again(e *endpoint, t *tour) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.hint = e
+	t.tried = slices.DeleteFunc(t.tried, func(tried *endpoint) bool { return tried == e })
+}
+
 // failed takes note of an attempt that got no answer.
 func (r *router) failed(e *endpoint) {
 	r.mu.Lock()

@@ -5,7 +5,6 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/hawserdb/hawser/internal/record"
 	"github.com/hawserdb/hawser/internal/wire"
 )
-
-// maxRenewals bounds how often one write gets a new request id.
-const maxRenewals = 3
 
 // Save stores state as the agent's next version and returns it. It is
 // conditional on the head that the handle last restored or saved; options say
@@ -39,17 +35,16 @@ func (a *Agent) Save(ctx context.Context, state []byte, opts ...SaveOption) (haw
 	if err := o.check(a.id, len(state)); err != nil {
 		return hawser.Version{}, err
 	}
-	ctx, cancel := a.client.budget(ctx)
+	ctx, cancel := a.client.budget(ctx, len(state))
 	defer cancel()
-	req := a.saveRequest(state, &o)
+	out, req := newOutgoing(state), a.saveRequest(&o)
 	if err := a.take(ctx, "save"); err != nil {
 		return hawser.Version{}, err
 	}
 	defer a.give()
-	if o.id != nil {
-		return a.sendSave(ctx, req, *o.id, true)
-	}
-	return a.save(ctx, req, &o.writeOptions)
+	return a.write(ctx, hawser.RequestSave, &o.writeOptions, func(ctx context.Context, id hawser.RequestID, repeat bool) (hawser.Version, error) {
+		return a.sendSave(ctx, out, req, id, repeat)
+	})
 }
 
 // check refuses what no node would take, without a round trip.
@@ -87,144 +82,75 @@ func (o *writeOptions) checkID(kind hawser.RequestKind, agent hawser.AgentID) er
 	}
 }
 
-// saveRequest returns the request without its id and condition.
-func (a *Agent) saveRequest(state []byte, o *saveOptions) *hawserv1.SaveRequest {
-	content := record.EncodeKeyframe(state)
-	hash := sha256.Sum256(state)
+// saveRequest returns the request without its id, condition and content.
+func (a *Agent) saveRequest(o *saveOptions) *hawserv1.SaveRequest {
 	return &hawserv1.SaveRequest{
 		Agent:       wire.AgentToProto(a.id),
-		Payload:     payloadOf(content),
-		Sha256:      hash[:],
 		Instance:    a.client.cfg.Instance,
 		Labels:      o.labels,
 		ContentType: o.contentType,
 		Schema:      o.schema,
+		DerivedFrom: convert(o.derivedFrom, wire.RefToProto),
 	}
 }
 
-// save sends a request under ids of its own until one is answered for good.
-func (a *Agent) save(ctx context.Context, req *hawserv1.SaveRequest, o *writeOptions) (hawser.Version, error) {
-	if o.condition == conditionHandle {
-		if err := a.settle(ctx, "save"); err != nil {
-			return hawser.Version{}, err
+// sendSave sends out under id, with the repetitions that it takes.
+func (a *Agent) sendSave(ctx context.Context, out *outgoing, req *hawserv1.SaveRequest, id hawser.RequestID, repeat bool) (hawser.Version, error) {
+	out.choose(a.client.cache, id)
+	req.ExpectVersion, req.Sha256 = id.Expect, out.hash[:]
+	cl := &call{op: "save", key: a.id.String(), id: &id, write: true, repeat: repeat, leader: true, most: len(out.state)}
+	prepare := func() {
+		req.Payload, req.StateSize = out.payload(), 0
+		if out.delta != nil {
+			req.StateSize = uint64(len(out.state))
+		}
+		if cl.bytes = len(req.GetPayload().GetData()); cl.bytes == 0 {
+			cl.bytes = len(out.state) // packed on the way
 		}
 	}
-	for renewals := 0; ; renewals++ {
-		v, err := a.sendSave(ctx, req, a.mint(hawser.RequestSave, o), false)
-		if err == nil || renewals == maxRenewals {
-			return v, err
+	prepare()
+	cl.amend = func(err error) bool {
+		if !errors.Is(err, hawser.ErrKeyframeNeeded) || !out.sendWhole() {
+			return false
 		}
-		again, renewErr := a.renew(ctx, o, err)
-		if renewErr != nil {
-			return hawser.Version{}, renewErr
-		}
-		if !again {
-			return hawser.Version{}, err
-		}
+		prepare()
+		return true
 	}
-}
-
-// renew reports whether a write that was not executed, for the reason in err,
-// is sent again under a new id.
-func (a *Agent) renew(ctx context.Context, o *writeOptions, err error) (bool, error) {
-	if errors.Is(err, hawser.ErrOutcomeUnknown) {
-		return false, nil
-	}
-	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && o.condition == conditionHandle && a.position().open != nil {
-		// Our own unknown write may have arrived in the meantime.
-		if settleErr := a.settle(ctx, "save"); settleErr != nil {
-			return false, err // the conflict stands, whatever it was made by
-		}
-		return a.position().head == conflict.Head.Number, nil
-	}
-	if errors.Is(err, hawser.ErrRequestExpired) {
-		// The agent moved on by more than the window since the handle saw it.
-		// A new id with the newest number is safe: the old one was not executed,
-		// and the condition stays what it is.
-		return true, a.look(ctx)
-	}
-	if errors.Is(err, hawser.ErrWrongGeneration) && a.isTimeless(o) {
-		// Only the client's idea of the generation was old; any answer renews it.
-		_, statusErr := a.client.status(ctx)
-		return true, statusErr
-	}
-	return false, nil
-}
-
-// isTimeless reports whether a write rests on no number of a former life of
-// the cluster.
-func (a *Agent) isTimeless(o *writeOptions) bool {
-	switch o.condition {
-	case conditionHandle:
-		return a.position().generation == 0
-	case conditionVersion:
-		return o.expect == 0
-	case conditionNone:
-	}
-	return true
-}
-
-// look reads the newest number of the agent's chain. The handle's head stays.
-func (a *Agent) look(ctx context.Context) error {
-	found, generation, err := a.client.show(ctx, a.id)
-	if err != nil && !errors.Is(err, hawser.ErrNotFound) {
-		return err
-	}
-	p := a.position()
-	if p.generation != 0 && generation != p.generation {
-		return nil // the next id is refused or refreshed by its generation
-	}
-	p.seen, p.generation = max(p.seen, found.Head), generation
-	a.setPosition(p)
-	return nil
-}
-
-// sendSave sends req under id, with the repetitions that it takes.
-func (a *Agent) sendSave(ctx context.Context, req *hawserv1.SaveRequest, id hawser.RequestID, repeat bool) (hawser.Version, error) {
-	req.ExpectVersion = id.Expect
 	var resp *hawserv1.SaveResponse
-	err := a.client.do(ctx, &call{
-		op: "save", key: a.id.String(), id: &id, write: true, repeat: repeat, leader: true,
-		bytes: len(req.GetPayload().GetData()),
-		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
-			req.Request = wire.RequestToProto(id, s.attempt)
-			var err error
+	cl.send = func(ctx context.Context, s sending) (*hawserv1.Header, error) {
+		req.Request = wire.RequestToProto(id, s.attempt)
+		var err error
+		if data := req.GetPayload().GetData(); len(data) > record.MaxInline || len(data) == 0 && len(out.state) > 0 {
+			resp, err = sendParts(ctx, s, req, out.state)
+		} else {
 			resp, err = hawserv1.NewStateClient(s.conn).Save(ctx, req, s.options...)
-			return resp.GetHeader(), err
-		},
-	})
+		}
+		return resp.GetHeader(), err
+	}
+	err := a.client.do(ctx, cl)
+	v := wire.VersionFromProto(resp.GetVersion())
+	if err == nil {
+		err = checkSaved(out, a.id, id, v)
+	}
 	if err != nil {
 		a.remember(id, err)
 		return hawser.Version{}, err
 	}
-	v := wire.VersionFromProto(resp.GetVersion())
-	if err := checkSaved(req, a.id, v); err != nil {
-		err = &hawser.UnknownOutcomeError{RequestID: id, Err: err}
-		a.remember(id, err)
-		return hawser.Version{}, err
-	}
-	a.adopt(v, hawser.Generation(resp.GetHeader().GetGeneration()))
+	generation := hawser.Generation(resp.GetHeader().GetGeneration())
+	a.adopt(v, generation)
+	a.client.cache.keep(versionAt{
+		agent: a.id, number: v.Number, generation: generation, sha: v.SHA256, chain: wire.ChainFromProto(resp.GetChain()),
+	}, out.state)
 	return v, nil
 }
 
-// remember keeps the id of a write whose outcome is unknown.
-func (a *Agent) remember(id hawser.RequestID, err error) {
-	if !errors.Is(err, hawser.ErrOutcomeUnknown) {
-		return
-	}
-	p := a.position()
-	p.open = &id
-	a.setPosition(p)
-}
-
 // checkSaved compares what a node says it saved with what was sent.
-func checkSaved(req *hawserv1.SaveRequest, agent hawser.AgentID, v hawser.Version) error {
-	if v.Agent == agent && v.Number != 0 && v.SHA256 == hawser.Hash(req.GetSha256()) {
+func checkSaved(out *outgoing, agent hawser.AgentID, id hawser.RequestID, v hawser.Version) error {
+	if v.Agent == agent && v.Number != 0 && v.SHA256 == out.hash {
 		return nil
 	}
-	return &hawser.Error{
+	return &hawser.UnknownOutcomeError{RequestID: id, Err: &hawser.Error{
 		Code: hawser.CodeCorrupt, Op: "save", Key: agent.String(),
-		Msg: fmt.Sprintf("the node answered with version %d of %q with SHA-256 %s, sent was %x",
-			v.Number, v.Agent, v.SHA256, req.GetSha256()),
-	}
+		Msg: fmt.Sprintf("the node answered with version %d of %q with SHA-256 %s, sent was %s", v.Number, v.Agent, v.SHA256, out.hash),
+	}}
 }

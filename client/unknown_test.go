@@ -132,7 +132,7 @@ func TestSave_RefusalAfterALostAnswer(t *testing.T) {
 	for code, known := range map[hawser.Code]bool{
 		hawser.CodeStorageFull: false, hawser.CodePermissionDenied: false, hawser.CodeInternal: false,
 		hawser.CodeWrongGeneration: false, hawser.CodeRequestExpired: false, hawser.CodeTooLarge: false,
-		hawser.CodeFenced: true, hawser.CodeNotFound: true, hawser.CodeRequestMismatch: true,
+		hawser.CodeNotFound: false, hawser.CodeKeyframeNeeded: false, hawser.CodeFenced: true, hawser.CodeRequestMismatch: true,
 	} {
 		t.Run(code.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

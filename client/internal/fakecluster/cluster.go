@@ -36,6 +36,7 @@ type Cluster struct {
 	revision   uint64
 	agents     map[hawser.AgentID]*chain
 	executions map[hawser.Nonce]int
+	policies   map[string]*hawserv1.RetentionRules // by prefix, of one namespace
 }
 
 // node is one address.
@@ -55,7 +56,10 @@ const buffer = 256 << 10
 // Start returns a running cluster of n nodes at the addresses of
 // [Cluster.Endpoints], led by the first.
 func Start(n int) *Cluster {
-	c := &Cluster{term: 1, generation: 1700000000, agents: map[hawser.AgentID]*chain{}, executions: map[hawser.Nonce]int{}}
+	c := &Cluster{
+		term: 1, generation: 1700000000, agents: map[hawser.AgentID]*chain{},
+		executions: map[hawser.Nonce]int{}, policies: map[string]*hawserv1.RetentionRules{},
+	}
 	for i := range n {
 		c.nodes = append(c.nodes, &node{cluster: c, index: i, advertised: address(i)})
 	}
@@ -113,6 +117,7 @@ func (c *Cluster) StartNode(i int) {
 		grpc.UnaryInterceptor(n.intercept), grpc.StreamInterceptor(n.interceptStream))
 	hawserv1.RegisterStateServer(server, &state{node: n})
 	hawserv1.RegisterClusterServer(server, &membership{node: n})
+	hawserv1.RegisterArchiveServer(server, &archive{node: n})
 	n.listener, n.server = listener, server
 	go func() { _ = server.Serve(listener) }() // ends with the server
 }

@@ -5,16 +5,11 @@ package fakecluster
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
-
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/internal/record"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -30,7 +25,19 @@ type number struct {
 	kind    hawser.RequestKind
 	nonce   hawser.Nonce
 	version *hawserv1.Version
-	payload *hawserv1.Payload
+	// path is how the version is stored, a keyframe and deltas; nil when it is
+	// gone. sum is its chain, state what it makes.
+	path  []record.Content
+	sum   record.Chain
+	state []byte
+}
+
+// gone removes the version's content.
+func (n *number) gone() {
+	n.path, n.state = nil, nil
+	if n.version != nil {
+		n.version.State = hawserv1.VersionState_VERSION_STATE_GONE
+	}
 }
 
 // state is the State service of one node.
@@ -94,44 +101,6 @@ func (ch *chain) conflict(agent hawser.AgentID, expect *uint64) error {
 	return refuse(e)
 }
 
-// Save implements hawserv1.StateServer.
-func (s *state) Save(_ context.Context, r *hawserv1.SaveRequest) (*hawserv1.SaveResponse, error) {
-	c, end, err := s.begin()
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	agent, err := wire.AgentFromProto(r.GetAgent())
-	if err != nil {
-		return nil, refuse(err)
-	}
-	ch := c.chainLocked(agent)
-	found, err := c.repeatLocked(ch, agent, r.GetRequest(), hawser.RequestSave, r.ExpectVersion)
-	switch {
-	case err != nil:
-		return nil, err
-	case found != nil && !slices.Equal(found.version.GetSha256(), r.GetSha256()):
-		return nil, refuseCode(hawser.CodeRequestMismatch)
-	case found != nil:
-		return &hawserv1.SaveResponse{Header: s.node.headerLocked(), Version: found.version, Repeated: true}, nil
-	case r.ExpectVersion != nil && r.GetExpectVersion() != ch.live:
-		return nil, ch.conflict(agent, r.ExpectVersion)
-	}
-	c.revision++
-	v := &hawserv1.Version{
-		Agent: r.GetAgent(), Number: uint64(len(ch.numbers) + 1), Size: r.GetPayload().GetSize(), Sha256: r.GetSha256(), Parent: ch.live,
-		Instance: r.GetInstance(), Labels: r.GetLabels(), ContentType: r.GetContentType(), Schema: r.GetSchema(),
-		CreatedAt: timestamppb.New(machineTime(c.revision)), Revision: c.revision,
-		State: hawserv1.VersionState_VERSION_STATE_LIVE, StoredSize: uint64(len(r.GetPayload().GetData())),
-	}
-	nonce := hawser.Nonce(r.GetRequest().GetNonce())
-	c.executions[nonce]++
-	ch.numbers = append(ch.numbers, number{kind: hawser.RequestSave, nonce: nonce, version: v, payload: r.GetPayload()})
-	ch.live = v.GetNumber()
-	c.agents[agent] = ch
-	return &hawserv1.SaveResponse{Header: s.node.headerLocked(), Version: v}, nil
-}
-
 // Delete implements hawserv1.StateServer.
 func (s *state) Delete(_ context.Context, r *hawserv1.DeleteRequest) (*hawserv1.DeleteResponse, error) {
 	c, end, err := s.begin()
@@ -160,7 +129,7 @@ func (s *state) Delete(_ context.Context, r *hawserv1.DeleteRequest) (*hawserv1.
 	nonce := hawser.Nonce(r.GetRequest().GetNonce())
 	c.executions[nonce]++
 	for i := range ch.numbers {
-		ch.numbers[i].payload = nil
+		ch.numbers[i].gone()
 	}
 	n := uint64(len(ch.numbers) + 1)
 	ch.numbers = append(ch.numbers, number{kind: hawser.RequestDelete, nonce: nonce, version: &hawserv1.Version{Number: n}})
@@ -189,7 +158,7 @@ func (s *state) Outcome(_ context.Context, r *hawserv1.OutcomeRequest) (*hawserv
 		return nil, err
 	case found != nil:
 		resp.Outcome, resp.Number = hawserv1.OutcomeResponse_OUTCOME_DONE, found.version.GetNumber()
-		if kind == hawser.RequestSave {
+		if kind.MakesVersion() {
 			resp.Version = found.version
 		}
 	}
@@ -209,24 +178,10 @@ func (c *Cluster) findLocked(m *hawserv1.Agent, n uint64) (*number, error) {
 	switch {
 	case n == 0 || n > uint64(len(ch.numbers)):
 		return nil, refuse(&hawser.Error{Code: hawser.CodeNotFound, Op: "restore", Key: agent.String()})
-	case ch.numbers[n-1].payload == nil:
+	case ch.numbers[n-1].path == nil:
 		return nil, refuse(&hawser.Error{Code: hawser.CodeVersionGone, Op: "restore", Key: agent.String()})
 	}
 	return &ch.numbers[n-1], nil
-}
-
-// Restore implements hawserv1.StateServer.
-func (s *state) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamingServer[hawserv1.RestoreResponse]) error {
-	c, end, err := s.begin()
-	if err != nil {
-		return err
-	}
-	defer end()
-	found, err := c.findLocked(r.GetAgent(), r.GetVersion())
-	if err != nil {
-		return err
-	}
-	return stream.Send(&hawserv1.RestoreResponse{Header: s.node.headerLocked(), Version: found.version, Keyframe: found.payload})
 }
 
 // Show implements hawserv1.StateServer.
@@ -261,7 +216,7 @@ func (ch *chain) info(agent hawser.AgentID) *hawserv1.AgentInfo {
 		info.Version = ch.numbers[ch.live-1].version
 	}
 	for _, n := range ch.numbers {
-		if n.payload != nil {
+		if n.path != nil {
 			info.Versions++
 			info.StoredSize += n.version.GetStoredSize()
 		}
@@ -291,7 +246,7 @@ func (s *state) Versions(_ context.Context, r *hawserv1.VersionsRequest) (*hawse
 			resp.NextPageToken = strconv.FormatUint(n, 10)
 			break
 		}
-		if found := c.agents[agent].numbers[n-1]; found.payload != nil {
+		if found := c.agents[agent].numbers[n-1]; found.path != nil {
 			resp.Versions = append(resp.Versions, found.version)
 		}
 	}
@@ -306,11 +261,8 @@ func (s *state) Agents(_ context.Context, r *hawserv1.AgentsRequest) (*hawserv1.
 	}
 	defer end()
 	resp := &hawserv1.AgentsResponse{Header: s.node.headerLocked()}
-	ids := slices.SortedFunc(maps.Keys(c.agents), func(a, b hawser.AgentID) int { return strings.Compare(a.Name, b.Name) })
-	prefix := strings.TrimSuffix(r.GetPrefix(), "/")
-	for _, id := range ids {
-		inside := prefix == "" || id.Name == prefix || strings.HasPrefix(id.Name, prefix+"/")
-		if id.Namespace != r.GetNamespace() || !inside || id.Name <= r.GetPageToken() || c.agents[id].live == 0 {
+	for _, id := range c.idsLocked() {
+		if !inside(id, r.GetNamespace(), r.GetPrefix()) || id.Name <= r.GetPageToken() || c.agents[id].live == 0 {
 			continue
 		}
 		if len(resp.GetAgents()) == int(r.GetLimit()) {
