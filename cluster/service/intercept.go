@@ -63,6 +63,10 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 				log.InfoContext(ctx, "change of members by hand", "method", path.Base(info.FullMethod), "member", member,
 					"code", hawser.CodeOf(err).String())
 			}
+			if r, sets := req.(*hawserv1.SetRetentionRequest); sets && !r.GetDryRun() {
+				log.InfoContext(ctx, "change of a retention policy", "namespace", r.GetNamespace(), "prefix", r.GetPrefix(),
+					"rules", r.GetRules().String(), "code", hawser.CodeOf(err).String())
+			}
 			err = wire.ToStatus(err, s.hint())
 		}()
 		if _, bounded := ctx.Deadline(); !bounded {

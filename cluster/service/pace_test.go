@@ -22,7 +22,7 @@ import (
 // slowStream takes and brings a message after a while, unless it ends first.
 type slowStream struct {
 	grpc.ServerStream
-	ctx   context.Context //nolint:containedctx // as grpc.ServerStream has it
+	ctx   context.Context
 	after time.Duration
 }
 

@@ -6,46 +6,11 @@ package service
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
-	"github.com/hawserdb/hawser/internal/record"
 	"github.com/hawserdb/hawser/internal/wire"
 )
-
-// Restore implements hawserv1.StateServer.
-func (s *Service) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamingServer[hawserv1.RestoreResponse]) error {
-	agent, b, view, err := s.agentView(stream.Context(), r.GetAgent(), r.GetRead())
-	if err != nil {
-		return err
-	}
-	defer closeView(view)
-	version, chain, err := view.Content(agent, r.GetVersion())
-	if err != nil {
-		return err
-	}
-	content, err := whole(chain)
-	if err != nil {
-		return err
-	}
-	info := view.Info()
-	return stream.Send(&hawserv1.RestoreResponse{
-		Header:   b.header(info, info.Revision),
-		Version:  wire.VersionToProto(version),
-		Keyframe: contentToProto(content),
-	})
-}
-
-// whole returns the one keyframe of chain. Every version is a keyframe until
-// there are deltas.
-func whole(chain []record.Content) (record.Content, error) {
-	if len(chain) != 1 || chain[0].Kind != record.Keyframe {
-		return record.Content{}, &hawser.Error{Code: hawser.CodeInternal, Op: "restore", Msg: "the version is not one keyframe"}
-	}
-	return chain[0], nil
-}
 
 // Show implements hawserv1.StateServer.
 func (s *Service) Show(ctx context.Context, r *hawserv1.ShowRequest) (*hawserv1.ShowResponse, error) {
@@ -74,14 +39,7 @@ func (s *Service) Show(ctx context.Context, r *hawserv1.ShowRequest) (*hawserv1.
 
 // Agents implements hawserv1.StateServer.
 func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawserv1.AgentsResponse, error) {
-	namespace := r.GetNamespace()
-	if namespace == "" {
-		namespace = hawser.DefaultNamespace
-	}
-	if err := hawser.CheckNamespace(namespace); err != nil {
-		return nil, err
-	}
-	prefix, err := hawser.NewPrefix(r.GetPrefix())
+	namespace, prefix, err := scopeOf(r.GetNamespace(), r.GetPrefix())
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +129,7 @@ func (s *Service) Outcome(ctx context.Context, r *hawserv1.OutcomeRequest) (*haw
 	switch outcome.State {
 	case fsm.OutcomeDone:
 		resp.Outcome, resp.Number = hawserv1.OutcomeResponse_OUTCOME_DONE, outcome.Number
-		if id.Kind == hawser.RequestSave {
+		if id.Kind.MakesVersion() {
 			resp.Version = wire.VersionToProto(outcome.Version)
 		}
 	case fsm.OutcomeNotDone:

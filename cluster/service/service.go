@@ -76,11 +76,19 @@ type Service struct {
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool
 	waiting func() string
+	// uploads, unpacking and verifying hold a token for each save in parts, for
+	// each big state of a save that is being verified, and for each Verify.
+	uploads, unpacking, verifying chan struct{}
 }
 
 // New returns a Service without a backend. waiting says what the node waits
 // for until Start is called.
-func New(waiting func() string) *Service { return &Service{waiting: waiting} }
+func New(waiting func() string) *Service {
+	return &Service{
+		waiting: waiting, uploads: make(chan struct{}, maxUploads), unpacking: make(chan struct{}, maxUnpacking),
+		verifying: make(chan struct{}, maxVerifying),
+	}
+}
 
 // Start opens the Service for calls, unless Stop was called.
 func (s *Service) Start(b *Backend) {

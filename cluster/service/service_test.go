@@ -97,14 +97,14 @@ func saveOf(name string, state []byte, seen uint64) *hawserv1.SaveRequest {
 	sum := sha256.Sum256(state)
 	return &hawserv1.SaveRequest{
 		Agent: &hawserv1.Agent{Name: name}, Request: &hawserv1.RequestID{Nonce: nonce[:], Seen: seen},
-		Payload: contentToProto(content), Sha256: sum[:], ExpectVersion: &seen,
+		Payload: wire.ContentToProto(content), Sha256: sum[:], ExpectVersion: &seen,
 	}
 }
 
 // sent is a stream to a caller that takes everything.
 type sent[T any] struct {
 	grpc.ServerStream
-	ctx      context.Context //nolint:containedctx // as grpc.ServerStream has it
+	ctx      context.Context
 	messages []*T
 }
 
@@ -118,7 +118,7 @@ func (s *sent[T]) Send(m *T) error {
 // restore returns the messages of a restore.
 func restore(ctx context.Context, s *Service, r *hawserv1.RestoreRequest) ([]*hawserv1.RestoreResponse, error) {
 	stream := &sent[hawserv1.RestoreResponse]{ctx: ctx}
-	err := s.Restore(r, stream)
+	err := s.Restore(r, stream) //nolint:contextcheck // the stream has it
 	return stream.messages, err
 }
 
@@ -141,7 +141,7 @@ func TestService_SaveAndRestore(t *testing.T) {
 	if err != nil || len(restored) != 1 {
 		t.Fatalf("%d messages, %v", len(restored), err)
 	}
-	content, err := contentFromProto(hawser.AgentID{}, restored[0].GetKeyframe())
+	content, err := wire.ContentFromProto(restored[0].GetKeyframe(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestService_RefusesMalformedSaves(t *testing.T) {
 		{"size too large", func(r *hawserv1.SaveRequest) { r.Payload.Size = hawser.MaxStateSize + 1 }, hawser.CodeTooLarge, "at most"},
 		{"bomb", func(r *hawserv1.SaveRequest) {
 			bomb := record.EncodeKeyframe(make([]byte, 8<<20))
-			r.Payload = contentToProto(bomb)
+			r.Payload = wire.ContentToProto(bomb)
 			r.Payload.Size = 10
 		}, hawser.CodeInvalid, "size"},
 		{"garbage", func(r *hawserv1.SaveRequest) {

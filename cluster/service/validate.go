@@ -4,6 +4,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -15,10 +16,10 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-// saveCommand checks everything about r that needs no state and returns the
-// command and the id that it makes. It unpacks and hashes the content unless
-// another node has done that.
-func saveCommand(r *hawserv1.SaveRequest, verified bool) (*fsm.Save, hawser.RequestID, error) {
+// saveCommand checks everything about r that needs neither state nor content
+// and returns the command that it makes, whose content says what it is and has
+// no data yet, with the id.
+func saveCommand(r *hawserv1.SaveRequest) (*fsm.Save, hawser.RequestID, error) {
 	var none hawser.RequestID
 	agent, err := wire.AgentFromProto(r.GetAgent())
 	if err != nil {
@@ -28,9 +29,31 @@ func saveCommand(r *hawserv1.SaveRequest, verified bool) (*fsm.Save, hawser.Requ
 	if err != nil {
 		return nil, none, err
 	}
-	bad := func(format string, args ...any) (*fsm.Save, hawser.RequestID, error) {
-		return nil, none, &hawser.Error{Code: hawser.CodeInvalid, Op: "save", Key: agent.String(), Msg: fmt.Sprintf(format, args...)}
+	if why := badSave(r); why != "" {
+		return nil, none, invalidSave(agent, "%s", why)
 	}
+	command := &fsm.Save{
+		Agent:       agent,
+		Request:     requestOf(id, r.GetRequest().GetAttempt()),
+		Expect:      id.Expect,
+		Instance:    r.GetInstance(),
+		Labels:      r.GetLabels(),
+		ContentType: r.GetContentType(),
+		Schema:      r.GetSchema(),
+		SHA256:      hawser.Hash(r.GetSha256()),
+	}
+	for _, ref := range r.GetDerivedFrom() {
+		from, err := wire.RefFromProto(ref)
+		if err != nil {
+			return nil, none, fmt.Errorf("derived from: %w", err)
+		}
+		command.DerivedFrom = append(command.DerivedFrom, from)
+	}
+	return command, id, declare(command, r)
+}
+
+// badSave returns what is wrong with the small fields of r, or "".
+func badSave(r *hawserv1.SaveRequest) string {
 	for _, f := range []struct {
 		name, value string
 		limit       int
@@ -40,80 +63,82 @@ func saveCommand(r *hawserv1.SaveRequest, verified bool) (*fsm.Save, hawser.Requ
 		{"instance", r.GetInstance(), hawser.MaxInstance},
 	} {
 		if why := badText(f.value, f.limit); why != "" {
-			return bad("%s %s", f.name, why)
+			return f.name + " " + why
 		}
 	}
-	if len(r.GetLabels()) > hawser.MaxLabels {
-		return bad("has %d labels, at most %d are allowed", len(r.GetLabels()), hawser.MaxLabels)
+	if n := len(r.GetLabels()); n > hawser.MaxLabels {
+		return fmt.Sprintf("has %d labels, at most %d are allowed", n, hawser.MaxLabels)
 	}
 	for key, value := range r.GetLabels() {
 		if key == "" {
-			return bad("a label has no key")
+			return "a label has no key"
 		}
 		if why := badText(key, hawser.MaxLabelKey); why != "" {
-			return bad("label key %s", why)
+			return "label key " + why
 		}
 		if why := badText(value, hawser.MaxLabelValue); why != "" {
-			return bad("the value of label %q %s", key, why)
+			return fmt.Sprintf("the value of label %q %s", key, why)
 		}
 	}
-	if len(r.GetSha256()) != len(hawser.Hash{}) {
-		return bad("needs the SHA-256 of the state, 32 bytes, and has %d", len(r.GetSha256()))
+	if n := len(r.GetDerivedFrom()); n > hawser.MaxDerivedFrom {
+		return fmt.Sprintf("is derived from %d versions, at most %d are allowed", n, hawser.MaxDerivedFrom)
 	}
-	content, err := contentFromProto(agent, r.GetPayload())
-	if err != nil {
-		return nil, none, err
+	if n := len(r.GetSha256()); n != len(hawser.Hash{}) {
+		return fmt.Sprintf("needs the SHA-256 of the state, 32 bytes, and has %d", n)
 	}
-	sum := hawser.Hash(r.GetSha256())
-	if !verified {
-		if err := record.Verify(content, sum, hawser.MaxStateSize); err != nil {
-			return bad("the payload is not what its size, checksum and SHA-256 say: %v", err)
-		}
-	}
-	return &fsm.Save{
-		Agent:       agent,
-		Request:     requestOf(id, r.GetRequest().GetAttempt()),
-		Expect:      id.Expect,
-		Instance:    r.GetInstance(),
-		Labels:      r.GetLabels(),
-		ContentType: r.GetContentType(),
-		Schema:      r.GetSchema(),
-		SHA256:      sum,
-		Content:     content,
-	}, id, nil
+	return ""
 }
+
+// declare takes over what r's payload says of itself: whether it is a keyframe
+// or a delta, to which base, its encoding and size, and that of the state.
+func declare(command *fsm.Save, r *hawserv1.SaveRequest) error {
+	payload := r.GetPayload()
+	isDelta := payload.GetBase() != nil
+	content, err := wire.ContentFromProto(payload, isDelta)
+	if err != nil {
+		return invalidSave(command.Agent, "%w", err)
+	}
+	command.Content = record.Content{Kind: content.Kind, Encoding: content.Encoding, Size: content.Size}
+	command.Size = r.GetStateSize()
+	if !isDelta {
+		command.Size = cmp.Or(command.Size, content.Size)
+	}
+	if size := max(command.Size, content.Size); size > hawser.MaxStateSize {
+		return &hawser.Error{
+			Code: hawser.CodeTooLarge, Op: "save", Key: command.Agent.String(),
+			Msg: fmt.Sprintf("the state has %d bytes, at most %d are allowed", size, hawser.MaxStateSize),
+		}
+	}
+	if !isDelta {
+		if command.Size != content.Size {
+			return invalidSave(command.Agent, "the state has %d bytes and its keyframe another size, %d", command.Size, content.Size)
+		}
+		return nil
+	}
+	number, sha, err := wire.BaseFromProto(payload.GetBase())
+	switch {
+	case err != nil:
+		return invalidSave(command.Agent, "%w", err)
+	case content.Encoding != record.Raw:
+		return invalidSave(command.Agent, "a delta is never packed itself, and this one says that it is %s", content.Encoding)
+	case content.Size > maxDelta:
+		return invalidSave(command.Agent, "a delta of %d bytes, at most %d are allowed; save the whole state", content.Size, maxDelta)
+	}
+	command.Base = &fsm.Base{Number: number, SHA256: sha}
+	return nil
+}
+
+// maxDelta is the longest delta; beyond it a keyframe is not worse.
+const maxDelta = 8 << 20
 
 func requestOf(id hawser.RequestID, attempt uint32) fsm.Request {
 	return fsm.Request{Nonce: id.Nonce, Generation: uint64(id.Generation), Seen: id.Seen, Attempt: attempt}
 }
 
-func contentFromProto(agent hawser.AgentID, p *hawserv1.Payload) (record.Content, error) {
-	c := record.Content{Kind: record.Keyframe, Size: p.GetSize(), CRC32C: p.GetCrc32C(), Data: p.GetData()}
-	fail := func(code hawser.Code, msg string) (record.Content, error) {
-		return c, &hawser.Error{Code: code, Op: "save", Key: agent.String(), Msg: msg}
-	}
-	switch p.GetEncoding() {
-	case hawserv1.Encoding_ENCODING_RAW:
-		c.Encoding = record.Raw
-	case hawserv1.Encoding_ENCODING_ZSTD:
-		c.Encoding = record.Zstd
-	case hawserv1.Encoding_ENCODING_UNSPECIFIED:
-		return fail(hawser.CodeInvalid, "the payload names no encoding")
-	default:
-		return fail(hawser.CodeInvalid, fmt.Sprintf("the payload's encoding %d is unknown to this node", p.GetEncoding()))
-	}
-	if c.Size > hawser.MaxStateSize || len(c.Data) > hawser.MaxStateSize {
-		return fail(hawser.CodeTooLarge, fmt.Sprintf("the state has %d bytes, at most %d are allowed", max(c.Size, uint64(len(c.Data))), hawser.MaxStateSize))
-	}
-	return c, nil
-}
-
-func contentToProto(c record.Content) *hawserv1.Payload {
-	encoding := hawserv1.Encoding_ENCODING_RAW
-	if c.Encoding == record.Zstd {
-		encoding = hawserv1.Encoding_ENCODING_ZSTD
-	}
-	return &hawserv1.Payload{Encoding: encoding, Data: c.Data, Crc32C: c.CRC32C, Size: c.Size}
+// invalidSave makes the error of a save that no node would take. A cause that
+// is given with %w gives its text only.
+func invalidSave(agent hawser.AgentID, format string, args ...any) error {
+	return &hawser.Error{Code: hawser.CodeInvalid, Op: "save", Key: agent.String(), Msg: fmt.Errorf(format, args...).Error()}
 }
 
 // badText returns what is wrong with a short text, or "".

@@ -20,7 +20,10 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 	if err != nil {
 		return nil, err
 	}
-	command, id, err := saveCommand(r, isForwarded(ctx))
+	command, id, err := saveCommand(r)
+	if err == nil {
+		err = s.takeInline(ctx, b, command, r.GetPayload())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -30,15 +33,7 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 		size:  len(r.GetPayload().GetData()),
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.SaveResponse, error) {
 			command.Request.Attempt = attempt
-			result, err := b.submit(ctx, command)
-			if err != nil {
-				return nil, err
-			}
-			return &hawserv1.SaveResponse{
-				Header:   b.header(b.Machine.Info(), result.Revision),
-				Version:  wire.VersionToProto(result.Version),
-				Repeated: result.Repeated,
-			}, nil
+			return b.save(ctx, command)
 		},
 		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.SaveResponse, error) {
 			r.GetRequest().Attempt = attempt
@@ -46,6 +41,20 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 		},
 		unknown: unknownOutcome(id),
 	})
+}
+
+// save runs command at this node.
+func (b *Backend) save(ctx context.Context, command *fsm.Save) (*hawserv1.SaveResponse, error) {
+	result, err := b.submit(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return &hawserv1.SaveResponse{
+		Header:   b.header(b.Machine.Info(), result.Revision),
+		Version:  wire.VersionToProto(result.Version),
+		Repeated: result.Repeated,
+		Chain:    wire.ChainToProto(result.Chain),
+	}, nil
 }
 
 // Delete implements hawserv1.StateServer.

@@ -1,0 +1,166 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+const (
+	// maxVerifying bounds the verifications under way: one holds two states.
+	maxVerifying = 1
+	// verifyRate is how many bytes a second are read and rebuilt, so that a
+	// verification leaves disk and processor to the calls of agents.
+	verifyRate = 64 << 20
+	// maxBad is how many versions of one agent are named.
+	maxBad = 1000
+)
+
+// Verify implements hawserv1.StateServer. It is about the contents that this
+// node has; each agent is looked at as it is when its turn comes.
+func (s *Service) Verify(r *hawserv1.VerifyRequest, stream grpc.ServerStreamingServer[hawserv1.VerifyResponse]) error {
+	namespace, prefix, err := scopeOf(r.GetNamespace(), r.GetPrefix())
+	if err != nil {
+		return err
+	}
+	select {
+	case s.verifying <- struct{}{}:
+		defer func() { <-s.verifying }()
+	default:
+		return &hawser.Error{Code: hawser.CodeOverloaded, Op: "verify", Msg: "another verification is under way on this node"}
+	}
+	b, view, err := s.view(stream.Context(), r.GetRead())
+	if err != nil {
+		return err
+	}
+	closeView(view)
+	v := verification{b: b, stream: stream, pacer: pacer{rate: verifyRate}}
+	return v.run(namespace, prefix)
+}
+
+// scopeOf returns the namespace and prefix that a request names, in canonical
+// form; an empty namespace is the default one.
+func scopeOf(namespace, prefix string) (string, string, error) {
+	if namespace == "" {
+		namespace = hawser.DefaultNamespace
+	}
+	if err := hawser.CheckNamespace(namespace); err != nil {
+		return "", "", err
+	}
+	prefix, err := hawser.NewPrefix(prefix)
+	return namespace, prefix, err
+}
+
+// verification is one call of Verify.
+type verification struct {
+	b      *Backend
+	stream grpc.ServerStreamingServer[hawserv1.VerifyResponse]
+	pacer  pacer
+	sum    hawserv1.VerifyResponse
+}
+
+func (v *verification) run(namespace, prefix string) error {
+	for after, more := "", true; more; {
+		agents, err := v.page(namespace, prefix, after)
+		if err != nil {
+			return err
+		}
+		for _, id := range agents {
+			if err := v.agent(id); err != nil {
+				return err
+			}
+			after = id.Name
+		}
+		more = len(agents) > 0
+	}
+	v.sum.Header = v.b.here()
+	return v.stream.Send(&v.sum)
+}
+
+// page lists the next agents.
+func (v *verification) page(namespace, prefix, after string) ([]hawser.AgentID, error) {
+	view, err := v.b.Machine.View()
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	agents, err := view.Agents(namespace, prefix, after, 0)
+	ids := make([]hawser.AgentID, len(agents))
+	for i, a := range agents {
+		ids[i] = a.ID
+	}
+	return ids, err
+}
+
+// agent verifies one agent and reports it, unless it is gone.
+func (v *verification) agent(id hawser.AgentID) error {
+	report := &hawserv1.VerifyResponse{Header: v.b.here(), Agent: wire.AgentToProto(id)}
+	for from, more := uint64(1), true; more; more = from != 0 {
+		next, err := v.numbers(id, from, report)
+		if errors.Is(err, hawser.ErrNotFound) {
+			return nil // deleted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+	v.sum.Versions += report.GetVersions()
+	v.sum.Bytes += report.GetBytes()
+	return v.stream.Send(report)
+}
+
+// numbers verifies some versions of an agent, on a view that is not held any
+// longer than that, and returns the number to go on from, 0 for the end.
+func (v *verification) numbers(id hawser.AgentID, from uint64, report *hawserv1.VerifyResponse) (next uint64, err error) {
+	view, err := v.b.Machine.View()
+	if err != nil {
+		return 0, err
+	}
+	defer closeView(view)
+	var stopped error
+	next, err = view.Verify(id, from, 0, func(found fsm.Verdict) bool {
+		report.Versions++
+		report.Bytes += uint64(found.Bytes)
+		if found.Err != nil && len(report.GetBad()) < maxBad {
+			report.Bad = append(report.Bad, &hawserv1.BadVersion{Number: found.Version.Number, Reason: found.Err.Error()})
+		}
+		stopped = v.pacer.spend(v.stream.Context(), found.Bytes)
+		return stopped == nil
+	})
+	return next, errors.Join(err, stopped)
+}
+
+// pacer holds work to a rate, in bytes a second. It lets through what is worth
+// a tenth of a second at once.
+type pacer struct {
+	rate int64
+	due  time.Duration // for which was not waited yet
+}
+
+// spend waits as long as n bytes take, or until ctx ends.
+func (p *pacer) spend(ctx context.Context, n int64) error {
+	p.due += time.Duration(n) * time.Second / time.Duration(p.rate)
+	if p.due < 100*time.Millisecond {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(p.due)
+	defer timer.Stop()
+	p.due = 0
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
