@@ -14,7 +14,6 @@ import (
 
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/cluster/consensus"
-	"github.com/hawserdb/hawser/cluster/janitor"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/policy"
 	"github.com/hawserdb/hawser/cluster/service"
@@ -33,9 +32,7 @@ func (n *Node) belong(ctx context.Context) error {
 		Self: n.id, Raft: c.replica, Progress: c.tracker, Gossip: c.liveness,
 		Wanted: n.cfg.Voters, Stabilise: n.cfg.Tuning.Stabilise, Logger: n.part("membership"),
 	})
-	c.janitor = janitor.Start(janitor.Config{ //nolint:contextcheck // lives until core.close
-		Machine: n.machine, Leads: c.leads, Submit: c.proposer.Submit, Level: c.level, Logger: n.part("janitor"),
-	})
+	c.startHousekeeping() //nolint:contextcheck // lives until core.close
 	n.service.Start(&service.Backend{
 		Self: n.id, Machine: n.machine, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
 		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,

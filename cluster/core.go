@@ -12,7 +12,6 @@ import (
 
 	"github.com/hawserdb/hawser/cluster/catchup"
 	"github.com/hawserdb/hawser/cluster/consensus"
-	"github.com/hawserdb/hawser/cluster/janitor"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/propose"
 	"github.com/hawserdb/hawser/cluster/read"
@@ -50,7 +49,7 @@ type core struct {
 
 	// Made by belong, before the node's settled channel is closed.
 	controller *membership.Controller
-	janitor    *janitor.Janitor
+	keeping    housekeeping
 }
 
 // newCore builds the core of n and starts raft.
@@ -191,9 +190,7 @@ func (c *core) leader() wire.Leader {
 // close stops everything, outermost first. The servers are closed already. A
 // node that stops on purpose says good-bye to the others.
 func (c *core) close(ctx context.Context, goodbye bool) error {
-	if c.janitor != nil {
-		c.janitor.Close()
-	}
+	c.keeping.close()
 	if c.controller != nil {
 		c.controller.Close()
 	}

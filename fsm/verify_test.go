@@ -30,6 +30,7 @@ type saver struct {
 }
 
 func newSaver(t *testing.T, m *fsm.Machine) *saver {
+	t.Helper()
 	return &saver{t: t, m: m, heads: map[hawser.AgentID]fsm.Base{}, bytes: map[hawser.AgentID][]byte{}}
 }
 

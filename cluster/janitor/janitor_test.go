@@ -4,83 +4,40 @@
 package janitor
 
 import (
-	"context"
-	"log/slog"
-	"sync"
-	"sync/atomic"
+	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/record"
 )
-
-// fakeMachine has agents with so many reclaim turns left.
-type fakeMachine struct {
-	mu    sync.Mutex
-	left  map[hawser.AgentID]int
-	level uint32
-	seen  []fsm.Command
-}
-
-func (m *fakeMachine) Garbage(limit int) (agents []hawser.AgentID, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for a := range m.left {
-		if len(agents) < limit {
-			agents = append(agents, a)
-		}
-	}
-	return agents, nil
-}
-
-func (m *fakeMachine) Info() fsm.Info {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return fsm.Info{Level: m.level}
-}
-
-func (m *fakeMachine) submit(_ context.Context, c fsm.Command) (fsm.Result, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.seen = append(m.seen, c)
-	switch c := c.(type) {
-	case *fsm.Reclaim:
-		if m.left[c.Agent]--; m.left[c.Agent] == 0 {
-			delete(m.left, c.Agent)
-		}
-	case *fsm.RaiseLevel:
-		m.level = c.Level
-	}
-	return fsm.Result{}, nil
-}
 
 // A leader reclaims everything within two turns, in bounded commands, and
 // raises the level once; a node that does not lead proposes nothing.
 func TestJanitor_WorksOnlyWhileLeading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &fakeMachine{level: 1, left: map[hawser.AgentID]int{}}
+		m := newFake()
+		m.level = 1
 		for _, name := range []string{"a", "b", "c"} {
-			m.left[hawser.AgentID{Namespace: "default", Name: name}] = 5
+			m.garbage[agentID(name)] = 5
 		}
-		var leads atomic.Bool
-		j := Start(Config{
-			Machine: m, Leads: leads.Load, Submit: m.submit, Level: func() uint32 { return 2 },
-			Logger: slog.New(slog.DiscardHandler),
-		})
-		defer j.Close()
+		m.leads.Store(false)
+		m.start(t)
 
 		time.Sleep(5 * turn)
 		synctest.Wait()
 		if len(m.seen) != 0 {
 			t.Fatalf("proposed %d commands without leading", len(m.seen))
 		}
-		leads.Store(true)
+		m.leads.Store(true)
 		time.Sleep(2 * turn)
 		synctest.Wait()
-		if len(m.left) != 0 || m.level != 2 {
-			t.Fatalf("left %v, level %d", m.left, m.level)
+		if len(m.garbage) != 0 || m.level != 2 {
+			t.Fatalf("left %v, level %d", m.garbage, m.level)
 		}
 		if want := 3*5 + 1; len(m.seen) != want {
 			t.Fatalf("proposed %d commands, want %d", len(m.seen), want)
@@ -91,21 +48,160 @@ func TestJanitor_WorksOnlyWhileLeading(t *testing.T) {
 // A refused or lost command ends the turn instead of spinning.
 func TestJanitor_DoesNotSpinOnFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &fakeMachine{level: 2, left: map[hawser.AgentID]int{{Namespace: "default", Name: "a"}: 1}}
-		var tries atomic.Int32
-		j := Start(Config{
-			Machine: m, Leads: func() bool { return true }, Level: func() uint32 { return 2 },
-			Submit: func(context.Context, fsm.Command) (fsm.Result, error) {
-				tries.Add(1)
-				return fsm.Result{}, hawser.ErrUnavailable
-			},
-			Logger: slog.New(slog.DiscardHandler),
-		})
-		defer j.Close()
+		m := newFake()
+		m.garbage[agentID("a")] = 1
+		m.refuse = hawser.ErrUnavailable
+		m.start(t)
 		time.Sleep(3*turn + turn/2)
 		synctest.Wait()
-		if got := tries.Load(); got != 3 {
+		if got := len(m.seen); got != 3 {
 			t.Fatalf("tried %d times in three turns", got)
+		}
+	})
+}
+
+// A pass removes all that is due, from many agents and from large ones, in
+// commands that the machine takes and with pauses between them; then nothing is
+// looked at until the minute is over or a policy has changed.
+func TestJanitor_Prunes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFake()
+		total := 0
+		for i := range 3*scanAgents/2 + 7 {
+			m.due[agentID(fmt.Sprintf("small%04d", i))] = []fsm.NumberRange{{From: 1, To: 1}, {From: 5, To: 6}}
+			total += 3
+		}
+		m.due[agentID("large")] = []fsm.NumberRange{{From: 1, To: 5000}}
+		total += 5000
+		j := m.start(t)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if len(m.due) != 0 || j.Stats().Pruned != int64(total) {
+			t.Fatalf("%d agents have something due, %d of %d pruned", len(m.due), j.Stats().Pruned, total)
+		}
+		for _, c := range of[*fsm.Prune](m) {
+			n := uint64(0)
+			for _, r := range c.Ranges {
+				n += r.To - r.From + 1
+			}
+			if n == 0 || n > maxNumbers {
+				t.Fatalf("a command removes %d versions", n)
+			}
+		}
+		looked := m.scans
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if m.scans != looked {
+			t.Errorf("looked %d times more within a minute", m.scans-looked)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if m.scans != looked+1 {
+			t.Errorf("looked %d times more after a minute", m.scans-looked)
+		}
+		fakeView{m}.locked(func(m *fakeMachine) {
+			m.stamp++
+			m.due[agentID("x")] = []fsm.NumberRange{{From: 3, To: 4}}
+		})
+		time.Sleep(2 * turn)
+		synctest.Wait()
+		if len(m.due) != 0 {
+			t.Error("a change of policy waited for the next pass")
+		}
+	})
+}
+
+// A policy that changes in the middle of a pass ends it: what it found is
+// refused, and the next one goes by the new policy.
+func TestJanitor_PolicyChangesInAPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFake()
+		m.due[agentID("a")] = []fsm.NumberRange{{From: 1, To: 5000}}
+		m.start(t)
+		time.Sleep(turn + 50*time.Millisecond)
+		fakeView{m}.locked(func(m *fakeMachine) { m.stamp++ })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		commands := of[*fsm.Prune](m)
+		if first, last := commands[0].Stamp, commands[len(commands)-1].Stamp; first != 7 || last != 8 || len(m.due) != 0 {
+			t.Errorf("stamps from %d to %d, left %v", first, last, m.due)
+		}
+	})
+}
+
+// Agents that were pruned, and in time all others, are looked at for dead
+// weight; the keyframe that is proposed gives the version back, in parts when
+// it is large; what is not worth it is left alone.
+func TestJanitor_Rewrites(t *testing.T) {
+	// The encoder keeps what it makes at its first use; not in a bubble.
+	if _, err := record.EncodeKeyframe(make([]byte, 5000)).Decode(5000); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newFake()
+		large := make([]byte, 2*record.MaxInline+1)
+		_, _ = rand.NewChaCha8([32]byte{}).Read(large)
+		for i, state := range [][]byte{bytes.Repeat([]byte("small"), 1000), large, []byte("not worth it")} {
+			id := agentID(fmt.Sprint("a", i))
+			m.states[id] = state
+			m.dead[id] = fsm.Rewrite{Agent: id, Number: 9, Segment: uint64(i + 1), Position: 8, Stamp: 3, Dead: 1 << 20, Keyframe: 1000}
+		}
+		few := m.dead[agentID("a2")]
+		few.Dead = 100
+		m.dead[agentID("a2")] = few
+		m.due[agentID("a0")] = []fsm.NumberRange{{From: 1, To: 8}}
+		j := m.start(t)
+		time.Sleep(turn + turn/2)
+		synctest.Wait()
+		if n := len(of[*fsm.Replace](m)); n == 0 {
+			t.Fatal("nothing rewritten after the pass")
+		}
+		time.Sleep(5 * turn)
+		synctest.Wait()
+		if len(m.dead) != 1 || j.Stats().Rewrites != 2 || j.Stats().Freed < 1<<20 {
+			t.Fatalf("left %v, %+v", m.dead, j.Stats())
+		}
+		parts := map[uint32][]byte{}
+		for _, p := range of[*fsm.Part](m) {
+			parts[p.Index] = p.Data
+		}
+		for _, c := range of[*fsm.Replace](m) {
+			for index := range c.Content.Parts {
+				c.Content.Data = append(c.Content.Data, parts[index]...)
+			}
+			got, err := c.Content.Decode(hawser.MaxStateSize)
+			if want := m.states[agentID(fmt.Sprint("a", c.Segment-1))]; err != nil || !bytes.Equal(got, want) {
+				t.Errorf("segment %d: %d bytes for %d, %v", c.Segment, len(got), len(want), err)
+			}
+			if c.Position != 8 || c.Stamp != 3 || (c.Content.Parts > 0) != (c.Segment == 2) {
+				t.Errorf("segment %d: %d parts, position %d, stamp %d", c.Segment, c.Content.Parts, c.Position, c.Stamp)
+			}
+		}
+	})
+}
+
+// Uploads go ten minutes after their last part and not before, tombs are asked
+// for with their time.
+func TestJanitor_Expires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFake()
+		m.uploads = []fsm.Upload{{ID: [16]byte{1}, TouchedAt: time.Now()}, {ID: [16]byte{2}, TouchedAt: time.Now().Add(5 * time.Minute)}}
+		m.tombs = []hawser.AgentID{agentID("a")}
+		m.start(t)
+		time.Sleep(uploadTime - turn)
+		synctest.Wait()
+		if len(m.uploads) != 2 || len(m.tombs) != 0 {
+			t.Fatalf("uploads %v, tombs %v", m.uploads, m.tombs)
+		}
+		time.Sleep(2 * expireEvery)
+		synctest.Wait()
+		if len(m.uploads) != 1 || m.uploads[0].ID != [16]byte{2} {
+			t.Fatalf("uploads %v", m.uploads)
+		}
+		for _, c := range of[*fsm.PruneTombs](m) {
+			if age := time.Since(time.Unix(0, c.Before)); age < tombTime {
+				t.Errorf("tombs of %s ago are removed", age)
+			}
 		}
 	})
 }

@@ -1,0 +1,36 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"time"
+
+	"github.com/hawserdb/hawser/cluster/janitor"
+)
+
+// housekeeping is what keeps a member's store small and sound. The zero value
+// does nothing.
+type housekeeping struct {
+	janitor   *janitor.Janitor
+	compactor *janitor.Compactor
+}
+
+// startHousekeeping starts it; it runs until close.
+func (c *core) startHousekeeping() {
+	n := c.node
+	c.keeping.janitor = janitor.Start(janitor.Config{
+		View:    func() (janitor.View, error) { return n.machine.View() },
+		Garbage: n.machine.Garbage, Leads: c.leads, Submit: c.proposer.Submit,
+		Now: func() time.Time { return time.Unix(0, c.clock.Stamp()) }, Level: c.level, Logger: n.part("janitor"),
+	})
+	c.keeping.compactor = janitor.StartCompactor(n.machine, n.part("janitor"))
+}
+
+func (h *housekeeping) close() {
+	if h.janitor == nil {
+		return
+	}
+	h.janitor.Close()
+	h.compactor.Close()
+}

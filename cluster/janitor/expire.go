@@ -1,0 +1,86 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/fsm"
+)
+
+const (
+	// reclaimAgents and reclaimRecords bound one step: so many agents, and of
+	// each so many records in one command.
+	reclaimAgents  = 16
+	reclaimRecords = 256
+	// expireEvery is how often uploads and tombs are looked at.
+	expireEvery = time.Minute
+	// uploadTime is how long an upload may get no part, tombTime how long the
+	// counters of a deleted agent are kept, of the cluster's time.
+	uploadTime = 10 * time.Minute
+	tombTime   = 30 * 24 * time.Hour
+	// tombsAtOnce is how many tombs go in one command.
+	tombsAtOnce = 256
+)
+
+// reclaim frees a bounded amount of what deleted agents left behind, and
+// reports whether there may be more.
+func (j *Janitor) reclaim(ctx context.Context) bool {
+	agents, err := j.cfg.Garbage(reclaimAgents)
+	if err != nil {
+		j.cfg.Logger.Warn("looking for deleted versions failed", "error", err)
+		return false
+	}
+	for _, agent := range agents {
+		if !j.submit(ctx, &fsm.Reclaim{Agent: agent, Limit: reclaimRecords}) {
+			return false
+		}
+	}
+	return len(agents) > 0
+}
+
+// expire removes uploads that were given up and counters of agents that were
+// deleted long ago, and reports whether there may be more.
+func (j *Janitor) expire(ctx context.Context) bool {
+	if time.Since(j.expired) < expireEvery {
+		return false
+	}
+	now := j.cfg.Now()
+	var uploads [][16]byte
+	var tombs []hawser.AgentID
+	err := j.view(func(v View) error {
+		listed, err := v.Uploads(hawser.MaxPage)
+		for _, u := range listed {
+			if now.Sub(u.TouchedAt) > uploadTime {
+				uploads = append(uploads, u.ID)
+			}
+		}
+		if err == nil {
+			tombs, err = v.Tombs(now.Add(-tombTime), hawser.MaxPage)
+		}
+		return err
+	})
+	if err != nil {
+		j.cfg.Logger.Warn("looking for uploads that were given up failed", "error", err)
+		return false
+	}
+	more := len(uploads) == hawser.MaxPage || len(tombs) == hawser.MaxPage
+	for chunk := range slices.Chunk(uploads, 1) { // each may have thousands of parts
+		if !j.submit(ctx, &fsm.ExpireUploads{Uploads: chunk, Before: now.Add(-uploadTime).UnixNano()}) {
+			return false
+		}
+	}
+	for chunk := range slices.Chunk(tombs, tombsAtOnce) {
+		if !j.submit(ctx, &fsm.PruneTombs{Agents: chunk, Before: now.Add(-tombTime).UnixNano()}) {
+			return false
+		}
+	}
+	if !more {
+		j.expired = time.Now()
+	}
+	return more
+}

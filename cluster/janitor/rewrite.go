@@ -1,0 +1,159 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package janitor
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+const (
+	// maxRewriting bounds the agents that are noted for a look at their dead
+	// weight; the slow walk finds those that are left out.
+	maxRewriting = 10_000
+	// walkAgents is how many agents a turn the slow walk looks at.
+	walkAgents = 20
+)
+
+// noteDeadWeight notes an agent that is being pruned.
+func (j *Janitor) noteDeadWeight(id hawser.AgentID) {
+	if n := len(j.rewriting); n < maxRewriting && (n == 0 || j.rewriting[n-1] != id) {
+		j.rewriting = append(j.rewriting, id)
+	}
+}
+
+// walk notes the next agents of the slow walk over all, and reports whether
+// there were any.
+func (j *Janitor) walk(agents int) bool {
+	var ids []hawser.AgentID
+	err := j.view(func(v View) (err error) {
+		ids, err = v.AgentsAfter(j.walked, agents)
+		return err
+	})
+	if err != nil {
+		j.cfg.Logger.Warn("walking over the agents failed", "error", err)
+		return false
+	}
+	if len(ids) == 0 {
+		j.walked = hawser.AgentID{}
+		return false
+	}
+	j.walked = ids[len(ids)-1]
+	j.rewriting = append(j.rewriting, ids...)
+	return true
+}
+
+// rewrite looks at one agent that is noted and is not being pruned, and
+// rewrites its segments that are worth it. It reports whether others wait.
+func (j *Janitor) rewrite(ctx context.Context) bool {
+	due := func(id hawser.AgentID) bool {
+		return slices.ContainsFunc(j.pass.due, func(p fsm.Prunable) bool { return p.Agent == id })
+	}
+	switch {
+	case len(j.rewriting) == 0:
+		return false
+	case due(j.rewriting[0]):
+		return true // once it is pruned
+	}
+	id := j.rewriting[0]
+	j.rewriting = j.rewriting[1:]
+	var found []fsm.Rewrite
+	var idle time.Duration
+	err := j.view(func(v View) (err error) {
+		a, err := v.Agent(id)
+		if errors.Is(err, hawser.ErrNotFound) || err == nil && a.Version == nil {
+			return nil
+		}
+		if err == nil {
+			idle = j.cfg.Now().Sub(a.Version.CreatedAt)
+			found, err = v.Rewrites(id)
+		}
+		return err
+	})
+	if err != nil {
+		j.cfg.Logger.Warn("looking for dead weight failed", "agent", id, "error", err)
+		return true
+	}
+	for _, r := range found {
+		if worth(r, r.Keyframe, idle) && !j.replace(ctx, r, idle) {
+			break
+		}
+	}
+	return true
+}
+
+// replace builds the keyframe of r and proposes it, if that is still worth it.
+// It reports whether the janitor goes on with the agent.
+func (j *Janitor) replace(ctx context.Context, r fsm.Rewrite, idle time.Duration) bool {
+	content, err := j.keyframe(r)
+	if err != nil {
+		// The scrubber deals with a version that cannot be rebuilt.
+		j.cfg.Logger.Warn("a keyframe could not be built", "agent", r.Agent, "version", r.Number, "error", err)
+		return true
+	}
+	size := int64(len(content.Data))
+	if !worth(r, size, idle) {
+		return true
+	}
+	if size > record.MaxInline {
+		var ok bool
+		if content, ok = j.stage(ctx, content); !ok {
+			return false
+		}
+	}
+	start := time.Now()
+	_, err = j.propose(ctx, &fsm.Replace{Segment: r.Segment, Position: r.Position, Stamp: r.Stamp, Content: content})
+	if !rest(ctx, j.pace.took(time.Since(start))) {
+		return false
+	}
+	if err != nil { // mostly a segment that has changed meanwhile: it is found again
+		j.cfg.Logger.Debug("a segment was not rewritten", "agent", r.Agent, "error", err)
+		return hawser.CodeOf(err) == hawser.CodeRefused
+	}
+	j.counts.rewrites.Add(1)
+	j.counts.freed.Add(r.Dead + r.Own - size)
+	return true
+}
+
+// keyframe builds the keyframe of the version at the place of r, and makes
+// sure that it gives that version back.
+func (j *Janitor) keyframe(r fsm.Rewrite) (content record.Content, err error) {
+	err = j.view(func(v View) error {
+		_, state, err := v.Materialise(r.Agent, r.Number) // compares the SHA-256
+		if err != nil {
+			return err
+		}
+		content = record.EncodeKeyframe(state)
+		again, err := content.Decode(hawser.MaxStateSize)
+		if err != nil || !bytes.Equal(again, state) {
+			return fmt.Errorf("the encoder does not give the state back: %w", errors.Join(err, hawser.ErrInternal))
+		}
+		return nil
+	})
+	return content, err
+}
+
+// stage stages the data of c and returns what refers to them. An upload that
+// is not finished expires.
+func (j *Janitor) stage(ctx context.Context, c record.Content) (record.Content, bool) {
+	_, _ = rand.Read(c.Upload[:]) // documented never to fail
+	parts := record.PartsOf(c.Data)
+	for i, part := range parts {
+		p := &fsm.Part{Upload: c.Upload, Index: uint32(i), CRC32C: record.Checksum(part), Data: part}
+		if !j.submit(ctx, p) {
+			return record.Content{}, false
+		}
+	}
+	c.Parts, c.Data = uint32(len(parts)), nil
+	return c, true
+}
