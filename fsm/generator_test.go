@@ -258,7 +258,7 @@ func (g *generator) state(base *modelNumber) []byte {
 		for range 40 + g.rng.IntN(100) { // does not pack well
 			state = fmt.Appendf(state, "%x", g.rng.Uint64())
 		}
-		if g.rng.IntN(40) == 0 {
+		if g.rng.IntN(100) == 0 {
 			for len(state) < 3*record.PartSize/2 {
 				state = fmt.Appendf(state, "%x", g.rng.Uint64())
 			}

@@ -25,9 +25,9 @@ type Affected struct {
 // hawser.MaxPage), in the order in which they are reached; truncated says that
 // there are more.
 //
-// The version itself may be gone. Of a version that is gone it is assumed that
-// it rested on the one before it; what was computed from it by another agent is
-// found as long as its own agent's chain leads to it. Errors are those of Agent.
+// The version itself may be gone. A version that is gone is taken to have rested
+// on the one before it; what else it rested on is forgotten with it, and so is
+// what rests on ref only through it. Errors are those of Agent.
 func (v *View) Impact(ref hawser.VersionRef, limit int) (affected []Affected, truncated bool, err error) {
 	if _, err := v.agent(ref.Agent); err != nil {
 		return nil, false, err
@@ -113,7 +113,7 @@ func (im *impact) follow(r *reached) error {
 	if err != nil {
 		return err
 	}
-	line := lineage{numbers: []uint64{oldest}, on: []bool{true}}
+	line := lineage{numbers: []uint64{oldest}, on: []bool{true}, head: a.head}
 	for _, l := range slices.Backward(links) {
 		via, hit := r.seeds[l.number]
 		if !hit {
@@ -198,10 +198,11 @@ func (im *impact) derived(id hawser.AgentID, line lineage) error {
 }
 
 // lineage says which numbers of a chain rest on the version asked for. It
-// knows some numbers, ascending; one in between is like the one before it.
+// knows some numbers, ascending; another one up to head is like the one before it.
 type lineage struct {
 	numbers []uint64
 	on      []bool
+	head    uint64
 }
 
 func (l lineage) at(number uint64) bool {
@@ -209,5 +210,5 @@ func (l lineage) at(number uint64) bool {
 	if !found {
 		i--
 	}
-	return i >= 0 && l.on[i]
+	return i >= 0 && l.on[i] && (found || number <= l.head)
 }

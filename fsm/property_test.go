@@ -51,7 +51,7 @@ func TestMachine_Model(t *testing.T) {
 	t.Logf("seed %d", seed)
 	g := newGenerator(t, rand.New(rand.NewPCG(seed, 0)))
 	done := map[string]int{}
-	for n := range 800 {
+	for n := range 500 {
 		for _, c := range g.commands() {
 			g.apply(int64(n), c)
 			done[fmt.Sprintf("%T", c)]++

@@ -91,7 +91,10 @@ func (s *Save) check() error {
 // storeDelta stores the difference to the head: after the head's content, or
 // in a segment of its own when something is there already.
 func (c *changes) storeDelta(a *agent, base *Base, content stored) (at place, refusal, err error) {
-	if a.live == 0 || a.live != base.Number {
+	if a.live == 0 {
+		return place{}, keyframeNeeded(a.id, "the agent has no version"), nil
+	}
+	if a.live != base.Number {
 		return place{}, keyframeNeeded(a.id, fmt.Sprintf("the head is version %d, the delta's base version %d", a.live, base.Number)), nil
 	}
 	head, err := c.record(a.id, a.live)
@@ -111,7 +114,8 @@ func (c *changes) storeDelta(a *agent, base *Base, content stored) (at place, re
 	}
 	chain := s.chain(head.position)
 	if chain.NeedsKeyframe(int64(content.bytes)) || head.position == math.MaxUint32 {
-		return place{}, keyframeNeeded(a.id, fmt.Sprintf("%d deltas follow the last keyframe", chain.Deltas)), nil
+		return place{}, keyframeNeeded(a.id, fmt.Sprintf("a delta of %d bytes would follow a keyframe of %d and %d deltas of %d",
+			content.bytes, chain.Keyframe, chain.Deltas, chain.DeltaBytes)), nil
 	}
 	if head.position == s.tip() {
 		return c.extend(s, content), nil, nil

@@ -45,6 +45,7 @@ type script struct {
 //	apply [time=SECONDS]      one entry with one command a line
 //	fill AGENT n=N            N conditional saves, an entry each
 //	agent|versions|version|content|agents|outcome|info|garbage
+//	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
@@ -72,7 +73,7 @@ func (s *script) apply(d *datadriven.TestData) string {
 	}
 	var encoded [][]byte
 	for line := range strings.SplitSeq(strings.TrimSpace(d.Input), "\n") {
-		encoded = append(encoded, fsm.AppendCommand(nil, parseCommand(s.t, line)))
+		encoded = append(encoded, fsm.AppendCommand(nil, s.parse(line)))
 	}
 	s.index++
 	out, err := s.m.Apply([]fsm.Entry{{Index: s.index, Term: 1, Kind: fsm.EntryCommand, Data: fsm.AppendBatch(nil, fsm.BatchID{}, s.time, encoded)}})
@@ -91,8 +92,12 @@ func describe(res fsm.Result) string {
 	switch {
 	case res.Err != nil:
 		return fmt.Sprintf("%s: %v", hawser.CodeOf(res.Err), res.Err)
+	case res.Version.Number != 0 && res.Number == 0:
+		line = version(res.Version)
 	case res.Version.Number != 0:
 		line = "saved " + version(res.Version)
+	case res.Pruned != 0:
+		line = fmt.Sprintf("pruned %d", res.Pruned)
 	case res.Number != 0:
 		line = fmt.Sprintf("took number %d", res.Number)
 	}
@@ -105,6 +110,15 @@ func describe(res fsm.Result) string {
 func version(v hawser.Version) string {
 	s := fmt.Sprintf("version %d: %s, %d bytes in %d, %s, parent %d, at %s, revision %d",
 		v.Number, v.State, v.Size, v.StoredSize, v.SHA256.String()[:8], v.Parent, v.CreatedAt.Format(time.TimeOnly), v.Revision)
+	if !v.Origin.IsZero() {
+		s += fmt.Sprintf(", repeats %s", v.Origin)
+	}
+	if len(v.DerivedFrom) > 0 {
+		s += fmt.Sprintf(", from %v", v.DerivedFrom)
+	}
+	if v.Pinned {
+		s += ", pinned"
+	}
 	if len(v.Labels) > 0 {
 		s += fmt.Sprintf(", labels %v", v.Labels)
 	}
@@ -175,12 +189,23 @@ func (s *script) ask(d *datadriven.TestData) string {
 		found, err := v.Version(id, uint64(a.number("number", 0)))
 		return version(found) + suffix(err) + "\n"
 	case "content":
-		_, chain, err := v.Content(id, uint64(a.number("number", 0)))
+		_, state, err := v.Materialise(id, uint64(a.number("number", 0)))
 		if err != nil {
 			return suffix(err) + "\n"
 		}
-		state, err := chain[0].Decode(1 << 20)
-		return fmt.Sprintf("%q%s\n", state, suffix(err))
+		return brief(state) + "\n"
+	case "path":
+		return describePath(v.Path(id, uint64(a.number("number", 0))))
+	case "impact":
+		return describeImpact(v.Impact(hawser.VersionRef{Agent: id, Number: uint64(a.number("number", 0))}, int(a.number("limit", 0))))
+	case "segment":
+		n, _ := strconv.ParseUint(d.CmdArgs[0].Key, 10, 64)
+		return describeSegment(v.Segment(n))
+	case "uploads":
+		return describeUploads(v.Uploads(0))
+	case "check":
+		fsm.CheckStore(s.t, s.m)
+		return "ok\n"
 	case "versions":
 		found, err := v.Versions(id, uint64(a.number("before", 0)), int(a.number("limit", 0)))
 		var b strings.Builder
@@ -196,15 +221,14 @@ func (s *script) ask(d *datadriven.TestData) string {
 		}
 		return b.String() + suffix(err)
 	case "outcome":
-		kind := hawser.RequestSave
-		if a.text("kind") == "delete" {
-			kind = hawser.RequestDelete
-		}
+		kind := map[string]hawser.RequestKind{
+			"": hawser.RequestSave, "delete": hawser.RequestDelete, "rollback": hawser.RequestRollback, "fork": hawser.RequestFork,
+		}[a.text("kind")]
 		q := fsm.Request{Nonce: nonce(a.text("req")), Seen: uint64(a.number("seen", 0)), Generation: uint64(a.number("generation", 0))}
 		out, err := v.Outcome(id, kind, q, a.optional("expect"))
 		return fmt.Sprintf("%s, number %d, revision %d%s\n", out.State, out.Number, out.Revision, suffix(err))
 	}
-	return "unknown directive\n"
+	return s.askPolicies(d, v)
 }
 
 func agentLine(a hawser.Agent) string {
@@ -247,57 +271,6 @@ func (a args) optional(key string) *uint64 {
 	}
 	n := uint64(a.number(key, 0))
 	return &n
-}
-
-// parseCommand reads one command of a script:
-//
-//	save AGENT STATE [req=R] [expect=N] [seen=N] [attempt=N] [generation=N] [label=K:V]...
-//	delete AGENT req=R seen=N [attempt=N] [generation=N]
-//	leader NODE term=N cluster=C generation=N · level N · reclaim AGENT limit=N
-func parseCommand(t *testing.T, line string) fsm.Command {
-	t.Helper()
-	words := strings.Fields(line)
-	q, values := fsm.Request{}, map[string]uint64{}
-	var labels map[string]string
-	var expect *uint64
-	for _, word := range words[1:] {
-		key, value, ok := strings.Cut(word, "=")
-		if !ok {
-			continue
-		}
-		n, _ := strconv.ParseUint(value, 10, 64)
-		values[key] = n
-		switch key {
-		case "req":
-			q.Nonce = nonce(value)
-		case "label":
-			k, v, _ := strings.Cut(value, ":")
-			if labels == nil {
-				labels = map[string]string{}
-			}
-			labels[k] = v
-		case "expect":
-			expect = &n
-		}
-	}
-	q.Seen, q.Attempt, q.Generation = values["seen"], uint32(values["attempt"]), values["generation"]
-	switch words[0] {
-	case "save":
-		s := newSave(agentID(words[1]), words[2], "")
-		s.Request, s.Expect, s.Labels = q, expect, labels
-		return s
-	case "delete":
-		return &fsm.Delete{Agent: agentID(words[1]), Request: q}
-	case "leader":
-		return &fsm.LeaderStart{Term: values["term"], Node: words[1], ClusterID: [16]byte{byte(values["cluster"])}, Generation: values["generation"]}
-	case "level":
-		n, _ := strconv.ParseUint(words[1], 10, 32)
-		return &fsm.RaiseLevel{Level: uint32(n)}
-	case "reclaim":
-		return &fsm.Reclaim{Agent: agentID(words[1]), Limit: uint32(values["limit"])}
-	}
-	t.Fatalf("unknown command %q", line)
-	return nil
 }
 
 func agentID(name string) hawser.AgentID {
