@@ -142,7 +142,7 @@ func (k *checker) checkAgents() {
 		if a.live != 0 {
 			live++
 		}
-		for n := a.head; n > 0 && n+window > a.head; n-- {
+		for n := a.head; n > a.blind && n+window > a.head; n-- {
 			found := slices.ContainsFunc(k.chains[id], func(rec *chainRecord) bool { return rec.number == n })
 			k.equal(found, true, "%s: record %d of the window", id, n)
 		}

@@ -120,7 +120,7 @@ func FuzzDecodeBatch(f *testing.F) {
 
 // FuzzStored: the same for every stored value.
 func FuzzStored(f *testing.F) {
-	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2}
+	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2}
 	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20}
 	u := uploadRecord{parts: 3, end: 9, short: 9, bytes: 1 << 18, touched: 1e18}
 	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}

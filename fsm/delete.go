@@ -19,7 +19,7 @@ func (d *Delete) apply(c *changes) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if a.live == 0 && (d.Request.Attempt == 0 || !isExpired(a.head, d.Request)) {
+	if a.live == 0 && (d.Request.Attempt == 0 || !a.isExpired(d.Request)) {
 		// Not the first attempt's fault: only a repeat that is found is better than this.
 		if rec, err := c.find(a, d.Request); err != nil || rec == nil {
 			res, _ := c.refuse(notFound("delete", d.Agent, "there is no such agent"))

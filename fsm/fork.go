@@ -133,7 +133,7 @@ func locate(id hawser.AgentID, a agentRecord, number uint64, read func(uint64) (
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case rec == nil && number+window > a.head: // only what has left the window may have no record
+	case rec == nil && number+window > a.head && number > a.blind: // only what has left the window may have no record
 		return nil, nil, damagedKey("record", id, number)
 	case rec == nil || rec.state == hawser.VersionGone:
 		return nil, &hawser.Error{Code: hawser.CodeVersionGone, Op: "version", Key: key}, nil

@@ -82,7 +82,7 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 			out.Version = visible(id, rec.floor, found)
 		}
 		return out, nil
-	case isExpired(rec.head, q):
+	case rec.isExpired(q):
 		return Outcome{State: OutcomeExpired}, nil
 	}
 	return Outcome{State: OutcomeNotDone}, nil

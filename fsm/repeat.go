@@ -39,7 +39,7 @@ func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *u
 	case q.Seen > a.head && kind.MakesVersion() && (expect == nil || *expect == a.live):
 		res, err = c.refuse(unseen(kind.String(), a.id, q.Seen, a.head))
 		return res, true, err
-	case !isExpired(a.head, q):
+	case !a.isExpired(q):
 		return Result{}, false, nil
 	case q.Attempt == 0 && expect != nil && *expect != a.live:
 		res, err = c.conflict(a, expect)
@@ -50,9 +50,11 @@ func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *u
 	}
 }
 
-// isExpired reports whether the request saw a number so old that its own may
-// have left the window.
-func isExpired(head uint64, q Request) bool { return head > q.Seen && head-q.Seen > window }
+// isExpired reports whether the request saw a number so old that the record of
+// its own may be gone.
+func (a *agentRecord) isExpired(q Request) bool {
+	return a.head > q.Seen && (a.head-q.Seen > window || q.Seen < a.blind)
+}
 
 // is reports whether rec is what the request would have made.
 func (c *chainRecord) is(kind hawser.RequestKind, expect *uint64, sha *hawser.Hash) bool {

@@ -70,7 +70,7 @@ func wrongGeneration(op string, id hawser.AgentID, asked, have uint64) error {
 func expired(op string, id hawser.AgentID) error {
 	return &hawser.Error{
 		Code: hawser.CodeRequestExpired, Op: op, Key: id.String(),
-		Msg: fmt.Sprintf("more than %d numbers lie after the one it saw; restore the head, then decide", window),
+		Msg: "nobody can tell any more whether an earlier attempt was executed; restore the head, then decide",
 	}
 }
 

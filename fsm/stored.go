@@ -29,6 +29,10 @@ type agentRecord struct {
 	// stubs is at least the newest number above floor whose version was pruned
 	// and whose record the window keeps.
 	stubs uint64
+	// blind is the number up to which the records of versions that are gone may
+	// be missing, though the window would keep them: those of an agent whose
+	// tomb was removed, or of an archive. 0 for none.
+	blind uint64
 	// versions counts the versions that are there, stored their bytes, pins
 	// those that are pinned.
 	versions, stored, pins uint64
@@ -41,7 +45,7 @@ type agentRecord struct {
 func (a *agentRecord) append(dst []byte) []byte {
 	dst = append(dst, storedFormat)
 	for _, v := range [...]uint64{
-		a.head, a.live, a.floor, a.cleared, a.oldest, a.stubs, a.versions, a.stored, a.pins,
+		a.head, a.live, a.floor, a.cleared, a.oldest, a.stubs, a.blind, a.versions, a.stored, a.pins,
 		uint64(a.created), uint64(a.deleted), a.epoch,
 	} {
 		dst = binary.AppendUvarint(dst, v)
@@ -54,10 +58,10 @@ func parseAgent(b []byte) (agentRecord, error) {
 	if r.byte() != storedFormat {
 		return agentRecord{}, errMalformed
 	}
-	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint()}
+	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint(), blind: r.uvarint()}
 	a.versions, a.stored, a.pins = r.uvarint(), r.uvarint(), r.uvarint()
 	a.created, a.deleted, a.epoch = int64(r.uvarint()), int64(r.uvarint()), r.uvarint()
-	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head {
+	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head || a.blind > a.head {
 		r.fail()
 	}
 	return a, r.end()

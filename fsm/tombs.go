@@ -125,7 +125,7 @@ func parseFloor(b []byte) (floorRecord, error) {
 
 // start is an agent that never was: as if it had been deleted at the floor.
 func (f floorRecord) start() agentRecord {
-	a := agentRecord{head: f.number, floor: f.number, cleared: f.number, epoch: f.epoch}
+	a := agentRecord{head: f.number, floor: f.number, cleared: f.number, blind: f.number, epoch: f.epoch}
 	if f.number > 0 {
 		a.oldest = f.number + 1
 	}
