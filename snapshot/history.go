@@ -1,0 +1,259 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package snapshot
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"sort"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+// History is one agent of an archive with an index of the contents that its
+// versions need. It is not safe for concurrent use.
+type History struct {
+	archive *Archive
+	entry   Entry
+	agent   *Agent // nil if it is damaged
+	runs    []run  // by segment, then position
+	count   int    // contents in runs
+
+	segments, own uint64 // segments and contents in the section itself
+
+	versions place // of the first version, 0 if there is none
+	state    rebuilt
+	frame    cachedFrame
+}
+
+// run is some consecutive contents of a segment, in one section.
+type run struct {
+	segment, parent uint64
+	parentPosition  uint32
+	first           uint32 // of the segment
+	from            uint32 // position of the first one here
+	end             int64  // of the section
+	contents        []place
+}
+
+// maxContents bounds what a history needs for its index: 128 MiB.
+const maxContents = 1 << 24
+
+// History reads the agent's section and those that it shares contents with. A
+// damaged section is an error that matches hawser.ErrCorrupt.
+func (a *Archive) History(e Entry) (*History, error) {
+	var first error
+	h, err := a.history(e, func(_ int64, err error) {
+		if first == nil {
+			first = err
+		}
+	})
+	if err = errors.Join(err, first); err != nil {
+		return nil, fmt.Errorf("agent %q: %w", e.ID.String(), err)
+	}
+	return h, nil
+}
+
+// history is History, but goes on behind damage as far as it can. damaged is
+// called with each fault and the offset of its frame; the error that it
+// returns is one of the reader below.
+func (a *Archive) history(e Entry, damaged func(offset int64, err error)) (*History, error) {
+	h := &History{archive: a, entry: e}
+	for _, s := range e.needs {
+		if err := h.index(s, false, damaged); err != nil {
+			return h, err
+		}
+	}
+	if err := h.index(span{e.offset, e.length}, true, damaged); err != nil {
+		return h, err
+	}
+	slices.SortStableFunc(h.runs, func(a, b run) int {
+		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.from, b.from))
+	})
+	return h, nil
+}
+
+// index takes a section into the index. Whether the items of an own section
+// fit together is checked too.
+func (h *History) index(s span, own bool, damaged func(int64, error)) error {
+	scan := h.archive.scan(frameAgent, s.offset, s.offset+s.length)
+	var check section
+	for broken := false; ; {
+		item, p, err := scan.parsed()
+		switch {
+		case errors.Is(err, io.EOF):
+			if err := check.end(); own && !broken && err != nil {
+				damaged(s.offset, inFrame(placeOf(s.offset, 0), err))
+			}
+			return nil
+		case err != nil && hawser.CodeOf(err) == hawser.CodeInternal:
+			return err
+		case err != nil:
+			broken = true
+			damaged(p.frame(), err)
+			continue
+		}
+		if !broken {
+			if err := check.take(item); err != nil {
+				broken = true
+				damaged(p.frame(), inFrame(p, err))
+			}
+		}
+		if err := h.note(item, p, s, own); err != nil {
+			damaged(p.frame(), inFrame(p, err))
+			return nil
+		}
+	}
+}
+
+// note puts an item into the index.
+func (h *History) note(item Item, p place, s span, own bool) error {
+	switch item := item.(type) {
+	case *Agent:
+		if own && h.agent == nil {
+			h.agent = item
+		}
+	case *Segment:
+		if own {
+			h.segments++
+		}
+		if h.count++; h.count > maxContents {
+			return corruptItem("more than %d contents for one agent", maxContents)
+		}
+		h.runs = append(h.runs, run{
+			segment: item.ID, parent: item.Parent, parentPosition: item.ParentPosition, first: item.First, end: s.offset + s.length,
+		})
+	case *Content:
+		if h.count++; h.count > maxContents {
+			return corruptItem("more than %d contents for one agent", maxContents)
+		}
+		if own {
+			h.own++
+		}
+		h.noteContent(item, p)
+	case *Version:
+		if own && h.versions == 0 {
+			h.versions = p
+		}
+	}
+	return nil
+}
+
+// noteContent adds a content to the run that came last, or to one after it if
+// damage lies between.
+func (h *History) noteContent(c *Content, p place) {
+	if len(h.runs) == 0 || h.runs[len(h.runs)-1].segment != c.Segment {
+		return // its segment is damaged: nobody can say what it follows
+	}
+	last := &h.runs[len(h.runs)-1]
+	switch {
+	case len(last.contents) == 0:
+		last.from = c.Position
+	case uint64(c.Position) != uint64(last.from)+uint64(len(last.contents)):
+		next := *last
+		next.from, next.contents = c.Position, nil
+		h.runs = append(h.runs, next)
+		last = &h.runs[len(h.runs)-1]
+	}
+	last.contents = append(last.contents, p)
+}
+
+// find returns the run that has a content.
+func (h *History) find(segment uint64, position uint32) (*run, bool) {
+	i := sort.Search(len(h.runs), func(i int) bool {
+		r := &h.runs[i]
+		return r.segment > segment || r.segment == segment && r.from > position
+	})
+	if i == 0 {
+		return nil, false
+	}
+	r := &h.runs[i-1]
+	return r, r.segment == segment && int(position-r.from) < len(r.contents)
+}
+
+// step is a content on the path of a version.
+type step struct {
+	segment  uint64
+	position uint32
+	place    place
+	end      int64
+}
+
+// path returns the contents from a keyframe to the given one. It goes back at
+// most record.MaxChain times, wherever the numbers in the file point to.
+func (h *History) path(segment uint64, position uint32) ([]step, error) {
+	var path []step
+	for len(path) < record.MaxChain {
+		r, ok := h.find(segment, position)
+		if !ok {
+			return nil, corruptItem("content %d of segment %d is missing", position, segment)
+		}
+		path = append(path, step{segment, position, r.contents[position-r.from], r.end})
+		switch {
+		case position > r.first:
+			position--
+		case r.parent == 0:
+			slices.Reverse(path)
+			return path, nil
+		default:
+			segment, position = r.parent, r.parentPosition
+		}
+	}
+	return nil, corruptItem("content %d of segment %d is not within %d of a keyframe", position, segment, record.MaxChain)
+}
+
+// Agent returns the agent's item.
+func (h *History) Agent() Agent { return *h.agent }
+
+// Versions returns the versions in the archive, oldest first. The sequence ends
+// with its first error.
+func (h *History) Versions() iter.Seq2[*Version, error] {
+	return func(yield func(*Version, error) bool) {
+		if h.versions == 0 {
+			return
+		}
+		s := h.archive.scan(frameAgent, h.versions.frame(), h.entry.offset+h.entry.length)
+		for {
+			item, p, err := s.parsed()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			v, ok := item.(*Version)
+			if !ok || p < h.versions {
+				continue
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Version returns a version, the head for 0. One that is not there is
+// hawser.ErrNotFound; a deleted agent has none.
+func (h *History) Version(number uint64) (*Version, error) {
+	if number == 0 {
+		number = h.entry.Live
+	}
+	for v, err := range h.Versions() {
+		if err != nil {
+			return nil, err
+		}
+		if v.Number == number {
+			return v, nil
+		}
+	}
+	return nil, &hawser.Error{
+		Code: hawser.CodeNotFound, Op: "version", Key: hawser.VersionRef{Agent: h.entry.ID, Number: number}.String(), Msg: "it is not in this archive",
+	}
+}
