@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -35,7 +36,8 @@ func (d *DB) Compact(ctx context.Context, r Range) error {
 	return ended
 }
 
-// CompactAll frees everything that was removed or overwritten. Errors are
+// CompactAll frees everything that was removed or overwritten, and waits some
+// seconds for its files to go. Errors are
 // those of [DB.Compact].
 func (d *DB) CompactAll(ctx context.Context) error {
 	if err := d.Flush(); err != nil {
@@ -50,7 +52,33 @@ func (d *DB) CompactAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return d.awaitRemovals(ctx)
+}
+
+// removalPoll and removalWait say how often and how long awaitRemovals looks.
+const (
+	removalPoll = 10 * time.Millisecond
+	removalWait = 5 * time.Second
+)
+
+// awaitRemovals waits until the files that compactions replaced are gone,
+// which the store removes a little later. Files that somebody still reads stay.
+func (d *DB) awaitRemovals(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, removalWait)
+	defer cancel()
+	ticker := time.NewTicker(removalPoll)
+	defer ticker.Stop()
+	for d.check() == nil && d.db.Metrics().Table.Local.ObsoleteSize > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
+			return nil
+		}
+	}
+	return d.check()
 }
 
 // wholePiece is what [DB.CompactAll] compacts at a time, so that it can be
