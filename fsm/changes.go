@@ -66,24 +66,22 @@ func newChanges(src source, batch *engine.Batch, s state, maxLevel uint32) *chan
 // agent returns the agent as the batch has left it so far; one that never was
 // starts at the floor of its namespace, which is mostly zero.
 func (c *changes) agent(id hawser.AgentID) (*agent, error) {
-	if a, ok := c.agents[id]; ok {
-		return a, nil
-	}
-	rec, family, err := readAgent(c.src, &c.key, id)
-	if err != nil {
-		return nil, err
-	}
-	if family == 0 {
-		floor, err := c.floor(id.Namespace)
+	a, ok := c.agents[id]
+	if !ok {
+		rec, family, err := readAgent(c.src, &c.key, id)
 		if err != nil {
 			return nil, err
 		}
-		rec = floor.start()
+		a = &agent{id: id, agentRecord: rec, wasLive: family == prefixAgent, wasTomb: family == prefixTomb}
+		c.agents[id] = a
+		c.order = append(c.order, a)
 	}
-	a := &agent{id: id, agentRecord: rec, wasLive: family == prefixAgent, wasTomb: family == prefixTomb}
-	c.agents[id] = a
-	c.order = append(c.order, a)
-	return a, nil
+	if a.wasLive || a.wasTomb || a.changed {
+		return a, nil
+	}
+	floor, err := c.floor(id.Namespace) // which may have risen since the last look
+	a.agentRecord = floor.start()
+	return a, err
 }
 
 // readAgent returns the record of an agent and the family that it is in, 0
