@@ -194,6 +194,11 @@ func (c *CatchUp) setBusy(busy bool) {
 func (c *CatchUp) catchUp(ctx context.Context, insisted bool) {
 	c.setBusy(true)
 	defer c.setBusy(false)
+	select {
+	case <-c.wake: // said before; while busy nothing is
+		insisted = true
+	default:
+	}
 	if c.isUseless() {
 		c.giveUp(errors.New("checkpoints were taken over, and the leader's log did not reach back to them"))
 		return

@@ -35,9 +35,6 @@ func (f *fetcher) readManifest() *Manifest {
 // begin makes m the manifest of the fetch, after it removed what m does not
 // share with the one before. A file that stays may be the beginning of one.
 func (f *fetcher) begin(have, m *Manifest) error {
-	if have != nil && have.Source == m.Source && have.Sum() == m.Sum() {
-		return f.makeFiles()
-	}
 	if err := f.makeFiles(); err != nil {
 		return err
 	}
@@ -53,6 +50,9 @@ func (f *fetcher) begin(have, m *Manifest) error {
 		if err := os.RemoveAll(filepath.Join(f.files(), e.Name())); err != nil {
 			return err
 		}
+	}
+	if have != nil && have.Source == m.Source && have.Sum() == m.Sum() {
+		return nil
 	}
 	if err := f.step("clear"); err != nil {
 		return err
