@@ -132,6 +132,16 @@ func (c *cache) make(v versionAt, n int) ([]byte, bool) {
 	}
 }
 
+// fork keeps what is held of source for v, if v is equal to it.
+func (c *cache) fork(source hawser.AgentID, v versionAt) {
+	h := c.hold(source)
+	defer c.release(h)
+	if h != nil && h.sha == v.sha && h.generation == v.generation {
+		v.chain = h.chain // they share it
+		c.keep(v, h.state)
+	}
+}
+
 func (c *cache) removeLocked(e *lru.Element) {
 	h := c.order.Remove(e).(*held)
 	c.size -= h.cost()

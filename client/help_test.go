@@ -5,6 +5,7 @@ package client_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,17 @@ func dial(t *testing.T, cluster *fakecluster.Cluster, endpoints ...int) *client.
 			chosen = append(chosen, all[i])
 		}
 	}
-	c, err := client.Dial(client.Config{Endpoints: chosen, Instance: "test", DialOptions: cluster.DialOptions()})
+	return dialWith(t, cluster, client.Config{Endpoints: chosen})
+}
+
+// dialWith returns a client with what cfg says beside how to reach the cluster.
+func dialWith(t *testing.T, cluster *fakecluster.Cluster, cfg client.Config) *client.Client {
+	t.Helper()
+	if cfg.Endpoints == nil {
+		cfg.Endpoints = cluster.Endpoints()
+	}
+	cfg.Instance, cfg.DialOptions = "test", cluster.DialOptions()
+	c, err := client.Dial(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,4 +95,11 @@ func (r *recorder[T]) take() []T {
 	items := r.items
 	r.items = nil
 	return items
+}
+
+// noise returns n bytes that do not pack.
+func noise(n int) []byte {
+	state := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(state) // never fails
+	return state
 }

@@ -44,8 +44,8 @@ func (in *incoming) receive(stream grpc.ServerStreamingClient[hawserv1.RestoreRe
 	for in.damage == nil {
 		m, err := stream.Recv()
 		switch {
-		case errors.Is(err, io.EOF) && in.header == nil:
-			return &hawser.Error{Code: hawser.CodeUnavailable, Op: "restore", Msg: "the node sent nothing"}
+		case err != nil && in.header == nil:
+			return endOf(err)
 		case errors.Is(err, io.EOF) && in.left > 0:
 			in.damaged("%d parts are missing", in.left)
 			return nil

@@ -15,16 +15,35 @@ type SaveOption interface{ applySave(o *saveOptions) }
 // DeleteOption adjusts one [Agent.Delete].
 type DeleteOption interface{ applyDelete(o *writeOptions) }
 
-// WriteOption adjusts one [Agent.Save] or [Agent.Delete].
+// WriteOption adjusts one [Agent.Save], [Agent.Delete] or [Agent.Rollback].
 type WriteOption interface {
 	SaveOption
 	DeleteOption
 }
 
+// ForkOption adjusts one [Agent.Fork].
+type ForkOption interface{ applyFork(o *forkOptions) }
+
+// RequestOption adjusts any write that has a request id.
+type RequestOption interface {
+	WriteOption
+	ForkOption
+}
+
+// VersionOption adjusts what names a version, [Agent.Restore] and [Agent.Fork].
+type VersionOption interface {
+	RestoreOption
+	ForkOption
+}
+
+// RetentionOption adjusts one [Client.SetRetention] or
+// [Client.RemoveRetention].
+type RetentionOption interface{ applyRetention(o *retentionOptions) }
+
 // RestoreOption adjusts one [Agent.Restore].
 type RestoreOption interface{ applyRestore(o *readOptions) }
 
-// ListOption adjusts one [Agent.Versions] or [Client.Agents].
+// ListOption adjusts one [Agent.Versions], [Client.Agents] or [Client.Impact].
 type ListOption interface{ applyList(o *readOptions) }
 
 // ReadOption adjusts any read.
@@ -56,6 +75,13 @@ type saveOptions struct {
 	derivedFrom []hawser.VersionRef
 }
 
+type forkOptions struct {
+	writeOptions
+	version uint64 // 0 for the head
+}
+
+type retentionOptions struct{ dryRun bool }
+
 type readOptions struct {
 	stale       bool
 	minRevision hawser.Revision
@@ -68,6 +94,12 @@ type writeOption func(o *writeOptions)
 func (f writeOption) applySave(o *saveOptions)    { f(&o.writeOptions) }
 func (f writeOption) applyDelete(o *writeOptions) { f(o) }
 
+type requestOption func(o *writeOptions)
+
+func (f requestOption) applySave(o *saveOptions)    { f(&o.writeOptions) }
+func (f requestOption) applyDelete(o *writeOptions) { f(o) }
+func (f requestOption) applyFork(o *forkOptions)    { f(&o.writeOptions) }
+
 type saveOption func(o *saveOptions)
 
 func (f saveOption) applySave(o *saveOptions) { f(o) }
@@ -77,9 +109,14 @@ type readOption func(o *readOptions)
 func (f readOption) applyRestore(o *readOptions) { f(o) }
 func (f readOption) applyList(o *readOptions)    { f(o) }
 
-type restoreOption func(o *readOptions)
+type versionOption uint64
 
-func (f restoreOption) applyRestore(o *readOptions) { f(o) }
+func (v versionOption) applyRestore(o *readOptions) { o.version = uint64(v) }
+func (v versionOption) applyFork(o *forkOptions)    { o.version = uint64(v) }
+
+type retentionOption func(o *retentionOptions)
+
+func (f retentionOption) applyRetention(o *retentionOptions) { f(o) }
 
 type listOption func(o *readOptions)
 
@@ -100,8 +137,8 @@ func Overwrite() WriteOption {
 // id and its condition; the content must be the same. The result is that of
 // the first execution, or hawser.ErrRequestExpired when it is too late to
 // tell. [ExpectVersion] and [Overwrite] are ignored beside it.
-func WithRequestID(id hawser.RequestID) WriteOption {
-	return writeOption(func(o *writeOptions) { o.id = &id })
+func WithRequestID(id hawser.RequestID) RequestOption {
+	return requestOption(func(o *writeOptions) { o.id = &id })
 }
 
 // Label records a label of the caller's own with the version. At most
@@ -136,10 +173,20 @@ func Schema(schema string) SaveOption {
 	return saveOption(func(o *saveOptions) { o.schema = schema })
 }
 
-// AtVersion restores the version with this number instead of the head. It
-// does not move the handle's position. 0 is the head.
-func AtVersion(number uint64) RestoreOption {
-	return restoreOption(func(o *readOptions) { o.version = number })
+// DerivedFrom records what the state was computed from: versions of any agents,
+// at most hawser.MaxDerivedFrom. [Client.Impact] follows them. Given more than
+// once, they add up.
+func DerivedFrom(refs ...hawser.VersionRef) SaveOption {
+	return saveOption(func(o *saveOptions) { o.derivedFrom = append(o.derivedFrom, refs...) })
+}
+
+// AtVersion restores or forks the version with this number instead of the
+// head. A restore then does not move the handle's position. 0 is the head.
+func AtVersion(number uint64) VersionOption { return versionOption(number) }
+
+// DryRun changes nothing, but says what would be removed.
+func DryRun() RetentionOption {
+	return retentionOption(func(o *retentionOptions) { o.dryRun = true })
 }
 
 // Stale takes what the answering node has, without asking the others: faster,

@@ -41,7 +41,7 @@ func (s OutcomeState) String() string {
 // Outcome is what became of a request.
 type Outcome struct {
 	State OutcomeState
-	// Version is what a save made; zero unless it is done.
+	// Version is what a save, rollback or fork made; zero unless it is done.
 	Version hawser.Version
 	// Number is the number that the request took in the agent's chain.
 	Number uint64
@@ -53,8 +53,8 @@ type Outcome struct {
 // Outcome tells what became of a write whose answer was lost, from the id in
 // its *hawser.UnknownOutcomeError. It executes nothing.
 func (c *Client) Outcome(ctx context.Context, id hawser.RequestID) (Outcome, error) {
-	if id.Kind != hawser.RequestSave && id.Kind != hawser.RequestDelete || id.Agent.IsZero() {
-		return Outcome{}, &hawser.Error{Code: hawser.CodeInvalid, Op: "outcome", Msg: "the request id is not one of a save or a delete"}
+	if id.Kind < hawser.RequestSave || id.Kind > hawser.RequestFork || id.Agent.IsZero() {
+		return Outcome{}, &hawser.Error{Code: hawser.CodeInvalid, Op: "outcome", Msg: "the request id is of no kind that this client knows"}
 	}
 	return c.outcome(ctx, id)
 }

@@ -266,7 +266,7 @@ func TestDependencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"", "/api/hawser/v1", "/client", "/internal/delta", "/internal/frame", "/internal/record", "/internal/wire"}
+	allowed := []string{"", "/api/hawser/v1", "/client", "/internal/delta", "/internal/diff", "/internal/frame", "/internal/record", "/internal/wire"}
 	found := 0
 	for dep := range strings.Lines(string(out)) {
 		dep = strings.TrimSpace(dep)

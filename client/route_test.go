@@ -28,9 +28,10 @@ func (v *visits) around(fault fakecluster.Fault) fakecluster.Fault {
 	}
 }
 
-func save(t *testing.T, a *client.Agent) {
+// save saves a state, "x" if none is given.
+func save(t *testing.T, a *client.Agent, state ...[]byte) {
 	t.Helper()
-	if _, err := a.Save(t.Context(), []byte("x")); err != nil {
+	if _, err := a.Save(t.Context(), append(state, []byte("x"))[0]); err != nil {
 		t.Fatal(err)
 	}
 }

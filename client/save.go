@@ -68,6 +68,14 @@ func (o *saveOptions) check(agent hawser.AgentID, size int) error {
 		return refuse(hawser.CodeInvalid, "the content type is limited to %d bytes, the schema to %d",
 			hawser.MaxContentType, hawser.MaxSchema)
 	}
+	if len(o.derivedFrom) > hawser.MaxDerivedFrom {
+		return refuse(hawser.CodeInvalid, "derived from %d versions, the limit is %d", len(o.derivedFrom), hawser.MaxDerivedFrom)
+	}
+	for _, ref := range o.derivedFrom {
+		if canonical, err := hawser.NewAgentID(ref.Agent.Namespace, ref.Agent.Name); err != nil || canonical != ref.Agent || ref.Number == 0 {
+			return refuse(hawser.CodeInvalid, "derived from %q, which is no version", ref)
+		}
+	}
 	return o.checkID(hawser.RequestSave, agent)
 }
 

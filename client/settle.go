@@ -49,7 +49,7 @@ func (a *Agent) settle(ctx context.Context, op string) error {
 
 // settled moves the position to what the open write made.
 func (a *Agent) settled(open hawser.RequestID, out Outcome) {
-	if open.Kind == hawser.RequestDelete {
+	if !open.Kind.MakesVersion() {
 		a.setPosition(position{seen: out.Number, generation: out.Generation})
 		return
 	}
