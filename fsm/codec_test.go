@@ -5,6 +5,7 @@ package fsm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"reflect"
 	"testing"
 
@@ -149,6 +150,9 @@ func FuzzStored(f *testing.F) {
 		}
 		if m, err := parseMeta(data, nil); err == nil {
 			check("meta", m.append(nil))
+		}
+		if crc, part, err := parsePart(data); err == nil {
+			check("part", append(binary.BigEndian.AppendUint32([]byte{storedFormat}, crc), part...))
 		}
 		if u, err := parseUpload(data); err == nil {
 			check("upload", u.append(nil))

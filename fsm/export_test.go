@@ -26,3 +26,10 @@ func CountKeys(t *testing.T, m *Machine) map[byte]int {
 	}
 	return counts
 }
+
+// PretendStaged makes the machine believe that so many bytes are staged.
+func PretendStaged(m *Machine, bytes uint64) {
+	m.applying.Lock()
+	defer m.applying.Unlock()
+	m.state.staged = bytes
+}

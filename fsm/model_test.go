@@ -105,7 +105,7 @@ func (m *model) answered(a *modelAgent, kind hawser.RequestKind, q fsm.Request, 
 		return hawser.CodeNotFound, 0, true
 	case kind != hawser.RequestDelete && q.Seen > a.head() && holds:
 		return hawser.CodeInvalid, 0, true
-	case late && !(q.Attempt == 0 && !holds):
+	case late && (q.Attempt != 0 || holds):
 		return hawser.CodeRequestExpired, 0, true
 	case !holds:
 		return hawser.CodeConflict, 0, true
