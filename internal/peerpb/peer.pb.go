@@ -1259,6 +1259,464 @@ func (x *ReadCheckpointResponse) GetData() []byte {
 	return nil
 }
 
+type StoredRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       *StoredVersion         `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredRequest) Reset() {
+	*x = StoredRequest{}
+	mi := &file_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredRequest) ProtoMessage() {}
+
+func (x *StoredRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredRequest.ProtoReflect.Descriptor instead.
+func (*StoredRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StoredRequest) GetVersion() *StoredVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+// StoredVersion names a version.
+type StoredVersion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredVersion) Reset() {
+	*x = StoredVersion{}
+	mi := &file_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredVersion) ProtoMessage() {}
+
+func (x *StoredVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredVersion.ProtoReflect.Descriptor instead.
+func (*StoredVersion) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *StoredVersion) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *StoredVersion) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StoredVersion) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type StoredResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Sha256 []byte                 `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// The version is marked bad.
+	Bad bool `protobuf:"varint,2,opt,name=bad,proto3" json:"bad,omitempty"`
+	// The node rebuilt it and the hash was right.
+	Verified bool `protobuf:"varint,3,opt,name=verified,proto3" json:"verified,omitempty"`
+	// All that it is rebuilt from.
+	Sums          []*StoredSum `protobuf:"bytes,4,rep,name=sums,proto3" json:"sums,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredResponse) Reset() {
+	*x = StoredResponse{}
+	mi := &file_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredResponse) ProtoMessage() {}
+
+func (x *StoredResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredResponse.ProtoReflect.Descriptor instead.
+func (*StoredResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *StoredResponse) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *StoredResponse) GetBad() bool {
+	if x != nil {
+		return x.Bad
+	}
+	return false
+}
+
+func (x *StoredResponse) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *StoredResponse) GetSums() []*StoredSum {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+// StoredSum is what the node has in one place.
+type StoredSum struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Segment uint64                 `protobuf:"varint,1,opt,name=segment,proto3" json:"segment,omitempty"`
+	// Stamp of the segment.
+	Stamp    uint64 `protobuf:"varint,2,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Position uint32 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Length of the stored form with its parts, and the checksum of it.
+	Bytes         uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Crc32C        uint32 `protobuf:"fixed32,5,opt,name=crc32c,proto3" json:"crc32c,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredSum) Reset() {
+	*x = StoredSum{}
+	mi := &file_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredSum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredSum) ProtoMessage() {}
+
+func (x *StoredSum) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredSum.ProtoReflect.Descriptor instead.
+func (*StoredSum) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *StoredSum) GetSegment() uint64 {
+	if x != nil {
+		return x.Segment
+	}
+	return 0
+}
+
+func (x *StoredSum) GetStamp() uint64 {
+	if x != nil {
+		return x.Stamp
+	}
+	return 0
+}
+
+func (x *StoredSum) GetPosition() uint32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *StoredSum) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *StoredSum) GetCrc32C() uint32 {
+	if x != nil {
+		return x.Crc32C
+	}
+	return 0
+}
+
+type ContentRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Segment  uint64                 `protobuf:"varint,1,opt,name=segment,proto3" json:"segment,omitempty"`
+	Position uint32                 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// Set: the part of this upload with that index instead.
+	Upload        []byte `protobuf:"bytes,3,opt,name=upload,proto3" json:"upload,omitempty"`
+	Part          uint32 `protobuf:"varint,4,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentRequest) Reset() {
+	*x = ContentRequest{}
+	mi := &file_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentRequest) ProtoMessage() {}
+
+func (x *ContentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentRequest.ProtoReflect.Descriptor instead.
+func (*ContentRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ContentRequest) GetSegment() uint64 {
+	if x != nil {
+		return x.Segment
+	}
+	return 0
+}
+
+func (x *ContentRequest) GetPosition() uint32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ContentRequest) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *ContentRequest) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+type ContentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stored form of the content, or the bytes of the part.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// Stamp of the segment.
+	Stamp         uint64 `protobuf:"varint,2,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentResponse) Reset() {
+	*x = ContentResponse{}
+	mi := &file_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentResponse) ProtoMessage() {}
+
+func (x *ContentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentResponse.ProtoReflect.Descriptor instead.
+func (*ContentResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ContentResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ContentResponse) GetStamp() uint64 {
+	if x != nil {
+		return x.Stamp
+	}
+	return 0
+}
+
+type SuspectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       *StoredVersion         `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspectRequest) Reset() {
+	*x = SuspectRequest{}
+	mi := &file_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspectRequest) ProtoMessage() {}
+
+func (x *SuspectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspectRequest.ProtoReflect.Descriptor instead.
+func (*SuspectRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SuspectRequest) GetVersion() *StoredVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+type SuspectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspectResponse) Reset() {
+	*x = SuspectResponse{}
+	mi := &file_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspectResponse) ProtoMessage() {}
+
+func (x *SuspectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspectResponse.ProtoReflect.Descriptor instead.
+func (*SuspectResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{26}
+}
+
 var File_peer_proto protoreflect.FileDescriptor
 
 const file_peer_proto_rawDesc = "" +
@@ -1365,7 +1823,35 @@ const file_peer_proto_rawDesc = "" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\",\n" +
 	"\x16ReadCheckpointResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xe7\x04\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"H\n" +
+	"\rStoredRequest\x127\n" +
+	"\aversion\x18\x01 \x01(\v2\x1d.hawser.peer.v1.StoredVersionR\aversion\"Y\n" +
+	"\rStoredVersion\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\"\x85\x01\n" +
+	"\x0eStoredResponse\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\fR\x06sha256\x12\x10\n" +
+	"\x03bad\x18\x02 \x01(\bR\x03bad\x12\x1a\n" +
+	"\bverified\x18\x03 \x01(\bR\bverified\x12-\n" +
+	"\x04sums\x18\x04 \x03(\v2\x19.hawser.peer.v1.StoredSumR\x04sums\"\x85\x01\n" +
+	"\tStoredSum\x12\x18\n" +
+	"\asegment\x18\x01 \x01(\x04R\asegment\x12\x14\n" +
+	"\x05stamp\x18\x02 \x01(\x04R\x05stamp\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\rR\bposition\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06crc32c\x18\x05 \x01(\aR\x06crc32c\"r\n" +
+	"\x0eContentRequest\x12\x18\n" +
+	"\asegment\x18\x01 \x01(\x04R\asegment\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\rR\bposition\x12\x16\n" +
+	"\x06upload\x18\x03 \x01(\fR\x06upload\x12\x12\n" +
+	"\x04part\x18\x04 \x01(\rR\x04part\";\n" +
+	"\x0fContentResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x14\n" +
+	"\x05stamp\x18\x02 \x01(\x04R\x05stamp\"I\n" +
+	"\x0eSuspectRequest\x127\n" +
+	"\aversion\x18\x01 \x01(\v2\x1d.hawser.peer.v1.StoredVersionR\aversion\"\x11\n" +
+	"\x0fSuspectResponse2\xc8\x06\n" +
 	"\x04Peer\x12J\n" +
 	"\aPromise\x12\x1e.hawser.peer.v1.PromiseRequest\x1a\x1f.hawser.peer.v1.PromiseResponse\x12A\n" +
 	"\x04Join\x12\x1b.hawser.peer.v1.JoinRequest\x1a\x1c.hawser.peer.v1.JoinResponse\x12A\n" +
@@ -1375,7 +1861,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x03Log\x12\x1a.hawser.peer.v1.LogRequest\x1a\x1b.hawser.peer.v1.LogResponse\x12U\n" +
 	"\n" +
 	"Checkpoint\x12!.hawser.peer.v1.CheckpointRequest\x1a\".hawser.peer.v1.CheckpointResponse0\x01\x12a\n" +
-	"\x0eReadCheckpoint\x12%.hawser.peer.v1.ReadCheckpointRequest\x1a&.hawser.peer.v1.ReadCheckpointResponse0\x01B3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
+	"\x0eReadCheckpoint\x12%.hawser.peer.v1.ReadCheckpointRequest\x1a&.hawser.peer.v1.ReadCheckpointResponse0\x01\x12G\n" +
+	"\x06Stored\x12\x1d.hawser.peer.v1.StoredRequest\x1a\x1e.hawser.peer.v1.StoredResponse\x12J\n" +
+	"\aContent\x12\x1e.hawser.peer.v1.ContentRequest\x1a\x1f.hawser.peer.v1.ContentResponse\x12J\n" +
+	"\aSuspect\x12\x1e.hawser.peer.v1.SuspectRequest\x1a\x1f.hawser.peer.v1.SuspectResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
 
 var (
 	file_peer_proto_rawDescOnce sync.Once
@@ -1389,7 +1878,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_peer_proto_goTypes = []any{
 	(*Node)(nil),                   // 0: hawser.peer.v1.Node
 	(*PromiseRequest)(nil),         // 1: hawser.peer.v1.PromiseRequest
@@ -1410,6 +1899,14 @@ var file_peer_proto_goTypes = []any{
 	(*CheckpointFile)(nil),         // 16: hawser.peer.v1.CheckpointFile
 	(*ReadCheckpointRequest)(nil),  // 17: hawser.peer.v1.ReadCheckpointRequest
 	(*ReadCheckpointResponse)(nil), // 18: hawser.peer.v1.ReadCheckpointResponse
+	(*StoredRequest)(nil),          // 19: hawser.peer.v1.StoredRequest
+	(*StoredVersion)(nil),          // 20: hawser.peer.v1.StoredVersion
+	(*StoredResponse)(nil),         // 21: hawser.peer.v1.StoredResponse
+	(*StoredSum)(nil),              // 22: hawser.peer.v1.StoredSum
+	(*ContentRequest)(nil),         // 23: hawser.peer.v1.ContentRequest
+	(*ContentResponse)(nil),        // 24: hawser.peer.v1.ContentResponse
+	(*SuspectRequest)(nil),         // 25: hawser.peer.v1.SuspectRequest
+	(*SuspectResponse)(nil),        // 26: hawser.peer.v1.SuspectResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: hawser.peer.v1.PromiseRequest.members:type_name -> hawser.peer.v1.Node
@@ -1419,27 +1916,36 @@ var file_peer_proto_depIdxs = []int32{
 	0,  // 4: hawser.peer.v1.BookResponse.members:type_name -> hawser.peer.v1.Node
 	15, // 5: hawser.peer.v1.CheckpointResponse.head:type_name -> hawser.peer.v1.CheckpointHead
 	16, // 6: hawser.peer.v1.CheckpointResponse.files:type_name -> hawser.peer.v1.CheckpointFile
-	1,  // 7: hawser.peer.v1.Peer.Promise:input_type -> hawser.peer.v1.PromiseRequest
-	3,  // 8: hawser.peer.v1.Peer.Join:input_type -> hawser.peer.v1.JoinRequest
-	5,  // 9: hawser.peer.v1.Peer.Term:input_type -> hawser.peer.v1.TermRequest
-	7,  // 10: hawser.peer.v1.Peer.ReadIndex:input_type -> hawser.peer.v1.ReadIndexRequest
-	9,  // 11: hawser.peer.v1.Peer.Book:input_type -> hawser.peer.v1.BookRequest
-	11, // 12: hawser.peer.v1.Peer.Log:input_type -> hawser.peer.v1.LogRequest
-	13, // 13: hawser.peer.v1.Peer.Checkpoint:input_type -> hawser.peer.v1.CheckpointRequest
-	17, // 14: hawser.peer.v1.Peer.ReadCheckpoint:input_type -> hawser.peer.v1.ReadCheckpointRequest
-	2,  // 15: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
-	4,  // 16: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
-	6,  // 17: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
-	8,  // 18: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
-	10, // 19: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
-	12, // 20: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
-	14, // 21: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
-	18, // 22: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
-	15, // [15:23] is the sub-list for method output_type
-	7,  // [7:15] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	20, // 7: hawser.peer.v1.StoredRequest.version:type_name -> hawser.peer.v1.StoredVersion
+	22, // 8: hawser.peer.v1.StoredResponse.sums:type_name -> hawser.peer.v1.StoredSum
+	20, // 9: hawser.peer.v1.SuspectRequest.version:type_name -> hawser.peer.v1.StoredVersion
+	1,  // 10: hawser.peer.v1.Peer.Promise:input_type -> hawser.peer.v1.PromiseRequest
+	3,  // 11: hawser.peer.v1.Peer.Join:input_type -> hawser.peer.v1.JoinRequest
+	5,  // 12: hawser.peer.v1.Peer.Term:input_type -> hawser.peer.v1.TermRequest
+	7,  // 13: hawser.peer.v1.Peer.ReadIndex:input_type -> hawser.peer.v1.ReadIndexRequest
+	9,  // 14: hawser.peer.v1.Peer.Book:input_type -> hawser.peer.v1.BookRequest
+	11, // 15: hawser.peer.v1.Peer.Log:input_type -> hawser.peer.v1.LogRequest
+	13, // 16: hawser.peer.v1.Peer.Checkpoint:input_type -> hawser.peer.v1.CheckpointRequest
+	17, // 17: hawser.peer.v1.Peer.ReadCheckpoint:input_type -> hawser.peer.v1.ReadCheckpointRequest
+	19, // 18: hawser.peer.v1.Peer.Stored:input_type -> hawser.peer.v1.StoredRequest
+	23, // 19: hawser.peer.v1.Peer.Content:input_type -> hawser.peer.v1.ContentRequest
+	25, // 20: hawser.peer.v1.Peer.Suspect:input_type -> hawser.peer.v1.SuspectRequest
+	2,  // 21: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
+	4,  // 22: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
+	6,  // 23: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
+	8,  // 24: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
+	10, // 25: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
+	12, // 26: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
+	14, // 27: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
+	18, // 28: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
+	21, // 29: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
+	24, // 30: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
+	26, // 31: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
+	21, // [21:32] is the sub-list for method output_type
+	10, // [10:21] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1453,7 +1959,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,9 @@ const (
 	Peer_Log_FullMethodName            = "/hawser.peer.v1.Peer/Log"
 	Peer_Checkpoint_FullMethodName     = "/hawser.peer.v1.Peer/Checkpoint"
 	Peer_ReadCheckpoint_FullMethodName = "/hawser.peer.v1.Peer/ReadCheckpoint"
+	Peer_Stored_FullMethodName         = "/hawser.peer.v1.Peer/Stored"
+	Peer_Content_FullMethodName        = "/hawser.peer.v1.Peer/Content"
+	Peer_Suspect_FullMethodName        = "/hawser.peer.v1.Peer/Suspect"
 )
 
 // PeerClient is the client API for Peer service.
@@ -58,6 +61,14 @@ type PeerClient interface {
 	Checkpoint(ctx context.Context, in *CheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CheckpointResponse], error)
 	// ReadCheckpoint sends a file of a checkpoint from an offset to its end.
 	ReadCheckpoint(ctx context.Context, in *ReadCheckpointRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadCheckpointResponse], error)
+	// Stored answers what bytes the node has of a version, and whether they
+	// verify. Members only, as the two below.
+	Stored(ctx context.Context, in *StoredRequest, opts ...grpc.CallOption) (*StoredResponse, error)
+	// Content returns what the node has stored in a place, or one part of it.
+	Content(ctx context.Context, in *ContentRequest, opts ...grpc.CallOption) (*ContentResponse, error)
+	// Suspect asks the leader to look at a version that does not verify at the
+	// caller.
+	Suspect(ctx context.Context, in *SuspectRequest, opts ...grpc.CallOption) (*SuspectResponse, error)
 }
 
 type peerClient struct {
@@ -166,6 +177,36 @@ func (c *peerClient) ReadCheckpoint(ctx context.Context, in *ReadCheckpointReque
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_ReadCheckpointClient = grpc.ServerStreamingClient[ReadCheckpointResponse]
 
+func (c *peerClient) Stored(ctx context.Context, in *StoredRequest, opts ...grpc.CallOption) (*StoredResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StoredResponse)
+	err := c.cc.Invoke(ctx, Peer_Stored_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Content(ctx context.Context, in *ContentRequest, opts ...grpc.CallOption) (*ContentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ContentResponse)
+	err := c.cc.Invoke(ctx, Peer_Content_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Suspect(ctx context.Context, in *SuspectRequest, opts ...grpc.CallOption) (*SuspectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SuspectResponse)
+	err := c.cc.Invoke(ctx, Peer_Suspect_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -192,6 +233,14 @@ type PeerServer interface {
 	Checkpoint(*CheckpointRequest, grpc.ServerStreamingServer[CheckpointResponse]) error
 	// ReadCheckpoint sends a file of a checkpoint from an offset to its end.
 	ReadCheckpoint(*ReadCheckpointRequest, grpc.ServerStreamingServer[ReadCheckpointResponse]) error
+	// Stored answers what bytes the node has of a version, and whether they
+	// verify. Members only, as the two below.
+	Stored(context.Context, *StoredRequest) (*StoredResponse, error)
+	// Content returns what the node has stored in a place, or one part of it.
+	Content(context.Context, *ContentRequest) (*ContentResponse, error)
+	// Suspect asks the leader to look at a version that does not verify at the
+	// caller.
+	Suspect(context.Context, *SuspectRequest) (*SuspectResponse, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -225,6 +274,15 @@ func (UnimplementedPeerServer) Checkpoint(*CheckpointRequest, grpc.ServerStreami
 }
 func (UnimplementedPeerServer) ReadCheckpoint(*ReadCheckpointRequest, grpc.ServerStreamingServer[ReadCheckpointResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReadCheckpoint not implemented")
+}
+func (UnimplementedPeerServer) Stored(context.Context, *StoredRequest) (*StoredResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Stored not implemented")
+}
+func (UnimplementedPeerServer) Content(context.Context, *ContentRequest) (*ContentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Content not implemented")
+}
+func (UnimplementedPeerServer) Suspect(context.Context, *SuspectRequest) (*SuspectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Suspect not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -377,6 +435,60 @@ func _Peer_ReadCheckpoint_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_ReadCheckpointServer = grpc.ServerStreamingServer[ReadCheckpointResponse]
 
+func _Peer_Stored_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StoredRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Stored(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Stored_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Stored(ctx, req.(*StoredRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Content_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ContentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Content(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Content_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Content(ctx, req.(*ContentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Suspect_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuspectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Suspect(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Suspect_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Suspect(ctx, req.(*SuspectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -407,6 +519,18 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Log",
 			Handler:    _Peer_Log_Handler,
+		},
+		{
+			MethodName: "Stored",
+			Handler:    _Peer_Stored_Handler,
+		},
+		{
+			MethodName: "Content",
+			Handler:    _Peer_Content_Handler,
+		},
+		{
+			MethodName: "Suspect",
+			Handler:    _Peer_Suspect_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
