@@ -152,7 +152,7 @@ func (p *peerServer) Checkpoint(r *peerpb.CheckpointRequest, stream grpc.ServerS
 	if err == nil {
 		err = c.source.SendManifest(r, stream)
 	}
-	return wire.ToStatus(err, wire.Leader{})
+	return err
 }
 
 // ReadCheckpoint implements peerpb.PeerServer.
@@ -161,7 +161,7 @@ func (p *peerServer) ReadCheckpoint(r *peerpb.ReadCheckpointRequest, stream grpc
 	if err == nil {
 		err = c.source.SendFile(r, stream)
 	}
-	return wire.ToStatus(err, wire.Leader{})
+	return err
 }
 
 // fetchers remembers which members fetch the state, for an operator. It is safe

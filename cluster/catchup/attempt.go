@@ -57,7 +57,12 @@ type survey struct {
 	logs    map[string]Log
 }
 
-const surveyTime = 3 * time.Second
+const (
+	// surveyTime bounds a question to all members.
+	surveyTime = 3 * time.Second
+	// sayEvery is how often the log tells how far a fetch is.
+	sayEvery = 10 * time.Second
+)
 
 var errNoLeader = errors.New("no leader answers")
 
@@ -184,10 +189,13 @@ func (c *CatchUp) keep(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		for sleep(ctx, c.cfg.KeepEvery) == nil {
+		for said := time.Now(); sleep(ctx, c.cfg.KeepEvery) == nil; {
 			p := c.Progress()
 			c.ask(ctx, LogRequest{Keep: true, From: p.Index, Progress: p})
-			c.cfg.Logger.Info("fetching the state of another member goes on", "progress", p.String())
+			if time.Since(said) >= sayEvery {
+				said = time.Now()
+				c.cfg.Logger.Info("fetching the state of another member goes on", "progress", p.String())
+			}
 		}
 	})
 	return func() { cancel(); done.Wait() }

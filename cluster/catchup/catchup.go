@@ -51,7 +51,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Stall is how long a source may send nothing (default 30 s), Backoff the
 	// wait after the first attempt that failed (500 ms, doubled up to 8 s),
-	// KeepEvery how often members are asked to keep their logs (5 s).
+	// KeepEvery how often members are asked to keep their logs (2 s).
 	Stall, Backoff, KeepEvery time.Duration
 
 	// For tests.
@@ -84,7 +84,7 @@ type CatchUp struct {
 // New returns a CatchUp, which refuses what leaders want to send until Start.
 func New(cfg Config) *CatchUp {
 	cfg.Stall, cfg.Backoff = orDefault(cfg.Stall, 30*time.Second), orDefault(cfg.Backoff, 500*time.Millisecond)
-	cfg.KeepEvery = orDefault(cfg.KeepEvery, 5*time.Second)
+	cfg.KeepEvery = orDefault(cfg.KeepEvery, 2*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -42,7 +42,7 @@ type Install int
 const (
 	// InstallTake takes the checkpoint.
 	InstallTake Install = iota
-	// InstallRefuse refuses it; the leader tries again in some seconds.
+	// InstallRefuse refuses it; the leader asks again and again.
 	InstallRefuse
 	// InstallSkip pretends that it was taken: the leader then asks where this
 	// replica's log ends and goes on from there. For a replica that has got a

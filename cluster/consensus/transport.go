@@ -51,6 +51,8 @@ type transport struct {
 	logger   *slog.Logger
 	receiver receiver
 	peers    peerProgress
+	// askInstall is askInstallFor, but for tests.
+	askInstall time.Duration
 
 	consumer chan raft.RPC
 	stopping chan struct{}
@@ -73,7 +75,7 @@ func newTransport(c Config, l *latch, r receiver) *transport {
 			Logger:          logbridge.HCLog(newRaftLog(c.Logger.Handler())).Named("raft-net"),
 		}),
 		id: raft.ServerID(c.ID), timeout: c.Timeouts.RPC, latch: l, logger: c.Logger, receiver: r,
-		consumer: make(chan raft.RPC), stopping: make(chan struct{}),
+		askInstall: askInstallFor, consumer: make(chan raft.RPC), stopping: make(chan struct{}),
 	}
 	t.wg.Go(t.dispatch)
 	return t
@@ -135,29 +137,62 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 }
 
 // InstallSnapshot implements raft.Transport. It asks first, with a request
-// without data, whether the other side wants the snapshot: it may have it, or
-// fetch one itself.
+// without data, whether the other side wants the snapshot.
 //
-// Where it has fetched one already, at an index N before this snapshot's S, it
-// says that it needs nothing, and raft takes it to have everything up to S. It
+// Where it fetches one itself, or did at an index N before this snapshot's S,
+// raft is told, after a while or at once, that it has everything up to S. It
 // has not, and nothing rests on it: S is applied here, so it is committed
 // whoever has it, and the next entries, which follow S, are refused with the
-// index where its log ends. From there raft goes on. What is kept of the log
-// does not rest on it either: the answer does not count as a match.
+// index where its log ends. From there raft goes on, or comes back here if the
+// log does not reach. An error instead would make raft wait, for seconds after
+// the fetch is done. What is kept of the log does not rest on the answer either:
+// it does not count as a match.
 func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
 	if err := t.latch.Err(); err != nil {
 		return err
 	}
-	question := *args
-	question.Size = 0
-	err := t.NetworkTransport.InstallSnapshot(id, target, &question, resp, strings.NewReader(""))
-	if err != nil || resp.Success || resp.Term > args.Term {
+	wanted, err := t.wanted(id, target, args, resp)
+	if err != nil || !wanted {
 		return err
 	}
 	t.peers.installing(string(id), args.LastLogIndex)
 	err = t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
 	t.peers.installed(string(id), args.LastLogIndex, err == nil && resp.Success)
 	return err
+}
+
+const (
+	// askInstallEvery is how often a member that fetches is asked again, and
+	// askInstallFor for how long. Raft's goroutine for that member waits, and
+	// raft waits for it when it stops.
+	askInstallEvery = 250 * time.Millisecond
+	askInstallFor   = 4 * time.Second
+)
+
+// wanted reports whether a snapshot shall be sent; otherwise resp is the answer.
+func (t *transport) wanted(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse) (bool, error) {
+	question := *args
+	question.Size = 0
+	for begin := time.Now(); ; {
+		err := t.NetworkTransport.InstallSnapshot(id, target, &question, resp, strings.NewReader(""))
+		if err == nil {
+			return !resp.Success && resp.Term <= args.Term, nil
+		}
+		if err.Error() != errRefusedInstall.Error() { // what comes over the wire is a text
+			return false, err
+		}
+		if time.Since(begin) >= t.askInstall {
+			resp.Term, resp.Success = args.Term, true
+			return false, nil
+		}
+		select {
+		case <-t.stopping:
+			return false, raft.ErrTransportShutdown
+		case <-t.latch.stopped:
+			return false, t.latch.Err()
+		case <-time.After(askInstallEvery):
+		}
+	}
 }
 
 // again calls rpc until it does not fail for a connection that the other end
