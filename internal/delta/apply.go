@@ -11,15 +11,24 @@ import (
 )
 
 // Apply returns the target of a delta to base, at most limit bytes. The result
-// is the caller's own; nothing else of its size is allocated. Errors match
+// is the caller's own; nothing else of its size is allocated, and nothing at
+// all before the operations are found to be sound. Errors match
 // hawser.ErrCorrupt, also when the delta is for a base of another size, and
 // hawser.ErrTooLarge.
 func Apply(base, delta []byte, limit int64) ([]byte, error) {
+	return ApplyInto(nil, base, delta, limit)
+}
+
+// ApplyInto is [Apply], but puts the target in the memory of dst if that
+// suffices; if not, and dst is not nil, it takes an eighth more than it needs,
+// for the next time. Neither base nor delta may overlap dst, which holds
+// anything after an error.
+func ApplyInto(dst, base, delta []byte, limit int64) ([]byte, error) {
 	h, err := admitted(delta, int64(len(base)), limit)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, h.Size)
+	out := resized(dst, h.Size)
 	// The literals are unpacked to the end of the target and move forward from
 	// there. No op overtakes them: as long as some are left, at least as much
 	// of the target is.
@@ -41,6 +50,17 @@ func Apply(base, delta []byte, limit int64) ([]byte, error) {
 	return out, nil
 }
 
+// resized returns n bytes, of s if it has so many.
+func resized(s []byte, n int64) []byte {
+	switch {
+	case s == nil:
+		return make([]byte, n)
+	case int64(cap(s)) < n:
+		return make([]byte, n, n+n/8)
+	}
+	return s[:n]
+}
+
 // Check reports whether [Apply] takes the delta with some base of baseSize
 // bytes, and the size of the target. It holds no more than the window of the
 // packed literals, at most 8 MiB. Errors match hawser.ErrCorrupt and
@@ -51,7 +71,7 @@ func Check(delta []byte, baseSize, limit int64) (size int64, err error) {
 		return 0, err
 	}
 	if !h.zstd {
-		return h.Size, h.verify(crc32.Checksum(h.packed, castagnoli))
+		return h.Size, h.verify(checksum(h.packed))
 	}
 	sum := crc32.New(castagnoli)
 	if err := frame.UnpackTo(sum, bytes.NewReader(h.packed), uint64(h.literals)); err != nil {
@@ -83,7 +103,7 @@ func (h header) unpack(out []byte) error {
 	} else if err := frame.Unpack(out, h.packed); err != nil {
 		return corruptLiterals(err)
 	}
-	return h.verify(crc32.Checksum(out, castagnoli))
+	return h.verify(checksum(out))
 }
 
 func (h header) verify(crc uint32) error {

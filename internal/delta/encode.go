@@ -4,7 +4,6 @@
 package delta
 
 import (
-	"hash/crc32"
 	"sync"
 
 	"github.com/hawserdb/hawser/internal/frame"
@@ -13,6 +12,9 @@ import (
 const (
 	// minPacked is the fewest literals worth packing.
 	minPacked = 64
+	// maxThorough is the most literals that are packed with effort; more are
+	// packed fast.
+	maxThorough = 1 << 20
 	// keepScratch is the most memory of one kind that a pooled scratch keeps.
 	keepScratch = 4 << 20
 )
@@ -35,11 +37,15 @@ func Encode(base, target []byte) []byte {
 	s.match(base, target)
 	h := header{
 		Info:     Info{BaseSize: int64(len(base)), Size: int64(len(target))},
-		literals: int64(len(s.w.literals)), crc: crc32.Checksum(s.w.literals, castagnoli),
+		literals: int64(len(s.w.literals)), crc: checksum(s.w.literals),
 		ops: s.w.ops, packed: s.w.literals,
 	}
 	if len(s.w.literals) >= minPacked {
-		s.packed = frame.Pack(s.packed[:0], s.w.literals, frame.Thorough)
+		effort := frame.Thorough
+		if len(s.w.literals) > maxThorough {
+			effort = frame.Fast
+		}
+		s.packed = frame.Pack(s.packed[:0], s.w.literals, effort)
 		if len(s.packed) < len(s.w.literals) {
 			h.zstd, h.packed = true, s.packed
 		}
@@ -64,7 +70,7 @@ func (s *scratch) match(base, target []byte) {
 	end := len(target) - suffix
 	if prefix < end {
 		m := matcher{base: base, target: target[:end], index: &s.index, w: &s.w, done: prefix}
-		m.run(prefix, len(base)-suffix)
+		m.run(len(base) - suffix)
 	}
 	if suffix > 0 {
 		s.w.copy(len(base)-suffix, suffix)

@@ -23,6 +23,8 @@ const maxHeader = 1 + 4*binary.MaxVarintLen64 + crc32.Size
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
 // Info is what a delta declares.
 type Info struct {
 	// BaseSize is the length of the base, Size that of the target, in bytes.

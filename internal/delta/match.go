@@ -9,56 +9,75 @@ import (
 	"math/bits"
 )
 
-var (
-	minNear       = 8
-	minFar        = 24
-	maxCandidates = 4
-	spacing0      = 16
-	surroundings  = 64 << 10
-)
-
 const (
-	// hashed is how many bytes of a block are hashed.
+	// minNear is the shortest copy from where the base is expected to go on: its
+	// op takes three bytes. minFar is the shortest from elsewhere: its op takes
+	// about five, and packed literals a quarter of their length.
+	minNear, minFar = 8, 28
+	// goodNear is a copy from where the base goes on that is long enough to
+	// look no further.
+	goodNear = 64
+	// maxCandidates bounds the places in the base that are compared for one in
+	// the target.
+	maxCandidates = 4
+	// Each patience bytes that match nothing, the search takes larger steps, up
+	// to maxStep. Steps are odd, so that they do not keep missing the entries,
+	// which are a power of two apart.
+	patience, maxStep = 32 << 10, 33
+	// hashed is how many bytes of an entry's place are hashed.
 	hashed = 16
-	// maxEntries bounds the index: larger bases are indexed more thinly.
-	maxEntries = 1 << 20
+	// spacing is how far the entries of the index are apart. Bases that would
+	// take more than maxEntries are indexed more thinly.
+	spacing, maxEntries = 16, 1 << 20
+	// Besides what is not common to base and target, the index holds so many
+	// bytes of the base on both sides for each byte of the target that is to be
+	// expressed, up to maxMargin: new text resembles the text around it.
+	margin, maxMargin = 128, 256 << 10
 )
 
 // index finds places in the base by the bytes there.
 type index struct {
-	first   []uint32 // by hash: the newest entry, counted from 1
-	older   []uint32 // by entry: the next older one with that hash
-	shift   uint
-	start   int
+	first   []uint32 // by hash: the first entry, counted from 1; 0 for none
+	next    []uint32 // by entry: the next one with that hash
+	shift   uint     // leaves as many bits of a hash as first needs
+	start   int      // of entry 0 in the base
 	spacing int
 }
 
-// build indexes base[from:to].
+// build indexes base[from:to]. Entries of one hash are found in the order of
+// the base, so that of a long run its beginning is found, which copies most.
 func (x *index) build(base []byte, from, to int) {
-	x.start, x.spacing = from, spacing0
+	x.start, x.spacing = from, spacing
 	for (to-from)/x.spacing > maxEntries {
 		x.spacing *= 2
 	}
 	n := max(to-from-hashed+x.spacing, 0) / x.spacing
 	size := 1 << bits.Len(uint(max(n, 1<<8)))
 	x.shift = uint(64 - bits.TrailingZeros(uint(size)))
-	x.first = resized(x.first, size)
+	x.first = entries(x.first, size)
 	clear(x.first)
-	x.older = resized(x.older, n)
-	for i := range n {
+	x.next = entries(x.next, n)
+	for i := n - 1; i >= 0; i-- {
 		h := x.hash(base[from+i*x.spacing:])
-		x.older[i] = x.first[h]
+		x.next[i] = x.first[h]
 		x.first[h] = uint32(i) + 1
 	}
 }
 
-func resized(s []uint32, n int) []uint32 {
+// entries returns n numbers, of s if it has so many; they may be anything.
+func entries(s []uint32, n int) []uint32 {
 	if cap(s) < n {
 		return make([]uint32, n)
 	}
 	return s[:n]
 }
 
+// place returns where in the base an entry is, and the next entry.
+func (x *index) place(entry uint32) (at int, next uint32) {
+	return x.start + int(entry-1)*x.spacing, x.next[entry-1]
+}
+
+// hash hashes the first bytes of b, which has at least hashed.
 func (x *index) hash(b []byte) uint64 {
 	const k0, k1 = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
 	lo, hi := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
@@ -73,59 +92,74 @@ type matcher struct {
 	done         int // what of the target is written
 }
 
-func (m *matcher) run(from, to int) {
-	m.index.build(m.base, max(from-surroundings, 0), min(to+surroundings, len(m.base)))
+// run expresses the target from done on. What is not common to base and target
+// ends at to in the base.
+func (m *matcher) run(to int) {
+	around := min(margin*(len(m.target)-m.done), maxMargin)
+	m.index.build(m.base, max(m.done-around, 0), min(to+around, len(m.base)))
 	for i := m.done; i+hashed <= len(m.target); {
-		at, n, back := m.find(i)
-		if n == 0 {
-			i++
+		c := m.find(i)
+		if c.length == 0 {
+			i += min(1+2*((i-m.done)/patience), maxStep)
 			continue
 		}
-		m.w.insert(m.target[m.done : i-back])
-		m.w.copy(at-back, n+back)
-		i += n
+		m.w.insert(m.target[m.done : i-c.before])
+		m.w.copy(c.at-c.before, c.before+c.length)
+		i += c.length
 		m.done = i
 	}
 	m.w.insert(m.target[m.done:])
 }
 
-// find returns the best copy for target[i:]: where in the base, how long, and
-// how many of the literals before it also match.
-func (m *matcher) find(i int) (at, n, back int) {
-	next := int(m.w.next)
+// match is a place in the base that a place in the target is equal to, for
+// length bytes from there on and for some before.
+type match struct{ at, before, length int }
+
+// find returns the best match for target[i:], one of no length if there is
+// none that pays. What it compares in vain is at most a few times what the
+// match that it returns covers, so that hostile input takes no longer.
+func (m *matcher) find(i int) match {
 	word := binary.LittleEndian.Uint64(m.target[i:])
-	best := 0
-	for _, near := range [2]int{next, next + i - m.done} {
-		if near+8 <= len(m.base) && binary.LittleEndian.Uint64(m.base[near:]) == word {
-			if k := commonPrefix(m.base[near:], m.target[i:]); k > best {
-				at, n, best = near, k, k+minFar-minNear
-			}
-		}
+	best := m.near(i, word)
+	if best.length >= goodNear {
+		return best
 	}
-	if n > 64 {
-		return at, n, 0
+	least := minFar
+	if best.length > 0 {
+		least = best.length + minFar - minNear
 	}
-	best = max(best, minFar-1)
-	e := m.index.first[m.index.hash(m.target[i:])]
+	entry := m.index.first[m.index.hash(m.target[i:])]
 	for range maxCandidates {
-		if e == 0 {
+		if entry == 0 {
 			break
 		}
-		c := m.index.start + int(e-1)*m.index.spacing
-		e = m.index.older[e-1]
-		if binary.LittleEndian.Uint64(m.base[c:]) != word {
+		var at int
+		at, entry = m.index.place(entry)
+		if binary.LittleEndian.Uint64(m.base[at:]) != word {
 			continue
 		}
-		f := commonPrefix(m.base[c:], m.target[i:])
-		if f < hashed {
-			continue
-		}
-		b := commonSuffix(m.base[:c], m.target[m.done:i])
-		if f+b > best {
-			at, n, back, best = c, f, b, f+b
+		c := match{at: at, length: commonPrefix(m.base[at:], m.target[i:]), before: commonSuffix(m.base[:at], m.target[m.done:i])}
+		if c.before+c.length >= least {
+			best, least = c, c.before+c.length+1
 		}
 	}
-	return at, n, back
+	return best
+}
+
+// near looks where the base is expected to go on: where the last copy ended,
+// as if bytes were inserted, and as far behind that as the literals since,
+// as if bytes were replaced by as many.
+func (m *matcher) near(i int, word uint64) match {
+	var best match
+	for _, at := range [...]int{int(m.w.next), int(m.w.next) + i - m.done} {
+		if at+minNear > len(m.base) || binary.LittleEndian.Uint64(m.base[at:]) != word {
+			continue
+		}
+		if n := commonPrefix(m.base[at:], m.target[i:]); n > best.length {
+			best = match{at: at, length: n}
+		}
+	}
+	return best
 }
 
 // commonPrefix returns how many bytes a and b begin with in common.

@@ -21,7 +21,7 @@ const (
 	Thorough
 )
 
-var levels = [...]zstd.EncoderLevel{Fast: zstd.SpeedFastest, Thorough: zstd.SpeedDefault}
+var levels = [...]zstd.EncoderLevel{Fast: zstd.SpeedFastest, Thorough: zstd.SpeedBetterCompression}
 
 // Encoders and decoders are costly to make and not to be used twice at a time.
 var (

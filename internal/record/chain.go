@@ -55,23 +55,32 @@ func Materialise(chain []Content, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Two buffers take turns. The first state may be the keyframe's own data,
+	// which are not ours.
+	var spare []byte
+	ours := chain[0].Encoding != Raw
 	for i, c := range chain[1:] {
 		if c.Kind != Delta {
 			return nil, corrupt("a %s within a chain", c.Kind)
 		}
-		if state, err = c.applyTo(state, limit); err != nil {
+		next, err := c.applyTo(spare, state, limit)
+		if err != nil {
 			return nil, fmt.Errorf("delta %d of %d: %w", i+1, len(chain)-1, err)
 		}
+		if ours {
+			spare = state
+		}
+		state, ours = next, true
 	}
 	return state, nil
 }
 
-// applyTo returns the state after base.
-func (c Content) applyTo(base []byte, limit int64) ([]byte, error) {
+// applyTo returns the state after base, in the memory of spare if it suffices.
+func (c Content) applyTo(spare, base []byte, limit int64) ([]byte, error) {
 	// The limit is for states: a delta may be a little longer than its target.
 	ops, err := c.Decode(math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
-	return delta.Apply(base, ops, limit)
+	return delta.ApplyInto(spare, base, ops, limit)
 }
