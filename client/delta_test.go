@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -228,7 +227,7 @@ func TestDelta_KeyframeNeededAtAnyMoment(t *testing.T) {
 		"before a lost answer": {needed, fakecluster.BreakAfter, fakecluster.Swallow},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				cluster, c := start(t, 3)
 				a := c.Agent("a")
 				state := text(20_000)
@@ -262,7 +261,7 @@ func TestDelta_KeyframeNeededAtAnyMoment(t *testing.T) {
 
 // The whole state goes to the node that asked for it, without a pause.
 func TestDelta_KeyframeGoesToTheSameNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		cluster, c := start(t, 3)
 		a := c.Agent("a")
 		save(t, a, text(20_000))

@@ -6,8 +6,10 @@ package client_test
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -69,6 +71,17 @@ func wantNumber(t *testing.T, v hawser.Version, err error, number uint64) {
 	}
 }
 
+// bubble is synctest.Test for tests that pack states. What packs them is pooled
+// and holds channels, which may not be used outside the bubble they were made
+// in, so the pools are emptied at its end.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+	for range 2 {
+		runtime.GC()
+	}
+}
+
 // elapsed returns how long f takes, on the bubble's clock.
 func elapsed(f func()) time.Duration {
 	begin := time.Now()
@@ -97,9 +110,9 @@ func (r *recorder[T]) take() []T {
 	return items
 }
 
-// noise returns n bytes that do not pack.
-func noise(n int) []byte {
+// noise returns n bytes that do not pack, others for another seed.
+func noise(n int, seed ...byte) []byte {
 	state := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(state) // never fails
+	_, _ = rand.NewChaCha8([32]byte{append(seed, 1)[0]}).Read(state) // never fails
 	return state
 }

@@ -6,6 +6,7 @@ package fakecluster
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -31,6 +32,12 @@ type Call struct {
 
 // Messages are a stream of responses.
 type Messages []any
+
+// Slow are a stream of responses with a pause before each.
+type Slow struct {
+	Messages Messages
+	Pause    time.Duration
+}
 
 // Fault answers a call in a node's place. It runs without any lock. Messages
 // are sent even when an error comes with them: it follows.

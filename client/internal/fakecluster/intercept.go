@@ -6,6 +6,7 @@ package fakecluster
 import (
 	"context"
 	"path"
+	"time"
 
 	"google.golang.org/grpc"
 )
@@ -51,11 +52,22 @@ func (n *node) interceptStream(srv any, stream grpc.ServerStream, info *grpc.Str
 		call.Receive = held.receive
 	}
 	resp, err := fault(stream.Context(), call)
-	messages, ok := resp.(Messages)
-	if !ok && resp != nil {
+	var messages Messages
+	var pause time.Duration
+	switch resp := resp.(type) {
+	case nil:
+	case Messages:
+		messages = resp
+	case Slow:
+		messages, pause = resp.Messages, resp.Pause
+	default:
 		messages = Messages{resp}
 	}
 	for _, m := range messages {
+		select {
+		case <-time.After(pause):
+		case <-stream.Context().Done():
+		}
 		if err := stream.SendMsg(m); err != nil {
 			return err
 		}
