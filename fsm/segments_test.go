@@ -217,6 +217,52 @@ func TestSave_RefusesForms(t *testing.T) {
 	}
 }
 
+// Bytes that do not match a checksum or the hash are not served.
+func TestView_Corrupt(t *testing.T) {
+	id := agentID("a")
+	part := &fsm.Part{Upload: [16]byte{1}, CRC32C: record.Checksum([]byte("state")), Data: []byte("state")}
+	staged := func(s *fsm.Save) { s.Content.Parts, s.Content.Upload, s.Content.Data = 1, part.Upload, nil }
+	for name, tc := range map[string]struct {
+		change     func(*fsm.Save)
+		part       uint32 // added to the part's checksum
+		path, load bool   // whether these fail already
+	}{
+		"fine":                  {change: func(*fsm.Save) {}},
+		"staged":                {change: staged},
+		"hash":                  {change: func(s *fsm.Save) { s.SHA256[0]++ }},
+		"hash of a staged one":  {change: func(s *fsm.Save) { s.SHA256[0]++; staged(s) }},
+		"checksum":              {change: func(s *fsm.Save) { s.Content.CRC32C++ }, path: true, load: true},
+		"checksum of all parts": {change: func(s *fsm.Save) { s.Content.CRC32C++; staged(s) }, load: true},
+		"checksum of a part":    {change: staged, part: 1, load: true},
+	} {
+		h := &historian{t: t, m: open(t, "state", smallEngine(vfs.NewMem()))}
+		p := *part
+		p.CRC32C += tc.part
+		h.must(&p)
+		s := newSave(id, "state", "x")
+		tc.change(s)
+		h.must(s)
+		v, err := h.m.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		_, path, err := v.Path(id, 1)
+		if errors.Is(err, hawser.ErrCorrupt) != tc.path || (err != nil) != tc.path {
+			t.Errorf("%s: path: %v", name, err)
+		}
+		if err == nil {
+			if _, err = v.Load(path.Contents[0].Content); errors.Is(err, hawser.ErrCorrupt) != tc.load || (err != nil) != tc.load {
+				t.Errorf("%s: load: %v", name, err)
+			}
+		}
+		_, state, err := v.Materialise(id, 0)
+		if fine := name == "fine" || name == "staged"; fine != (err == nil && string(state) == "state") || !fine && !errors.Is(err, hawser.ErrCorrupt) {
+			t.Errorf("%s: materialise: %q, %v", name, state, err)
+		}
+	}
+}
+
 // The parts that belong to no content yet are bounded together: at the bound
 // there is place for one more when one goes, and for one that is there already.
 func TestPart_Bound(t *testing.T) {
