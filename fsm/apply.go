@@ -114,6 +114,10 @@ func (c *changes) commands(data []byte, out *Applied) error {
 		if level := commandTypes[cmd.kind()].level; level > c.state.level {
 			return levelError(fmt.Errorf("a command of feature level %d, the machine is at level %d", level, c.state.level))
 		}
+		if c.state.importing && !importable(cmd) {
+			out.Results[i], _ = c.refuse(errImporting())
+			continue
+		}
 		if out.Results[i], err = cmd.apply(c); err != nil {
 			return err
 		}

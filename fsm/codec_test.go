@@ -45,12 +45,22 @@ var (
 		&SetRetention{Namespace: "default", Prefix: "crew", Rules: &hawser.Retention{KeepLast: 300, KeepWithin: 1 << 60, KeepHourly: 1, KeepDaily: 2, KeepWeekly: 3}},
 		&SetRetention{Namespace: "default"},
 		&PruneTombs{Agents: []hawser.AgentID{sampleSave.Agent, sampleRef.Agent}, Before: 1e18},
+		&ImportStart{Archive: hawser.Hash{5}, Generation: 300, Revision: 1 << 40},
+		&ImportItems{Archive: hawser.Hash{5}, Sequence: 300, Items: [][]byte{{1, 2}, {}, {3}}},
+		&ImportEnd{Archive: hawser.Hash{5}, Agents: 300, Versions: 4},
+		&ImportAbort{Archive: hawser.Hash{5}},
 	}
 	sampleChain = &chainRecord{
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
 		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef},
+	}
+	sampleImport = &importRecord{
+		archive: hawser.Hash{5}, generation: 300, revision: 301, items: 302, failure: "no", end: 303, all: 304, agents: 305, versions: 306, loose: 307,
+		newest: 1e18, stage: importAgents, last: "key", agent: sampleRef.Agent, want: 308, seen: 309, late: true,
+		segment: 310, parent: place{311, 312}, first: 313, shared: true, empty: true,
+		content: record.Content{Kind: record.Keyframe, Encoding: record.Zstd, Size: 314, CRC32C: 315, Parts: 316}, got: 317, sum: 318,
 	}
 	sampleSegment = &segmentRecord{
 		shared: true, parent: place{segment: 300, position: 7}, base: record.Chain{Keyframe: 1 << 40, Deltas: 7, DeltaBytes: 300},
@@ -131,6 +141,7 @@ func FuzzStored(f *testing.F) {
 	f.Add(m.append(nil))
 	f.Add(u.append(nil))
 	f.Add(floorRecord{number: 300, epoch: 2}.append(nil))
+	f.Add(sampleImport.append(nil))
 	f.Add(sampleSegment.append(nil))
 	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -157,12 +168,15 @@ func FuzzStored(f *testing.F) {
 		if u, err := parseUpload(data); err == nil {
 			check("upload", u.append(nil))
 		}
+		if i, err := parseImport(data); err == nil {
+			check("import", i.append(nil))
+		}
 		if floor, err := parseFloor(data); err == nil && data != nil {
 			check("floor", floor.append(nil))
 		}
 		if v, there, ok := parseCandidate(data); ok {
 			c, err := parseChain(data)
-			if err == nil && (v != candidate{c.number, c.created, c.stored, c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
+			if err == nil && (v != candidate{c.number, c.created, c.stored, c.place(), c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
 				t.Fatalf("%+v is seen as %+v", c, v)
 			}
 		}

@@ -42,6 +42,10 @@ const (
 	kindMarkBad
 	kindSetRetention
 	kindPruneTombs
+	kindImportStart
+	kindImportItems
+	kindImportEnd
+	kindImportAbort
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -68,6 +72,10 @@ var commandTypes = [...]struct {
 	kindMarkBad:       {1, func() Command { return new(MarkBad) }},
 	kindSetRetention:  {1, func() Command { return new(SetRetention) }},
 	kindPruneTombs:    {1, func() Command { return new(PruneTombs) }},
+	kindImportStart:   {1, func() Command { return new(ImportStart) }},
+	kindImportItems:   {1, func() Command { return new(ImportItems) }},
+	kindImportEnd:     {1, func() Command { return new(ImportEnd) }},
+	kindImportAbort:   {1, func() Command { return new(ImportAbort) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -74,14 +74,29 @@ func (f *Fork) apply(c *changes) (Result, error) {
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
-	s, err := c.refer(origin.place())
-	if err != nil {
+	if _, err := c.refer(origin.place()); err != nil {
 		return Result{}, err
 	}
-	s.shared = true
+	if err := c.share(origin.place()); err != nil {
+		return Result{}, err
+	}
 	rec := origin.again(f.Source)
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestFork, f.Request.Nonce, &none, f.Instance
 	return c.addVersion(a, rec)
+}
+
+// share notes that several agents may need the contents that lead to a place.
+// What is before a segment that is shared already is shared too.
+func (c *changes) share(at place) error {
+	for at.segment != 0 {
+		s, _, err := c.place(at)
+		if err != nil || s.shared {
+			return err
+		}
+		s.shared, s.changed = true, true
+		at = s.parent
+	}
+	return nil
 }
 
 // again describes a version equal to c, which is one of the agent's. It has

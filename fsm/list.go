@@ -66,6 +66,9 @@ func (v *View) Agents(namespace, prefix, after string, limit int) ([]hawser.Agen
 	if !validPart(namespace) || prefix != "" && !validPart(prefix) || after != "" && !validPart(after) {
 		return nil, invalidCommand("agents", "a name is not valid")
 	}
+	if v.state.importing {
+		return nil, errImporting()
+	}
 	limit = page(limit)
 	var agents []hawser.Agent
 	root, below := strings.TrimSuffix(prefix, "/"), ""

@@ -14,6 +14,7 @@ type candidate struct {
 	number  uint64
 	created int64
 	bytes   uint64
+	at      place
 	pinned  bool
 	// bad is a version that cannot be restored.
 	bad bool

@@ -107,6 +107,9 @@ type scan struct {
 }
 
 func (v *View) pruneScan(s scan, after hawser.AgentID, limit int) (items []Prunable, last hawser.AgentID, more bool, err error) {
+	if v.state.importing {
+		return nil, after, false, errImporting()
+	}
 	if s.policies, err = v.policies(""); err != nil {
 		return nil, after, false, err
 	}
@@ -272,44 +275,20 @@ func (s *scan) newestFirst(id hawser.AgentID, from, to uint64, yield func(candid
 	return errors.Join(err, it.Close())
 }
 
-const (
-	minChunk = 512
-	maxChunk = 1 << 14
-)
+// maxCandidates is the most versions that are held in memory to look at the
+// oldest first.
+const maxCandidates = 1 << 14
 
-// oldestFirst is newestFirst in the other order, chunk by chunk. It holds up
-// to maxChunk versions in memory, and steps over numbers that are gone.
+// oldestFirst is newestFirst in the other order.
 func (s *scan) oldestFirst(id hawser.AgentID, from, to uint64, yield func(candidate) bool) error {
-	var chunk []candidate
-	for width := uint64(minChunk); from <= to; {
-		last := from + min(width-1, to-from)
-		chunk = chunk[:0]
-		if err := s.newestFirst(id, from, last, func(v candidate) bool {
-			chunk = append(chunk, v)
-			return len(chunk) <= maxChunk
-		}); err != nil {
-			return err
-		}
-		if len(chunk) > maxChunk { // they are dense: not so many at once
-			width /= 2
-			continue
-		}
-		for _, v := range slices.Backward(chunk) {
-			if !yield(v) {
-				return nil
-			}
-		}
-		if last == to {
-			return nil
-		}
-		from = last + 1
-		if len(chunk) > 0 {
-			width = minChunk
-		} else if width < 1<<62 {
-			width *= 2
-		}
+	load := func(dst []candidate, from, to uint64) ([]candidate, error) {
+		err := s.newestFirst(id, from, to, func(v candidate) bool {
+			dst = append(dst, v)
+			return len(dst) <= maxCandidates
+		})
+		return dst, err
 	}
-	return nil
+	return ascend(from, to, maxCandidates, load, func(v candidate) (bool, error) { return yield(v), nil })
 }
 
 // parseCandidate reads what retention looks at of a stored record, and
@@ -327,8 +306,7 @@ func parseCandidate(b []byte) (v candidate, there, ok bool) {
 	r.uvarint() // epoch
 	v.created = int64(r.uvarint())
 	r.uvarint() // revision
-	r.uvarint() // segment
-	r.uvarint() // position
+	v.at = place{segment: r.uvarint(), position: r.uint32()}
 	v.pinned = r.bool()
 	return v, state == hawser.VersionLive || v.bad, !r.bad && format == storedFormat
 }

@@ -33,7 +33,8 @@ type segmentRecord struct {
 	first uint32
 	// stamp counts the contents that were removed or replaced.
 	stamp uint64
-	// Invariant: there is an entry, and the last one has a reference.
+	// Invariant: there is an entry, and the last one has a reference, unless an
+	// archive is being restored.
 	entries []segmentEntry
 }
 
@@ -50,7 +51,8 @@ type segmentEntry struct {
 const (
 	segmentShared = 1 << iota
 	segmentChild
-	segmentFlags = segmentShared | segmentChild
+	segmentLoose
+	segmentFlags = segmentShared | segmentChild | segmentLoose
 )
 
 func (s *segmentRecord) append(dst []byte) []byte {
@@ -60,6 +62,9 @@ func (s *segmentRecord) append(dst []byte) []byte {
 	}
 	if s.parent.segment != 0 {
 		flags |= segmentChild
+	}
+	if s.entries[len(s.entries)-1].refs == 0 {
+		flags |= segmentLoose
 	}
 	dst = append(dst, storedFormat, flags)
 	if s.parent.segment != 0 {
@@ -108,7 +113,7 @@ func parseSegment(b []byte) (segmentRecord, error) {
 		e.bytes >>= 1
 	}
 	n := len(s.entries)
-	if flags&^segmentFlags != 0 || n == 0 || s.entries[n-1].refs == 0 || uint64(s.first)+uint64(n)-1 > math.MaxUint32 {
+	if flags&^segmentFlags != 0 || n == 0 || (s.entries[n-1].refs == 0) != (flags&segmentLoose != 0) || uint64(s.first)+uint64(n)-1 > math.MaxUint32 {
 		r.fail()
 	}
 	return s, r.end()

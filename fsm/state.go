@@ -28,6 +28,8 @@ type state struct {
 	retention uint64
 	// staged is the number of bytes in parts that belong to no content yet.
 	staged uint64
+	// importing is set while the machine is being filled from an archive.
+	importing bool
 }
 
 // firstLevel is the feature level of a new machine.
@@ -40,7 +42,7 @@ func (s *state) append(dst []byte) []byte {
 	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments, s.retention, s.staged} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	return appendBytes(dst, s.leaderNode)
+	return appendBytes(appendBool(dst, s.importing), s.leaderNode)
 }
 
 // parseState reads a state, which may be of a later version of Hawser: then
@@ -61,7 +63,7 @@ func parseState(b []byte, maxLevel uint32) (state, error) {
 	copy(s.cluster[:], r.take(uint64(len(s.cluster))))
 	s.generation, s.revision, s.time = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	s.agents, s.leaderTerm, s.segments = r.uvarint(), r.uvarint(), r.uvarint()
-	s.retention, s.staged = r.uvarint(), r.uvarint()
+	s.retention, s.staged, s.importing = r.uvarint(), r.uvarint(), r.bool()
 	s.leaderNode = r.string()
 	return s, r.end()
 }
@@ -82,12 +84,15 @@ type Info struct {
 	// LeaderTerm and LeaderNode are of the last LeaderStart.
 	LeaderTerm uint64
 	LeaderNode string
+	// Importing is set while the machine is being filled from an archive. What
+	// is there is incomplete then, and all reads of agents are refused.
+	Importing bool
 }
 
 func (s *state) info() Info {
 	return Info{
 		ClusterID: s.cluster, Generation: hawser.Generation(s.generation), Revision: hawser.Revision(s.revision),
-		Time: unix(s.time), Level: s.level, Agents: s.agents, LeaderTerm: s.leaderTerm, LeaderNode: s.leaderNode,
+		Time: unix(s.time), Level: s.level, Agents: s.agents, LeaderTerm: s.leaderTerm, LeaderNode: s.leaderNode, Importing: s.importing,
 	}
 }
 

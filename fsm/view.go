@@ -9,7 +9,6 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/engine"
-	"github.com/hawserdb/hawser/internal/record"
 )
 
 // View is the state of one moment. It must be closed. All methods are safe
@@ -91,6 +90,9 @@ func (v *View) agent(id hawser.AgentID) (agentRecord, error) {
 // known returns the record of an agent. One that never was starts at the floor
 // of its namespace.
 func (v *View) known(id hawser.AgentID) (agentRecord, error) {
+	if v.state.importing {
+		return agentRecord{}, errImporting()
+	}
 	var scratch []byte
 	rec, family, err := readAgent(v.snap, &scratch, id)
 	if err != nil || family != 0 {
@@ -148,22 +150,6 @@ func (v *View) version(id hawser.AgentID, number uint64) (*chainRecord, error) {
 		err = refusal
 	}
 	return rec, err
-}
-
-// Content returns a version with what it is rebuilt from, all loaded; number 0
-// is the head. Errors are those of Path and Load.
-func (v *View) Content(id hawser.AgentID, number uint64) (hawser.Version, []record.Content, error) {
-	version, path, err := v.Path(id, number)
-	if err != nil {
-		return hawser.Version{}, nil, err
-	}
-	chain := make([]record.Content, len(path.Contents))
-	for i, c := range path.Contents {
-		if chain[i], err = v.Load(c.Content); err != nil {
-			return hawser.Version{}, nil, err
-		}
-	}
-	return version, chain, nil
 }
 
 func corruptVersion(id hawser.AgentID, rec *chainRecord, err error) error {
