@@ -165,7 +165,7 @@ func readAt(r io.ReaderAt, b []byte, offset int64) error {
 	switch {
 	case n == len(b):
 		return nil
-	case err == nil || err == io.EOF: //nolint:errorlint // an io.ReaderAt says exactly that
+	case err == nil || err == io.EOF: // an io.ReaderAt says exactly that
 		return corruptAt(offset, "the file ends after %d of %d bytes", n, len(b))
 	}
 	return fmt.Errorf("read %d bytes at offset %d: %w", len(b), offset, err)

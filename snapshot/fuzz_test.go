@@ -18,14 +18,14 @@ func expected(err error) bool {
 
 // A header that is read writes the same bytes again.
 func FuzzHeader(f *testing.F) {
-	f.Add(appendHeader(nil, testHeader))
-	f.Add(appendHeader(nil, Header{Namespace: "a", Prefix: "b/c"}))
+	f.Add(encodeHeader(testHeader))
+	f.Add(encodeHeader(Header{Namespace: "a", Prefix: "b/c"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, n, err := readHeader(bytes.NewReader(b), int64(len(b)))
 		if !expected(err) {
 			t.Fatal(err)
 		}
-		if again := appendHeader(nil, h); err == nil && !bytes.Equal(again, b[:n]) {
+		if again := encodeHeader(h); err == nil && !bytes.Equal(again, b[:n]) {
 			t.Fatalf("%x\n%x", again, b[:n])
 		}
 	})
@@ -125,14 +125,14 @@ func FuzzTrailer(f *testing.F) {
 
 // A summary is read or refused; what is known of it comes back.
 func FuzzSummary(f *testing.F) {
-	f.Add(appendSummary(nil, open(f, small(f)).summary))
+	f.Add(encodeSummary(open(f, small(f)).summary))
 	f.Add([]byte{99, 1, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseSummary(b, 0)
 		if !expected(err) {
 			t.Fatal(err)
 		}
-		if again, err2 := parseSummary(appendSummary(nil, s), 0); err == nil && (err2 != nil || again != s) {
+		if again, err2 := parseSummary(encodeSummary(s), 0); err == nil && (err2 != nil || again != s) {
 			t.Fatalf("%+v, %+v, %v", s, again, err2)
 		}
 	})

@@ -41,18 +41,17 @@ type Header struct {
 // Whole reports whether the archive was made of everything that the cluster had.
 func (h Header) Whole() bool { return h.Namespace == "" }
 
-// appendHeader appends magic, format, flags, length, the fields and a CRC-32C.
-func appendHeader(dst []byte, h Header) []byte {
-	begin := len(dst)
-	dst = append(dst, magic...)
+// encodeHeader returns magic, format, flags, length, the fields and a CRC-32C.
+func encodeHeader(h Header) []byte {
+	dst := []byte(magic)
 	dst = binary.BigEndian.AppendUint16(dst, Format)
 	dst = binary.BigEndian.AppendUint16(dst, 0) // flags
 	dst = binary.BigEndian.AppendUint32(dst, 0) // length, below
 	dst = append(dst, h.ClusterID[:]...)
 	dst = appendUvarints(dst, uint64(h.Generation), uint64(h.Revision), uint64(h.CreatedAt.UnixNano()))
 	dst = appendString(appendString(dst, h.Namespace), h.Prefix)
-	binary.BigEndian.PutUint32(dst[begin+12:], uint32(len(dst)-begin+4))
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
+	binary.BigEndian.PutUint32(dst[12:], uint32(len(dst)+4))
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
 }
 
 // readHeader reads the header of a file of size bytes and returns its length.

@@ -46,7 +46,8 @@ type run struct {
 const maxContents = 1 << 24
 
 // History reads the agent's section and those that it shares contents with. A
-// damaged section is an error that matches hawser.ErrCorrupt.
+// damaged section is an error that matches hawser.ErrCorrupt; what can still be
+// read of it is in the history then. With any other error it is nil.
 func (a *Archive) History(e Entry) (*History, error) {
 	var first error
 	h, err := a.history(e, func(_ int64, err error) {
@@ -54,8 +55,11 @@ func (a *Archive) History(e Entry) (*History, error) {
 			first = err
 		}
 	})
-	if err = errors.Join(err, first); err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("agent %q: %w", e.ID.String(), err)
+	case first != nil:
+		return h, fmt.Errorf("agent %q: %w", e.ID.String(), first)
 	}
 	return h, nil
 }
@@ -208,8 +212,13 @@ func (h *History) path(segment uint64, position uint32) ([]step, error) {
 	return nil, corruptItem("content %d of segment %d is not within %d of a keyframe", position, segment, record.MaxChain)
 }
 
-// Agent returns the agent's item.
-func (h *History) Agent() Agent { return *h.agent }
+// Agent returns the agent's item, the zero value if that is damaged.
+func (h *History) Agent() Agent {
+	if h.agent == nil {
+		return Agent{}
+	}
+	return *h.agent
+}
 
 // Versions returns the versions in the archive, oldest first. The sequence ends
 // with its first error.

@@ -20,6 +20,7 @@ import (
 
 // small is a sample without its large state, for tests that try every byte.
 func small(t testing.TB) []byte {
+	t.Helper()
 	s := newSample()
 	var items []Item
 	skip := false
@@ -36,6 +37,7 @@ func small(t testing.TB) []byte {
 
 // judge opens and verifies a file and returns what is wrong with it.
 func judge(t testing.TB, file []byte) error {
+	t.Helper()
 	a, err := Open(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
 		return err
@@ -130,10 +132,7 @@ func TestVerify_GoesOnBehindDamage(t *testing.T) {
 		s.add(&Segment{ID: uint64(100 + i)})
 		s.content(&Content{Segment: uint64(100 + i), Content: record.EncodeKeyframe(s.noise(2 * record.PartSize))})
 	}
-	states := map[int][]byte{}
-	for i, n := range contentsOf(s.items) {
-		states[i] = n
-	}
+	states := contentsOf(s.items)
 	for i := range 12 {
 		s.version(a, uint64(i+1), states[100+i], uint64(100+i), 0)
 	}
@@ -177,7 +176,7 @@ type forge struct {
 }
 
 func newForge() *forge {
-	f := &forge{file: appendHeader(nil, testHeader)}
+	f := &forge{file: encodeHeader(testHeader)}
 	f.trailer.agents = int64(len(f.file))
 	return f
 }
@@ -213,7 +212,7 @@ func (f *forge) end(s Summary) []byte {
 		f.file = appendFrame(f.file, frameIndex, f.trailer.index, f.index)
 	}
 	f.trailer.summary = int64(len(f.file))
-	f.file = appendFrame(f.file, frameSummary, f.trailer.summary, appendSummary(nil, s))
+	f.file = appendFrame(f.file, frameSummary, f.trailer.summary, encodeSummary(s))
 	f.trailer.size = int64(len(f.file) + trailerSize)
 	return appendTrailer(f.file, f.trailer)
 }
@@ -228,45 +227,45 @@ func TestHostile_Tables(t *testing.T) {
 	for name, build := range map[string]func(f *forge){
 		"the same agent twice": func(f *forge) {
 			a, b := f.section(deleted("a")), f.section(deleted("a"))
-			f.table(appendTable(nil, []Entry{one("a", a), one("a", b)}), key(id("a")), 2, a.length+b.length)
+			f.table(encodeTable([]Entry{one("a", a), one("a", b)}), key(id("a")), 2, a.length+b.length)
 		},
 		"the same agent in two blocks": func(f *forge) {
 			a, b := f.section(deleted("a")), f.section(deleted("a"))
-			f.table(appendTable(nil, []Entry{one("a", a)}), key(id("a")), 1, a.length)
-			f.table(appendTable(nil, []Entry{one("a", b)}), key(id("a")), 1, b.length)
+			f.table(encodeTable([]Entry{one("a", a)}), key(id("a")), 1, a.length)
+			f.table(encodeTable([]Entry{one("a", b)}), key(id("a")), 1, b.length)
 		},
 		"a block that runs into the next": func(f *forge) {
 			a, b := f.section(deleted("a")), f.section(deleted("b"))
-			f.table(appendTable(nil, []Entry{one("a", a), one("c", a)}), key(id("a")), 2, a.length*2)
-			f.table(appendTable(nil, []Entry{one("b", b)}), key(id("b")), 1, b.length)
+			f.table(encodeTable([]Entry{one("a", a), one("c", a)}), key(id("a")), 2, a.length*2)
+			f.table(encodeTable([]Entry{one("b", b)}), key(id("b")), 1, b.length)
 		},
 		"a section longer than there is": func(f *forge) {
 			a := f.section(deleted("a"))
 			a.length *= 2
-			f.table(appendTable(nil, []Entry{one("a", a)}), key(id("a")), 1, a.length/2)
+			f.table(encodeTable([]Entry{one("a", a)}), key(id("a")), 1, a.length/2)
 		},
 		"a section of nobody": func(f *forge) {
 			a := f.section(deleted("a"))
 			f.section(deleted("b"))
-			f.table(appendTable(nil, []Entry{one("a", a)}), key(id("a")), 1, a.length)
+			f.table(encodeTable([]Entry{one("a", a)}), key(id("a")), 1, a.length)
 		},
 		"more agents than there are": func(f *forge) {
 			a := f.section(deleted("a"))
-			f.table(appendTable(nil, []Entry{one("a", a)}), key(id("a")), 1<<60, a.length)
+			f.table(encodeTable([]Entry{one("a", a)}), key(id("a")), 1<<60, a.length)
 		},
 		"another agent than its items say": func(f *forge) {
 			a := f.section(deleted("b"))
-			f.table(appendTable(nil, []Entry{one("a", a)}), key(id("a")), 1, a.length)
+			f.table(encodeTable([]Entry{one("a", a)}), key(id("a")), 1, a.length)
 		},
 		"needs what lies behind": func(f *forge) {
 			a := f.section(deleted("a"))
 			e := one("a", a)
 			e.needs = []span{{a.offset - 1, 30}}
-			f.table(appendTable(nil, []Entry{e}), key(id("a")), 1, a.length)
+			f.table(encodeTable([]Entry{e}), key(id("a")), 1, a.length)
 		},
 		"absurd length": func(f *forge) {
 			a := f.section(deleted("a"))
-			f.table(appendTable(nil, []Entry{one("a", span{a.offset, 1<<63 - 1})}), key(id("a")), 1, a.length)
+			f.table(encodeTable([]Entry{one("a", span{a.offset, 1<<63 - 1})}), key(id("a")), 1, a.length)
 		},
 		"no table": func(f *forge) { f.section(deleted("a")) },
 	} {
@@ -285,7 +284,7 @@ func TestHostile_Names(t *testing.T) {
 		f := newForge()
 		agent := &Agent{ID: id(name), Head: 1, Floor: 1}
 		s := f.section(agent)
-		f.table(appendTable(nil, []Entry{{ID: agent.ID, Head: 1, offset: s.offset, length: s.length}}), key(agent.ID), 1, s.length)
+		f.table(encodeTable([]Entry{{ID: agent.ID, Head: 1, offset: s.offset, length: s.length}}), key(agent.ID), 1, s.length)
 		err := judge(t, f.end(Summary{Deleted: 1, StoredBytes: s.length}))
 		if good && !strings.Contains(err.Error(), "does not have the SHA-256") || !good && !strings.Contains(err.Error(), "name") {
 			t.Errorf("%.20q: %v", name, err)
@@ -308,7 +307,7 @@ func TestHostile_Cycles(t *testing.T) {
 		&Segment{ID: 1, First: 0, Shared: true}, delta(1, 0), delta(1, 1),
 		&Segment{ID: 2, Parent: 1, ParentPosition: 1, First: 0}, delta(2, 0), v)
 	e := Entry{ID: agent.ID, Head: 1, Live: 1, Versions: 1, offset: s.offset, length: s.length}
-	f.table(appendTable(nil, []Entry{e}), key(agent.ID), 1, s.length)
+	f.table(encodeTable([]Entry{e}), key(agent.ID), 1, s.length)
 	if err := judge(t, f.end(Summary{})); !errors.Is(err, hawser.ErrCorrupt) {
 		t.Error(err)
 	}

@@ -72,10 +72,10 @@ func (x *indexReader) frame(payload []byte, at int64) error {
 	return nil
 }
 
-// appendTable appends a block of the table: the number of entries, then these.
+// encodeTable returns a block of the table: the number of entries, then these.
 // Their sections lie one after another.
-func appendTable(dst []byte, entries []Entry) []byte {
-	dst = appendUvarints(dst, uint64(len(entries)))
+func encodeTable(entries []Entry) []byte {
+	dst := appendUvarints(nil, uint64(len(entries)))
 	before, newest := "", int64(0)
 	for i := range entries {
 		e := &entries[i]

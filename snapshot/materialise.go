@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/delta"
@@ -52,8 +53,8 @@ func (h *History) rebuild(segment uint64, position uint32) ([]byte, error) {
 		return nil, err
 	}
 	at := rebuilt{}
-	for i := len(path) - 1; i >= 0; i-- {
-		if h.state.segment == path[i].segment && h.state.position == path[i].position {
+	for i, s := range slices.Backward(path) {
+		if h.state.segment == s.segment && h.state.position == s.position {
 			at, path = h.state, path[i+1:]
 			break
 		}

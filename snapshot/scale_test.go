@@ -9,9 +9,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -106,7 +108,8 @@ func writeScale(t *testing.T, out io.Writer, agents int) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noise := (&sample{random: newSample().random}).noise(1 << 20)
+	random := rand.New(rand.NewPCG(3, 4))
+	noise := (&sample{random: random}).noise(1 << 20)
 	state := make([]byte, scaleState)
 	segment := uint64(0)
 	add := func(item Item) {
@@ -121,6 +124,11 @@ func writeScale(t *testing.T, out io.Writer, agents int) int64 {
 		a := &Agent{ID: id(name), Head: scaleVersions, Live: scaleVersions, Versions: scaleVersions, Created: 1e18}
 		add(a)
 		var versions [scaleVersions]*Version
+		var created [scaleVersions]time.Time // within 100 days
+		for k := range created {
+			created[k] = time.UnixMilli(1_700_000_000_000 + random.Int64N(8_640_000_000))
+		}
+		slices.SortFunc(created[:], time.Time.Compare)
 		for k := range versions {
 			segment++
 			copy(state, noise[(i*7919+k*104729)%(len(noise)-len(state)):])
@@ -131,7 +139,7 @@ func writeScale(t *testing.T, out io.Writer, agents int) int64 {
 			versions[k] = &Version{
 				Version: hawser.Version{
 					Number: uint64(k + 1), Size: scaleState, SHA256: sha256.Sum256(state), Parent: uint64(k), State: hawser.VersionLive,
-					CreatedAt: time.UnixMilli(1_700_000_000_000 + int64(i)*977%1_000_000_000 + int64(k)*60_123), Revision: hawser.Revision(segment), StoredSize: scaleState,
+					CreatedAt: created[k], Revision: hawser.Revision(segment), StoredSize: scaleState,
 					Instance: "worker-17", ContentType: "application/json",
 				},
 				Kind: hawser.RequestSave, Nonce: hawser.Nonce(versionsNonce(segment)), Segment: segment,

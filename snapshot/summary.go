@@ -3,9 +3,7 @@
 
 package snapshot
 
-import (
-	"time"
-)
+import "time"
 
 // Summary counts what an archive holds.
 type Summary struct {
@@ -27,7 +25,7 @@ type Summary struct {
 	Transactions, Locks, Leases uint64
 }
 
-// summaryTags gives each number of a summary its tag. Tags are stored: append
+// numbers gives each count of a summary its tag. Tags are stored: append
 // only. A number that is 0 is left out, and tags that a reader does not know
 // are skipped, so that later ones can be added.
 func (s *Summary) numbers() map[uint64]*uint64 {
@@ -46,7 +44,8 @@ const (
 	tagLast         = 15
 )
 
-func appendSummary(dst []byte, s Summary) []byte {
+func encodeSummary(s Summary) []byte {
+	var dst []byte
 	numbers := s.numbers()
 	for tag := uint64(1); tag <= tagLast; tag++ {
 		var value uint64

@@ -26,7 +26,7 @@ func (t *tableWriter) flush() {
 	if len(t.entries) == 0 {
 		return
 	}
-	packed := bytes.Clone(packFrame(nil, frameTable, appendTable(nil, t.entries))) // no spare bytes: there are many
+	packed := bytes.Clone(packFrame(nil, frameTable, encodeTable(t.entries))) // no spare bytes: there are many
 	t.packed = append(t.packed, packed)
 	first, last := &t.entries[0], &t.entries[len(t.entries)-1]
 	b := appendBlock(nil, block{

@@ -41,7 +41,7 @@ type Writer struct {
 // hawser.ErrInvalid.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	x := &Writer{w: w, sum: sha256.New(), kind: frameCluster, shared: newShared()}
-	b := appendHeader(nil, h)
+	b := encodeHeader(h)
 	if _, err := parseHeader(b); err != nil || len(b) > maxHeader {
 		return nil, &hawser.Error{Code: hawser.CodeInvalid, Op: "archive", Msg: "its header cannot be written", Err: err}
 	}
@@ -213,12 +213,8 @@ func (w *Writer) Close() error {
 }
 
 func (w *Writer) finish() error {
-	any := w.section != nil
 	if err := w.endSection(); err != nil {
 		return err
-	}
-	if !any {
-		w.trailer.agents = w.offset
 	}
 	w.trailer.table = w.offset
 	index := w.table.end()
@@ -235,7 +231,7 @@ func (w *Writer) finish() error {
 		}
 	}
 	w.trailer.summary = w.offset
-	if err := w.writeFrame(frameSummary, appendSummary(nil, w.summary)); err != nil {
+	if err := w.writeFrame(frameSummary, encodeSummary(w.summary)); err != nil {
 		return err
 	}
 	w.trailer.size = w.offset + int64(trailerSize)
