@@ -15,6 +15,7 @@ import (
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/propose"
 	"github.com/hawserdb/hawser/cluster/read"
+	"github.com/hawserdb/hawser/cluster/scrub"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/gossip"
 	"github.com/hawserdb/hawser/internal/peerpb"
@@ -50,6 +51,9 @@ type core struct {
 	// Made by belong, before the node's settled channel is closed.
 	controller *membership.Controller
 	keeping    housekeeping
+
+	// scrubber works from belong on, and notes what is applied from the start.
+	scrubber *scrub.Scrubber
 }
 
 // newCore builds the core of n and starts raft.
@@ -60,6 +64,7 @@ func newCore(n *Node) (*core, error) {
 		return nil, err
 	}
 	c.elders = newElders(c)
+	c.scrubber = c.newScrubber()
 	c.clock = propose.NewClock(propose.ClockConfig{Self: n.id, Voters: c.replica.voters})
 	proposer, err := propose.New(propose.Config{
 		Sample: func(ctx context.Context, term uint64) error { return c.reads.Sample(ctx, term) },
@@ -110,11 +115,17 @@ func (c *core) raftConfig() consensus.Config {
 	return consensus.Config{
 		ID: n.id, Dir: n.dir.Path(), LogStore: n.cfg.LogStore, Machine: n.machine,
 		Logger: n.part("raft"), Halt: n.halt, Timeouts: n.cfg.Tuning.Raft, Retention: n.retention(),
-		OnApplied:       c.proposer.OnApplied,
+		OnApplied:       c.applied,
 		OnLeadership:    func(l consensus.Leadership) { c.proposer.OnLeadership(propose.Leadership(l)) },
 		OnConfiguration: c.configured,
 		OnInstall:       c.catchUp.OnInstall,
 	}
+}
+
+// applied tells what the machine has applied.
+func (c *core) applied(applied []fsm.Applied) {
+	c.proposer.OnApplied(applied)
+	c.scrubber.OnApplied(applied)
 }
 
 // heard takes what a voter answered in a term round.
@@ -191,6 +202,7 @@ func (c *core) leader() wire.Leader {
 // node that stops on purpose says good-bye to the others.
 func (c *core) close(ctx context.Context, goodbye bool) error {
 	c.keeping.close()
+	c.scrubber.Close()
 	if c.controller != nil {
 		c.controller.Close()
 	}

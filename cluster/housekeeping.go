@@ -25,6 +25,7 @@ func (c *core) startHousekeeping() {
 		Now: func() time.Time { return time.Unix(0, c.clock.Stamp()) }, Level: c.level, Logger: n.part("janitor"),
 	})
 	c.keeping.compactor = janitor.StartCompactor(n.machine, n.part("janitor"))
+	c.scrubber.Start()
 }
 
 func (h *housekeeping) close() {

@@ -43,6 +43,8 @@ type Tuning struct {
 	// FetchBytesPerSecond bounds what others that are far behind may fetch of
 	// this node's state together.
 	FetchBytesPerSecond int64
+	// ScrubDelay is the time from a save to its verification.
+	ScrubDelay time.Duration
 }
 
 // Node is one node of a cluster. Its methods may be called from any goroutine.

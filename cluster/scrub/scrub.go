@@ -1,0 +1,268 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package scrub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/halt"
+	"github.com/hawserdb/hawser/internal/record"
+)
+
+// DefaultDelay is the time from a save to its verification. A version that is
+// saved meanwhile is verified with it; twice the delay is left of the minute.
+const DefaultDelay = 20 * time.Second
+
+// View is what a Scrubber looks at: an *fsm.View.
+type View interface {
+	Info() fsm.Info
+	Agent(id hawser.AgentID) (hawser.Agent, error)
+	AgentsAfter(after hawser.AgentID, limit int) ([]hawser.AgentID, error)
+	Verify(id hawser.AgentID, from, to uint64, yield func(fsm.Verdict) bool) (next uint64, err error)
+	Sums(id hawser.AgentID, number uint64) (hawser.Version, []fsm.Sum, error)
+	ContentAt(segment uint64, position uint32) (c record.Content, stamp uint64, err error)
+	Part(upload [16]byte, index uint32) ([]byte, error)
+	Close() error
+}
+
+// Peers is how a Scrubber asks the other nodes. Calls have a deadline.
+type Peers interface {
+	// Voters returns the ids of the voters of the latest configuration, Leader
+	// that of the leader, empty when none is known.
+	Voters() []string
+	Leader() string
+	// Stored asks a node for its Report.
+	Stored(ctx context.Context, node string, version hawser.VersionRef) (Report, error)
+	// Content fetches what a node has stored in a place, and the stamp of its
+	// segment, Part a part of it.
+	Content(ctx context.Context, node string, segment uint64, position uint32) (record.Content, uint64, error)
+	Part(ctx context.Context, node string, upload [16]byte, index uint32) ([]byte, error)
+	// Suspect asks the leader to look at a version.
+	Suspect(ctx context.Context, leader string, version hawser.VersionRef) error
+}
+
+// Config configures a [Scrubber]. All fields but Delay are required.
+type Config struct {
+	// Self is the node's id.
+	Self string
+	// View returns the newest state.
+	View func() (View, error)
+	// Repair and RepairPart put a content or a part of it in place.
+	Repair     func(fsm.Repair) error
+	RepairPart func(r fsm.Repair, index uint32, data []byte) error
+	Peers      Peers
+	// Leads reports whether the node leads and serves, Submit proposes a command.
+	Leads  func() bool
+	Submit func(context.Context, fsm.Command) (fsm.Result, error)
+	// Halt stops the node when its data are damaged beyond repair.
+	Halt   halt.Func
+	Logger *slog.Logger
+	// Delay replaces [DefaultDelay].
+	Delay time.Duration
+}
+
+// Scrubber verifies what a node stores. Make one with [New].
+type Scrubber struct {
+	cfg      Config
+	agenda   *agenda
+	suspects suspects
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+	counts   counts
+	// inspecting holds a token while somebody rebuilds for another node.
+	inspecting chan struct{}
+
+	// What follows is the loop's own.
+
+	recent walk
+	pass   walk
+}
+
+type counts struct{ verified, bad, repaired atomic.Int64 }
+
+// Stats are numbers about a Scrubber.
+type Stats struct {
+	// Verified versions were found to be what was saved, since the start.
+	Verified int64
+	// Bad versions were found, by this node as leader, to be what no hash
+	// says, Repaired contents to differ from those of the other voters.
+	Bad, Repaired int64
+	// Pending agents have new versions to verify; the first of them has been
+	// due for Behind.
+	Pending int
+	Behind  time.Duration
+	// Suspects are versions that do not verify and are not decided on.
+	Suspects int
+}
+
+// New returns a Scrubber that notes what is applied and does nothing else
+// before Start.
+func New(cfg Config) *Scrubber {
+	cfg.Delay = cmp.Or(cfg.Delay, DefaultDelay)
+	return &Scrubber{cfg: cfg, agenda: newAgenda(cfg.Delay), inspecting: make(chan struct{}, 1)}
+}
+
+// Start starts the loop. What was saved shortly before is verified too.
+func (s *Scrubber) Start() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.recent.begin()
+	s.pass.ended = time.Now().Add(firstPass - passEvery)
+	s.done.Go(func() { s.run(ctx) })
+}
+
+// Close ends the loop and joins it. It may be called without Start.
+func (s *Scrubber) Close() {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.done.Wait()
+}
+
+// OnApplied takes in what the machine has applied. It never waits.
+func (s *Scrubber) OnApplied(applied []fsm.Applied) {
+	now := time.Now()
+	for _, a := range applied {
+		for i, c := range a.Commands {
+			save, ok := c.(*fsm.Save)
+			if ok && a.Results[i].Err == nil && !a.Results[i].Repeated {
+				s.agenda.note(save.Agent, a.Results[i].Number, now)
+			}
+		}
+	}
+}
+
+// Stats returns numbers about the Scrubber.
+func (s *Scrubber) Stats() Stats {
+	st := Stats{
+		Verified: s.counts.verified.Load(), Bad: s.counts.bad.Load(), Repaired: s.counts.repaired.Load(),
+		Suspects: s.suspects.len(),
+	}
+	st.Pending, st.Behind = s.agenda.waiting(time.Now())
+	return st
+}
+
+const (
+	// idle is how long the loop waits when there is nothing to do.
+	idle = time.Second
+	// newVersions is how many of the versions that came since an agent's task
+	// was noted are verified with the newest, which is the head; the others of
+	// an agent that saves so fast are left to the pass over everything.
+	newVersions = 8
+	// maxRate bounds what is read and rebuilt, in bytes a second.
+	maxRate = 64 << 20
+)
+
+// run does one thing after another, and rests in between so that it takes a
+// bounded share of a core.
+func (s *Scrubber) run(ctx context.Context) {
+	for {
+		timer := time.NewTimer(s.step(ctx))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// step does what is most urgent and returns how long to rest.
+func (s *Scrubber) step(ctx context.Context) time.Duration {
+	start := time.Now()
+	if version, ok := s.suspects.next(start); ok {
+		s.investigate(ctx, version)
+		return time.Since(start)
+	}
+	if t, ok := s.agenda.next(start); ok {
+		bytes := s.verify(t.agent, max(t.from, t.to-min(t.to, newVersions-1)), t.to)
+		return rest(time.Since(start), bytes, headShare(start.Sub(t.due)))
+	}
+	if s.agenda.takeMissed() {
+		s.recent.begin()
+	}
+	if s.recent.running {
+		s.lookForRecent()
+		return rest(time.Since(start), 0, passShare)
+	}
+	if s.pass.running || start.Sub(s.pass.ended) >= passEvery {
+		bytes := s.passOn(start)
+		return rest(time.Since(start), bytes, passShare)
+	}
+	return min(idle, s.cfg.Delay)
+}
+
+// headShare is how long to rest after the verification of new versions, in
+// times that it took: a tenth of a core, a third when they have been due for long.
+func headShare(behind time.Duration) int {
+	if behind > DefaultDelay/2 {
+		return 2
+	}
+	return 9
+}
+
+// rest is how long to rest after work that took so long and moved so many bytes.
+func rest(took time.Duration, bytes int64, share int) time.Duration {
+	byRate := time.Duration(bytes)*time.Second/maxRate - took
+	return max(time.Duration(share)*took, byRate, time.Millisecond)
+}
+
+// verify verifies versions of an agent, notes those that do not verify as
+// suspects, and returns how many bytes that moved.
+func (s *Scrubber) verify(id hawser.AgentID, from, to uint64) (bytes int64) {
+	err := s.view(func(v View) error {
+		_, err := v.Verify(id, from, to, func(found fsm.Verdict) bool {
+			bytes += found.Bytes
+			s.found(found)
+			return true
+		})
+		return err
+	})
+	s.failed("verify new versions", err)
+	return bytes
+}
+
+func (s *Scrubber) found(v fsm.Verdict) {
+	if v.Err == nil {
+		s.counts.verified.Add(1)
+		return
+	}
+	version := hawser.VersionRef{Agent: v.Version.Agent, Number: v.Version.Number}
+	if s.suspects.add(version, time.Now()) {
+		s.cfg.Logger.Error("a stored version is not what was saved; asking the other voters", "version", version, "error", v.Err)
+	}
+}
+
+// view opens a view and closes it after use.
+func (s *Scrubber) view(use func(View) error) error {
+	v, err := s.cfg.View()
+	if err != nil {
+		return err
+	}
+	err = use(v)
+	if closeErr := v.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// failed deals with an error of the store. A version that is gone is none.
+func (s *Scrubber) failed(doing string, err error) {
+	_, damaged := errors.AsType[*halt.Error](err)
+	switch {
+	case err == nil, errors.Is(err, hawser.ErrNotFound), errors.Is(err, hawser.ErrVersionGone), errors.Is(err, hawser.ErrUnavailable):
+	case damaged:
+		s.cfg.Halt(err)
+	default:
+		s.cfg.Logger.Warn("scrubbing failed", "doing", doing, "error", err)
+	}
+}
