@@ -23,11 +23,32 @@
 // moves it. The state itself is the raft snapshot; [Machine.Checkpoint] copies
 // it by hard links, [Machine.Swap] puts such a copy in its place.
 //
+// # Segments
+//
+// A version refers to a place: a position of a segment. A segment holds
+// contents at consecutive positions, each the difference to the one before; the
+// first is a keyframe or, when the segment has a parent, the difference to the
+// parent. The record of a segment counts, for each position, the versions there
+// (of any agent: forks and rollbacks only refer) and the segments that start
+// from it. What nobody refers to goes from the tip down, in the batch that took
+// the last reference; an empty segment goes too, and with it its reference to
+// the parent. What lies before the oldest place in use cannot go by itself,
+// because what comes after is rebuilt from it. The leader builds a keyframe
+// then, and [Replace] puts it there: places, and so the records of versions,
+// stay what they are. The stamp of a segment says whether anything in it went
+// or was replaced since it was read.
+//
+// Nothing is packed, unpacked or rebuilt in Apply. A content that is too long
+// for one log entry is staged by [Part] and taken over by the command that
+// refers to it; its bytes are never moved.
+//
 // # Levels
 //
 // Each command carries the feature level that introduced it. A command of an
 // unknown kind, or of a level above the machine's, stops the replica with
-// halt.Level; it is never skipped.
+// halt.Level; it is never skipped. Before the first release the formats of the
+// log and of the state changed in place: what an earlier development build made
+// is refused with halt.Level too.
 //
 // # Concurrency
 //

@@ -113,11 +113,7 @@ func TestMachine_ReadersBesideApply(t *testing.T) {
 		if err != nil || a.Head != revision || a.Versions != revision || versions[0].Number != revision || a.Version.Number != revision {
 			return fmt.Errorf("revision %d: %+v, %w", revision, a, err)
 		}
-		_, chain, err := v.Content(a.ID, 0)
-		if err != nil {
-			return err
-		}
-		if state, err := chain[0].Decode(100); err != nil || string(state) != fmt.Sprint(revision) {
+		if _, state, err := v.Materialise(a.ID, 0); err != nil || string(state) != fmt.Sprint(revision) {
 			return fmt.Errorf("revision %d: content %q, %w", revision, state, err)
 		}
 		_, err = m.Durable()
