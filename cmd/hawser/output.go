@@ -33,9 +33,22 @@ func wantsJSON(c *cli.Context) bool { return c.String(flagOutput) == outputJSON 
 // writeJSON writes one indented JSON value. JSON escapes ASCII control
 // characters itself; the others that a terminal could obey are escaped here.
 func (p *program) writeJSON(value any) error {
-	text, err := json.MarshalIndent(value, "", "  ")
+	text, err := safeJSON(value, "")
 	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(p.stdout, text); err != nil {
 		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// safeJSON returns value as JSON that a terminal may show, every line but the
+// first after prefix.
+func safeJSON(value any, prefix string) (string, error) {
+	text, err := json.MarshalIndent(value, prefix, "  ")
+	if err != nil {
+		return "", fmt.Errorf("write the result: %w", err)
 	}
 	var safe strings.Builder
 	for _, r := range string(text) { // the only ones outside strings are line breaks
@@ -49,10 +62,7 @@ func (p *program) writeJSON(value any) error {
 			fmt.Fprintf(&safe, `\u%04x`, r)
 		}
 	}
-	if _, err := fmt.Fprintln(p.stdout, safe.String()); err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	return nil
+	return safe.String(), nil
 }
 
 // table collects rows and prints them in columns. Cells are escaped.
@@ -93,3 +103,11 @@ func fields(w io.Writer, pairs ...string) error {
 // say tells a person something beside the result. Where that cannot be
 // written, nobody reads it, which is no reason to fail.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
+// plural returns "1 agent", "2 agents".
+func plural[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

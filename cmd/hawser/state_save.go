@@ -21,6 +21,7 @@ const (
 	flagOverwrite = "overwrite"
 	flagRequestID = "request-id"
 	flagLabel     = "label"
+	flagDerived   = "derived-from"
 )
 
 func (p *program) stateSave() *cli.Command {
@@ -44,6 +45,7 @@ Examples:
 			&cli.StringSliceFlag{Name: flagLabel, Usage: "record the label `KEY=VALUE`; may be given repeatedly"},
 			&cli.StringFlag{Name: "content-type", Usage: "record that the state is of this `TYPE`"},
 			&cli.StringFlag{Name: "schema", Usage: "record the `SCHEMA` by which the state was written"},
+			&cli.StringSliceFlag{Name: flagDerived, Usage: "record that the state was computed from `AGENT@VERSION`; may be given repeatedly"},
 		},
 		Action: p.runStateSave,
 	}
@@ -124,6 +126,13 @@ func saveOptions(c *cli.Context) ([]client.SaveOption, error) {
 			return nil, usageErrorf("--%s %q: is not KEY=VALUE", flagLabel, label)
 		}
 		options = append(options, client.Label(key, value))
+	}
+	for _, text := range c.StringSlice(flagDerived) {
+		ref, err := parseRef(c, text)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, client.DerivedFrom(ref))
 	}
 	return append(options, client.ContentType(c.String("content-type")), client.Schema(c.String("schema"))), nil
 }

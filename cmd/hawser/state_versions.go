@@ -71,7 +71,7 @@ func (p *program) printVersions(versions []hawser.Version) error {
 	t := newTable("VERSION", "CREATED", "SIZE", "STORED", "STATE", "SHA256", "INSTANCE", "LABELS")
 	for _, v := range versions {
 		t.add(number(v.Number), clock(v.CreatedAt), strconv.FormatInt(v.Size, 10), strconv.FormatInt(v.StoredSize, 10),
-			v.State.String(), v.SHA256.String()[:12], v.Instance, labelList(v.Labels))
+			stateText(v), v.SHA256.String()[:12], v.Instance, labelList(v.Labels))
 	}
 	return t.write(p.stdout)
 }

@@ -30,6 +30,10 @@ type versionView struct {
 	CreatedAt   string            `json:"created_at"`
 	Revision    uint64            `json:"revision"`
 	State       string            `json:"state"`
+	// Origin is the version whose content this one repeats, "" for a save.
+	Origin      string   `json:"origin"`
+	DerivedFrom []string `json:"derived_from"`
+	Pinned      bool     `json:"pinned"`
 }
 
 func viewVersion(v hawser.Version) versionView {
@@ -42,7 +46,24 @@ func viewVersion(v hawser.Version) versionView {
 		SHA256: v.SHA256.String(), Parent: v.Parent, Epoch: v.Epoch, Instance: v.Instance, Labels: labels,
 		ContentType: v.ContentType, Schema: v.Schema, CreatedAt: timestamp(v.CreatedAt),
 		Revision: uint64(v.Revision), State: v.State.String(),
+		Origin: originText(v), DerivedFrom: refTexts(v.DerivedFrom), Pinned: v.Pinned,
 	}
+}
+
+// originText names the version that v repeats, "" for none.
+func originText(v hawser.Version) string {
+	if v.Origin.IsZero() {
+		return ""
+	}
+	return v.Origin.String()
+}
+
+func refTexts(refs []hawser.VersionRef) []string {
+	texts := make([]string, len(refs))
+	for i, ref := range refs {
+		texts[i] = ref.String()
+	}
+	return texts
 }
 
 // agentView is an agent as JSON.
@@ -103,7 +124,16 @@ func (p *program) printVersion(json bool, v hawser.Version) error {
 		"agent", v.Agent.String(), "version", number(v.Number), "size", strconv.FormatInt(v.Size, 10),
 		"stored size", strconv.FormatInt(v.StoredSize, 10), "sha256", v.SHA256.String(), "parent", optional(v.Parent),
 		"epoch", optional(v.Epoch), "instance", v.Instance, "labels", labelList(v.Labels), "content type", v.ContentType,
-		"schema", v.Schema, "created at", timestamp(v.CreatedAt), "revision", number(uint64(v.Revision)), "state", v.State.String())
+		"schema", v.Schema, "created at", timestamp(v.CreatedAt), "revision", number(uint64(v.Revision)), "state", stateText(v),
+		"repeats", originText(v), "derived from", strings.Join(refTexts(v.DerivedFrom), ", "))
+}
+
+// stateText is the state of a version, and that it is pinned.
+func stateText(v hawser.Version) string {
+	if v.Pinned {
+		return v.State.String() + ", pinned"
+	}
+	return v.State.String()
 }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
