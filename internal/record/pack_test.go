@@ -42,7 +42,7 @@ func pack(t *testing.T, state []byte) Content {
 // A state of any size and texture that is packed in parts decodes, verifies
 // as a whole and in pieces, and is not stored longer than it is.
 func TestPack_RoundTrip(t *testing.T) {
-	const limit = 64 << 20
+	const limit = 16 << 20
 	for name, tc := range map[string]struct {
 		state []byte
 		want  Encoding
@@ -248,6 +248,35 @@ func TestStored_Parts(t *testing.T) {
 	for name, form := range map[string][]byte{"cut": form[:len(form)-1], "long": append(form, 0)} {
 		if _, err := ParseContent(form); !errors.Is(err, hawser.ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func BenchmarkPack(b *testing.B) {
+	state := text(16 << 20)
+	b.SetBytes(int64(len(state)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Pack(state, func([]byte) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerifier(b *testing.B) {
+	state := text(16 << 20)
+	var parts [][]byte
+	c, err := Pack(state, func(part []byte) error { parts = append(parts, bytes.Clone(part)); return nil })
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Data = bytes.Join(parts, nil)
+	sum := sha256.Sum256(state)
+	b.SetBytes(int64(len(state)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := verifyInPieces(c, sum, 16<<20, PartSize); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
