@@ -38,6 +38,7 @@ func (n *Node) peersServer() *grpc.Server {
 	peerpb.RegisterPeerServer(server, &peerServer{node: n})
 	hawserv1.RegisterStateServer(server, n.service)
 	hawserv1.RegisterClusterServer(server, n.service)
+	hawserv1.RegisterArchiveServer(server, n.service)
 	return server
 }
 

@@ -110,6 +110,7 @@ func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOptio
 	}, secure...)...)
 	hawserv1.RegisterStateServer(server, n.service)
 	hawserv1.RegisterClusterServer(server, n.service)
+	hawserv1.RegisterArchiveServer(server, n.service)
 	grpc_health_v1.RegisterHealthServer(server, n.health)
 	return server
 }

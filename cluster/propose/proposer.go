@@ -156,6 +156,11 @@ func growth(c fsm.Command) (size int, grows bool) {
 		return len(c.Content.Data), true
 	case *fsm.Part:
 		return len(c.Data), true
+	case *fsm.ImportItems:
+		for _, item := range c.Items {
+			size += len(item)
+		}
+		return size, true
 	}
 	return 0, false
 }
@@ -163,8 +168,11 @@ func growth(c fsm.Command) (size int, grows bool) {
 // isBulk reports whether c goes by the bulk lane: it is a part of something
 // large, for which nobody waits alone.
 func isBulk(c fsm.Command) bool {
-	_, part := c.(*fsm.Part)
-	return part
+	switch c.(type) {
+	case *fsm.Part, *fsm.ImportItems:
+		return true
+	}
+	return false
 }
 
 func (p *Proposer) encode(c fsm.Command) *call {

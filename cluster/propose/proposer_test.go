@@ -110,6 +110,7 @@ func TestProposer_Refuses(t *testing.T) {
 		"context ended":     {ctx: canceled, want: hawser.CodeCanceled},
 		"content too large": {command: save(1, maxCommandBytes+1), want: hawser.CodeTooLarge},
 		"command too large": {command: save(1, maxCommandBytes), want: hawser.CodeTooLarge},
+		"full, import":      {config: full, command: &fsm.ImportItems{}, want: hawser.CodeStorageFull},
 		"full, part":        {config: full, command: part(1, 10), want: hawser.CodeStorageFull},
 		"storage full":      {config: full, want: hawser.CodeStorageFull},
 		"full, delete":      {config: full, command: &fsm.Delete{Agent: agent}, want: hawser.CodeOK},

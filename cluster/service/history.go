@@ -16,7 +16,7 @@ import (
 
 // Rollback implements hawserv1.StateServer.
 func (s *Service) Rollback(ctx context.Context, r *hawserv1.RollbackRequest) (*hawserv1.RollbackResponse, error) {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (s *Service) Rollback(ctx context.Context, r *hawserv1.RollbackRequest) (*h
 
 // Fork implements hawserv1.StateServer.
 func (s *Service) Fork(ctx context.Context, r *hawserv1.ForkRequest) (*hawserv1.ForkResponse, error) {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Service) Fork(ctx context.Context, r *hawserv1.ForkRequest) (*hawserv1.
 // Pin implements hawserv1.StateServer. It names the state that it wants, so a
 // repetition is harmless and needs no id.
 func (s *Service) Pin(ctx context.Context, r *hawserv1.PinRequest) (*hawserv1.PinResponse, error) {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, err
 	}

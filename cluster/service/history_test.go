@@ -229,7 +229,8 @@ func TestService_Retention(t *testing.T) {
 		t.Errorf("removed: %v", got)
 	}
 	for _, r := range []*hawserv1.SetRetentionRequest{
-		{Namespace: "A B", Rules: rules}, {Prefix: "a//b", Rules: rules},
+		{Namespace: "A B", Rules: rules},
+		{Prefix: "a//b", Rules: rules},
 		{Rules: &hawserv1.RetentionRules{KeepWithin: durationpb.New(-1)}},
 		{Rules: &hawserv1.RetentionRules{KeepWithin: &durationpb.Duration{Seconds: 1 << 60}}},
 	} {

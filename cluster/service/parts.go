@@ -6,7 +6,6 @@ package service
 import (
 	"context"
 	"errors"
-	"io"
 
 	"google.golang.org/grpc"
 
@@ -30,16 +29,15 @@ const (
 // it was not. This node relays what it cannot take itself and repeats nothing:
 // that is for the client, which has the parts.
 func (s *Service) SaveParts(stream grpc.ClientStreamingServer[hawserv1.SavePartsRequest, hawserv1.SaveResponse]) error {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return err
 	}
-	select {
-	case s.uploads <- struct{}{}:
-		defer func() { <-s.uploads }()
-	default:
-		return &hawser.Error{Code: hawser.CodeOverloaded, Op: "save", Msg: "this node takes as many saves in parts as it can; repeat it after a while"}
+	release, err := occupy(s.uploads, "save in parts")
+	if err != nil {
+		return err
 	}
+	defer release()
 	first, err := stream.Recv()
 	if err != nil {
 		return cut(err)
@@ -80,98 +78,28 @@ type incoming struct {
 
 // saveParts runs a save in parts here, or relays it to the leader.
 func (b *Backend) saveParts(ctx context.Context, in incoming) (*hawserv1.SaveResponse, error) {
-	leader, err := b.awaitLeader(ctx)
+	conn, err := b.toLeader(ctx)
 	switch {
 	case err != nil:
 		return nil, err
-	case leader == b.Self:
+	case conn == nil:
 		return b.assemble(ctx, in)
-	case isForwarded(ctx):
-		return nil, &hawser.Error{Code: hawser.CodeNotLeader}
 	}
-	conn, err := b.Conn(leader)
-	if err != nil {
-		return nil, &hawser.Error{Code: hawser.CodeUnavailable, Op: "forward to leader", Key: leader, Err: err}
-	}
-	return relay(ctx, conn, in)
-}
-
-// awaitLeader returns the leader, waiting over an election.
-func (b *Backend) awaitLeader(ctx context.Context) (string, error) {
-	ctx, cancel := withBudget(ctx, routeBudget)
-	defer cancel()
-	for {
-		if leader := b.Leader().ID; leader != "" {
-			return leader, nil
-		}
-		if pause(ctx) != nil {
-			return "", &hawser.Error{Code: hawser.CodeUnavailable, Msg: "the cluster has no leader at the moment"}
-		}
-	}
-}
-
-// relay hands a save in parts on to the leader, one message at a time: the
-// leader's pace becomes the client's by the flow control of both streams.
-func relay(ctx context.Context, conn *grpc.ClientConn, in incoming) (*hawserv1.SaveResponse, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the stream to the leader
 	defer cancel()
 	out, err := hawserv1.NewStateClient(conn).SaveParts(ctx)
 	if err != nil {
 		return nil, notRelayed(err)
 	}
-	ended := false // the leader may have all that it needs to execute it
-	for m := in.first; ; {
-		ended = ended || m.GetEnd() != nil
-		// io.EOF: it has answered before the end; why is in the answer.
-		if err := out.Send(m); err != nil && !errors.Is(err, io.EOF) {
-			return nil, notRelayed(err)
-		} else if err != nil || ended {
-			break
-		}
-		if m, err = in.next(); err != nil {
-			return nil, cut(err)
-		}
-	}
-	resp, err := out.CloseAndRecv()
+	r := relay(out, in.first, in.next, func(m *hawserv1.SavePartsRequest) bool { return m.GetEnd() != nil })
 	switch {
-	case err == nil:
-		return resp, nil
-	case ended && (!wire.Detailed(err) || errors.Is(wire.FromStatus(err), hawser.ErrOutcomeUnknown)):
-		return nil, unknownOutcome(in.id)(wire.FromStatus(err))
+	case r.in != nil:
+		return nil, cut(r.in)
+	case r.out == nil:
+		return r.resp, nil
+	case r.ended && (!wire.Detailed(r.out) || errors.Is(wire.FromStatus(r.out), hawser.ErrOutcomeUnknown)):
+		return nil, unknownOutcome(in.id)(wire.FromStatus(r.out))
 	default:
-		return nil, notRelayed(err)
+		return nil, notRelayed(r.out)
 	}
-}
-
-// notRelayed makes the error of a relay that failed while the leader certainly
-// had not all of the save, or said itself why.
-func notRelayed(err error) error {
-	detailed := wire.Detailed(err)
-	err = wire.FromStatus(err)
-	if detailed {
-		return unexecuted(err)
-	}
-	return &hawser.Error{Code: hawser.CodeUnavailable, Op: "forward to leader", Err: err}
-}
-
-// unexecuted makes the error of a save in parts that ended before its command
-// was submitted, or was refused: that a part may or may not have been staged
-// is nothing to report, since it can be sent again.
-func unexecuted(err error) error {
-	switch code := hawser.CodeOf(err); {
-	case code == hawser.CodeNotLeader, code == hawser.CodeOutcomeUnknown:
-		return &hawser.Error{Code: hawser.CodeUnavailable, Op: "save", Msg: "the leader changed before all parts were there; send them again", Err: err}
-	case code == hawser.CodeInternal && errors.Is(err, context.Canceled):
-		return &hawser.Error{Code: hawser.CodeCanceled, Op: "save", Err: err}
-	default:
-		return err
-	}
-}
-
-// cut makes the error of a stream that brought no further message.
-func cut(err error) error {
-	if errors.Is(err, io.EOF) {
-		return &hawser.Error{Code: hawser.CodeInvalid, Op: "save", Msg: "the stream ends before the save does"}
-	}
-	return wire.FromStatus(err)
 }

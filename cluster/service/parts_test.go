@@ -186,7 +186,7 @@ func TestSaveParts_HostileStreams(t *testing.T) {
 		change func([]*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest
 		want   string
 	}{
-		{"nothing", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return nil }, "ends before"},
+		{"nothing", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return nil }, "it ends before"},
 		{"no save", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return m[1:] }, "agent name"},
 		{"two saves", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest {
 			return []*hawserv1.SavePartsRequest{m[0], m[0]}
@@ -194,8 +194,8 @@ func TestSaveParts_HostileStreams(t *testing.T) {
 		{"an empty message", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest {
 			return []*hawserv1.SavePartsRequest{m[0], {}}
 		}, "0 bytes"},
-		{"ends before the parts", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return m[:1] }, "ends before"},
-		{"ends before the end", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return m[:len(m)-1] }, "ends before"},
+		{"ends before the parts", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return m[:1] }, "it ends before"},
+		{"ends before the end", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return m[:len(m)-1] }, "it ends before"},
 		{"a part is missing", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest { return slices.Delete(m, 2, 3) }, "3 parts came"},
 		{"a part is missing, well counted", func(m []*hawserv1.SavePartsRequest) []*hawserv1.SavePartsRequest {
 			m[len(m)-1].GetEnd().Parts = 3

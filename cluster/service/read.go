@@ -153,7 +153,7 @@ func (s *Service) agentView(ctx context.Context, m *hawserv1.Agent, o *hawserv1.
 // view returns a snapshot of the machine that is as new as o asks. The caller
 // closes it.
 func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, *fsm.View, error) {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,6 +172,10 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 		return nil, nil, err
 	}
 	view, err := b.Machine.View()
+	if err == nil && view.Info().Importing { // it began meanwhile
+		closeView(view)
+		return nil, nil, errImporting()
+	}
 	return b, view, err
 }
 

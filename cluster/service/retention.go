@@ -25,7 +25,7 @@ func (s *Service) SetRetention(ctx context.Context, r *hawserv1.SetRetentionRequ
 	if r.GetDryRun() {
 		return s.tryRetention(ctx, policy)
 	}
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, err
 	}

@@ -68,17 +68,18 @@ type Disk struct {
 	LogAppended int64
 }
 
-// Service implements the State and Cluster services. Make one with [New].
+// Service implements the State, Archive and Cluster services. Make one with [New].
 type Service struct {
 	hawserv1.UnimplementedStateServer
 	hawserv1.UnimplementedClusterServer
+	hawserv1.UnimplementedArchiveServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool
 	waiting func() string
-	// uploads, unpacking and verifying hold a token for each save in parts, for
-	// each big state of a save that is being verified, and for each Verify.
-	uploads, unpacking, verifying chan struct{}
+	// These hold a token each for a save in parts, for a big state of a save
+	// that is being verified, for a Verify, an Export and an Import.
+	uploads, unpacking, verifying, exporting, importing chan struct{}
 }
 
 // New returns a Service without a backend. waiting says what the node waits
@@ -86,7 +87,7 @@ type Service struct {
 func New(waiting func() string) *Service {
 	return &Service{
 		waiting: waiting, uploads: make(chan struct{}, maxUploads), unpacking: make(chan struct{}, maxUnpacking),
-		verifying: make(chan struct{}, maxVerifying),
+		verifying: make(chan struct{}, maxVerifying), exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
 	}
 }
 
@@ -109,6 +110,31 @@ func (s *Service) ready() (*Backend, error) {
 		return b, nil
 	}
 	return nil, &hawser.Error{Code: hawser.CodeUnavailable, Msg: s.waiting()}
+}
+
+// open is ready for what needs the state of the agents, which is incomplete
+// while an archive is being restored.
+func (s *Service) open() (*Backend, error) {
+	b, err := s.ready()
+	if err == nil && b.Machine.Info().Importing {
+		err = errImporting()
+	}
+	return b, err
+}
+
+func errImporting() error {
+	return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "an archive is being restored into this cluster; wait until that is complete"}
+}
+
+// occupy takes one of the places for calls that cost much, and returns how to
+// give it back, or refuses the call.
+func occupy(places chan struct{}, what string) (release func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	default:
+		return nil, &hawser.Error{Code: hawser.CodeOverloaded, Op: what, Msg: "this node works on as many such calls as it can; repeat it after a while"}
+	}
 }
 
 // hint returns where the leader is, for answers that send the caller there.

@@ -19,9 +19,9 @@ import (
 const (
 	// maxVerifying bounds the verifications under way: one holds two states.
 	maxVerifying = 1
-	// verifyRate is how many bytes a second are read and rebuilt, so that a
-	// verification leaves disk and processor to the calls of agents.
-	verifyRate = 64 << 20
+	// readRate is how many bytes a second are read by what reads everything, so
+	// that it leaves disk and processor to the calls of agents.
+	readRate = 64 << 20
 	// maxBad is how many versions of one agent are named.
 	maxBad = 1000
 )
@@ -33,18 +33,17 @@ func (s *Service) Verify(r *hawserv1.VerifyRequest, stream grpc.ServerStreamingS
 	if err != nil {
 		return err
 	}
-	select {
-	case s.verifying <- struct{}{}:
-		defer func() { <-s.verifying }()
-	default:
-		return &hawser.Error{Code: hawser.CodeOverloaded, Op: "verify", Msg: "another verification is under way on this node"}
+	release, err := occupy(s.verifying, "verify")
+	if err != nil {
+		return err
 	}
+	defer release()
 	b, view, err := s.view(stream.Context(), r.GetRead())
 	if err != nil {
 		return err
 	}
 	closeView(view)
-	v := verification{b: b, stream: stream, pacer: pacer{rate: verifyRate}}
+	v := verification{b: b, stream: stream, pacer: pacer{rate: readRate}}
 	return v.run(namespace, prefix)
 }
 

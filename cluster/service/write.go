@@ -16,7 +16,7 @@ import (
 
 // Save implements hawserv1.StateServer.
 func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.SaveResponse, error) {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (b *Backend) save(ctx context.Context, command *fsm.Save) (*hawserv1.SaveRe
 
 // Delete implements hawserv1.StateServer.
 func (s *Service) Delete(ctx context.Context, r *hawserv1.DeleteRequest) (*hawserv1.DeleteResponse, error) {
-	b, err := s.ready()
+	b, err := s.open()
 	if err != nil {
 		return nil, err
 	}
