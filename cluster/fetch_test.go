@@ -90,8 +90,12 @@ func TestCluster_FetchSurvivesKillsOfBothSides(t *testing.T) {
 			return err
 		}
 		for _, i := range []int{newcomer, source} {
-			if got, err := cluster.Digest(t.Context(), c.Node(i)); err != nil || got != want {
-				return fmt.Errorf("node %d differs: %v", i+1, err)
+			got, err := cluster.Digest(t.Context(), c.Node(i))
+			if err != nil {
+				return err
+			}
+			if got != want {
+				return fmt.Errorf("node %d differs", i+1)
 			}
 		}
 		return nil
