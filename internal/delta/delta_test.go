@@ -172,6 +172,15 @@ func built(baseSize, size int64, ops []byte, literals string) []byte {
 	return w.append(nil)
 }
 
+// append appends a delta as h says, right or wrong.
+func (h header) append(dst []byte) []byte {
+	format := byte(formatRaw)
+	if h.zstd {
+		format = formatZstd
+	}
+	return append(h.appendHead(dst, format), h.packed...)
+}
+
 // What no encoder makes is refused by Apply and by Check alike.
 func TestApply_RefusesHostileBytes(t *testing.T) {
 	base := []byte("0123456789")

@@ -21,9 +21,8 @@ const (
 
 // scratch is the memory of one Encode.
 type scratch struct {
-	w      opWriter
-	index  index
-	packed []byte
+	w     opWriter
+	index index
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -37,20 +36,28 @@ func Encode(base, target []byte) []byte {
 	s.match(base, target)
 	h := header{
 		Info:     Info{BaseSize: int64(len(base)), Size: int64(len(target))},
-		literals: int64(len(s.w.literals)), crc: checksum(s.w.literals),
-		ops: s.w.ops, packed: s.w.literals,
+		literals: int64(len(s.w.literals)), crc: checksum(s.w.literals), ops: s.w.ops,
 	}
-	if len(s.w.literals) >= minPacked {
+	return h.appendPacked(make([]byte, 0, maxHeader+len(h.ops)+len(s.w.literals)/2), s.w.literals)
+}
+
+// appendPacked appends the delta, with the literals packed if that is shorter.
+func (h header) appendPacked(dst, literals []byte) []byte {
+	start := len(dst)
+	dst = h.appendHead(dst, formatZstd)
+	head := len(dst)
+	if len(literals) >= minPacked {
 		effort := frame.Thorough
-		if len(s.w.literals) > maxThorough {
+		if len(literals) > maxThorough {
 			effort = frame.Fast
 		}
-		s.packed = frame.Pack(s.packed[:0], s.w.literals, effort)
-		if len(s.packed) < len(s.w.literals) {
-			h.zstd, h.packed = true, s.packed
+		dst = frame.Pack(dst, literals, effort)
+		if len(dst)-head < len(literals) {
+			return dst
 		}
 	}
-	return h.append(make([]byte, 0, maxHeader+len(h.ops)+len(h.packed)))
+	dst[start] = formatRaw
+	return append(dst[:head], literals...)
 }
 
 // match writes the ops: the common prefix and suffix, and in between what
@@ -81,8 +88,8 @@ func (s *scratch) match(base, target []byte) {
 // release gives the scratch back, without what would keep much memory for
 // one large state.
 func (s *scratch) release() {
-	if cap(s.w.literals) > keepScratch || cap(s.packed) > keepScratch || cap(s.w.ops) > keepScratch {
-		s.w, s.packed = opWriter{}, nil
+	if cap(s.w.literals) > keepScratch || cap(s.w.ops) > keepScratch {
+		s.w = opWriter{}
 	}
 	if 4*cap(s.index.first) > keepScratch {
 		s.index = index{}

@@ -48,19 +48,15 @@ type header struct {
 	packed   []byte // the literals
 }
 
-func (h header) append(dst []byte) []byte {
-	if h.zstd {
-		dst = append(dst, formatZstd)
-	} else {
-		dst = append(dst, formatRaw)
-	}
+// appendHead appends all but the literals.
+func (h header) appendHead(dst []byte, format byte) []byte {
+	dst = append(dst, format)
 	dst = binary.AppendUvarint(dst, uint64(h.BaseSize))
 	dst = binary.AppendUvarint(dst, uint64(h.Size))
 	dst = binary.AppendUvarint(dst, uint64(h.literals))
 	dst = binary.AppendUvarint(dst, uint64(len(h.ops)))
 	dst = binary.BigEndian.AppendUint32(dst, h.crc)
-	dst = append(dst, h.ops...)
-	return append(dst, h.packed...)
+	return append(dst, h.ops...)
 }
 
 func parse(delta []byte) (header, error) {
