@@ -16,6 +16,8 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/cluster/consensus"
+	"github.com/hawserdb/hawser/cluster/scrub"
+	"github.com/hawserdb/hawser/internal/engine"
 )
 
 // libraryMetrics holds what the libraries below report. hashicorp's libraries
@@ -70,6 +72,23 @@ var gauges = []struct {
 	{"hawser_machine_time_seconds", "The state machine's clock, unix seconds.", func(n *Node) float64 {
 		return float64(n.machine.Info().Time.UnixNano()) / float64(time.Second)
 	}},
+	{"hawser_store_bytes", "What the state takes on disk.", fromStore(func(m engine.Metrics) uint64 { return m.DiskBytes })},
+	{"hawser_store_garbage_bytes", "Part of it that a compaction would give back, estimated.", fromStore(func(m engine.Metrics) uint64 { return m.GarbageBytes })},
+	{"hawser_store_compactions", "Times since the start that the store was compacted because much had been removed.", fromMember(func(c *core) float64 {
+		return float64(c.keeping.compactor.Runs())
+	})},
+	{"hawser_pruned_versions", "Versions that this node, as leader, removed by retention since the start.", fromMember(func(c *core) float64 {
+		return float64(c.keeping.janitor.Stats().Pruned)
+	})},
+	{"hawser_rewritten_segments", "Segments that this node, as leader, gave a new keyframe since the start.", fromMember(func(c *core) float64 {
+		return float64(c.keeping.janitor.Stats().Rewrites)
+	})},
+	{"hawser_verified_versions", "Versions that this node rebuilt and found to be what was saved, since the start.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Verified) })},
+	{"hawser_verify_pending", "Agents with new versions that wait to be verified.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Pending) })},
+	{"hawser_verify_behind_seconds", "How long the first of them has been due.", fromScrub(func(s scrub.Stats) float64 { return s.Behind.Seconds() })},
+	{"hawser_suspect_versions", "Versions that do not verify here and are not decided on.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Suspects) })},
+	{"hawser_bad_versions", "Versions that this node, as leader, marked bad since the start.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Bad) })},
+	{"hawser_repaired_contents", "Stored contents of this node that differed from the other voters' and were replaced, since the start.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Repaired) })},
 	{"hawser_disk_free_bytes", "Free bytes of the data directory's file system.", func(n *Node) float64 {
 		s, err := n.space()
 		if err != nil {
@@ -85,6 +104,31 @@ func fromCore(read func(*core) float64) func(*Node) float64 {
 			return read(c)
 		}
 		return 0
+	}
+}
+
+// fromMember reads what runs once the node belongs to a cluster.
+func fromMember(read func(*core) float64) func(*Node) float64 {
+	return func(n *Node) float64 {
+		c, err := n.joined()
+		if err != nil {
+			return 0
+		}
+		return read(c)
+	}
+}
+
+func fromScrub(read func(scrub.Stats) float64) func(*Node) float64 {
+	return fromCore(func(c *core) float64 { return read(c.scrubber.Stats()) })
+}
+
+func fromStore(read func(engine.Metrics) uint64) func(*Node) float64 {
+	return func(n *Node) float64 {
+		m, err := n.machine.Metrics()
+		if err != nil {
+			return 0
+		}
+		return float64(read(m))
 	}
 }
 
