@@ -140,8 +140,8 @@ func FuzzStored(f *testing.F) {
 	f.Add(s.append(nil))
 	f.Add(m.append(nil))
 	f.Add(u.append(nil))
-	f.Add(floorRecord{number: 300, epoch: 2}.append(nil))
-	f.Add(sampleImport.append(nil))
+	f.Add(floorRecord{number: 300, epoch: 2}.encode())
+	f.Add(sampleImport.encode())
 	f.Add(sampleSegment.append(nil))
 	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -169,10 +169,10 @@ func FuzzStored(f *testing.F) {
 			check("upload", u.append(nil))
 		}
 		if i, err := parseImport(data); err == nil {
-			check("import", i.append(nil))
+			check("import", i.encode())
 		}
 		if floor, err := parseFloor(data); err == nil && data != nil {
-			check("floor", floor.append(nil))
+			check("floor", floor.encode())
 		}
 		if v, there, ok := parseCandidate(data); ok {
 			c, err := parseChain(data)

@@ -37,7 +37,7 @@ func (r *Rollback) apply(c *changes) (Result, error) {
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
-	if _, err := c.refer(origin.place()); err != nil {
+	if err := c.refer(origin.place()); err != nil {
 		return Result{}, err
 	}
 	rec := origin.again(r.Agent)
@@ -74,7 +74,7 @@ func (f *Fork) apply(c *changes) (Result, error) {
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
-	if _, err := c.refer(origin.place()); err != nil {
+	if err := c.refer(origin.place()); err != nil {
 		return Result{}, err
 	}
 	if err := c.share(origin.place()); err != nil {

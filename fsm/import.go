@@ -138,7 +138,7 @@ func (i *ImportStart) apply(c *changes) (Result, error) {
 	}
 	rec = &importRecord{archive: i.Archive, generation: i.Generation, revision: i.Revision}
 	c.state.importing = true
-	c.put(importKey(), rec.append(nil))
+	c.put(importKey(), rec.encode())
 	return c.imported(rec)
 }
 
@@ -200,7 +200,7 @@ func (i *ImportItems) apply(c *changes) (Result, error) {
 		}
 		rec.items++
 	}
-	c.put(importKey(), rec.append(nil))
+	c.put(importKey(), rec.encode())
 	return c.imported(rec)
 }
 
@@ -230,7 +230,7 @@ func (i *ImportEnd) apply(c *changes) (Result, error) {
 	c.state.revision = max(c.state.revision, rec.revision) + 1
 	c.state.retention = c.state.revision
 	rec.end = c.state.revision
-	c.put(importKey(), rec.append(nil))
+	c.put(importKey(), rec.encode())
 	return c.imported(rec)
 }
 

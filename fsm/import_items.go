@@ -5,6 +5,7 @@ package fsm
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/snapshot"
@@ -77,7 +78,7 @@ func (m *importer) missing() string {
 func (m *importer) advance(stage importStage, key string) (refusal error) {
 	switch {
 	case stage < m.rec.stage || stage == m.rec.stage && key <= m.rec.last:
-		return fmt.Errorf("%q is out of order", key)
+		return fmt.Errorf("%q is out of order", strings.ReplaceAll(key[1:], "\x00", "/"))
 	case m.rec.want > 0:
 		return fmt.Errorf("%d versions of agent %q are missing", m.rec.want, m.rec.agent)
 	}
@@ -101,7 +102,7 @@ func (m *importer) floor(f *snapshot.Floor) (refusal, err error) {
 	if f.Number > maxCounter || f.Epoch > maxToken {
 		return fmt.Errorf("number %d and epoch %d of a floor are absurd", f.Number, f.Epoch), nil
 	}
-	m.c.put(key, floorRecord{number: f.Number, epoch: f.Epoch}.append(nil))
+	m.c.put(key, floorRecord{number: f.Number, epoch: f.Epoch}.encode())
 	return nil, nil
 }
 

@@ -61,8 +61,8 @@ const (
 	importAgents
 )
 
-func (i *importRecord) append(dst []byte) []byte {
-	dst = append(append(dst, storedFormat), i.archive[:]...)
+func (i *importRecord) encode() []byte {
+	dst := append([]byte{storedFormat}, i.archive[:]...)
 	for _, v := range [...]uint64{i.generation, i.revision, i.items, i.end, i.all, i.agents, i.versions, i.loose, uint64(i.newest)} {
 		dst = binary.AppendUvarint(dst, v)
 	}

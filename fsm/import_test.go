@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -337,4 +338,67 @@ func TestExport_Stops(t *testing.T) {
 	if err := v.Export(t.Context(), "", "crew", nil); !errors.Is(err, hawser.ErrInvalid) {
 		t.Errorf("a prefix without a namespace: %v", err)
 	}
+}
+
+// Claim: an import, its abort, and what follows are the same however entries
+// are grouped into deliveries. Method: the same entries one at a time and in
+// random groups, compared by answers and digest.
+func TestImport_AbortWithinADelivery(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 5))
+	g := newGenerator(t, rng)
+	g.run(0, 60)
+	g.policies()
+	items := archived(t, g.m, "", "")
+	i := newImporter(t, g.stamp(0))
+	var log []fsm.Entry
+	add := func(c fsm.Command) { log = append(log, command(uint64(len(log)+1), i.stamp, c)) }
+	add(&fsm.LeaderStart{Term: 1, Node: "n1-aaaaaaaa", ClusterID: [16]byte{9}, Generation: 78})
+	for round := range 4 {
+		add(&fsm.ImportStart{Archive: i.name, Revision: 1 << 40})
+		to := len(items)
+		if round < 3 {
+			to = rng.IntN(len(items))
+		}
+		for n, item := range items[:to] {
+			add(&fsm.ImportItems{Archive: i.name, Sequence: uint64(n), Items: [][]byte{item}})
+		}
+		if round < 3 {
+			add(&fsm.ImportAbort{})
+		}
+	}
+	add(i.end(items))
+	for n := range 20 {
+		add(newSave(agentID("new"), fmt.Sprint(n), fmt.Sprint(n)))
+		add(&fsm.SetRetention{Namespace: "default", Prefix: "crew", Rules: &hawser.Retention{KeepLast: uint64(n)}})
+	}
+	first := newReplica(t, rng, log, nil)
+	for first.next < len(log) {
+		first.apply(1)
+	}
+	for range 5 {
+		r := newReplica(t, rng, log, first.got)
+		for r.next < len(log) {
+			r.apply(1 + rng.IntN(len(log)))
+		}
+		if got, want := r.digest(), first.digest(); got != want {
+			t.Fatalf("digest %s, the first replica's is %s", got, want)
+		}
+	}
+	fsm.CheckStore(t, first.m)
+	if got := first.m.Info(); got.Importing || got.Revision <= 1<<40 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Commands of an import that nobody proposes are refused.
+func TestImport_Refuses(t *testing.T) {
+	i := newImporter(t, 1e18)
+	i.start()
+	big := &fsm.ImportItems{Archive: i.name, Items: [][]byte{make([]byte, 200<<10), make([]byte, 100<<10)}}
+	if res := i.apply(big)[0]; !errors.Is(res.Err, hawser.ErrInvalid) {
+		t.Errorf("300 KiB of items: %v", res.Err)
+	}
+	i.must(&fsm.ImportItems{Archive: i.name, Items: [][]byte{parseItem("p:a:1")}})
 }

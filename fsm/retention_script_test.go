@@ -18,6 +18,7 @@ import (
 //
 //	retention NS PREFIX|. [last=N] [within=SECONDS] [hourly=N] [daily=N] [weekly=N] | remove
 //	tombs AGENT before=SECONDS
+//	and those of parseImportCommand
 func parsePolicyCommand(words []string, values map[string]uint64) fsm.Command {
 	switch words[0] {
 	case "retention":
@@ -32,12 +33,13 @@ func parsePolicyCommand(words []string, values map[string]uint64) fsm.Command {
 	case "tombs":
 		return &fsm.PruneTombs{Agents: []hawser.AgentID{agentID(words[1])}, Before: int64(values["before"]) * int64(time.Second)}
 	}
-	return nil
+	return parseImportCommand(words, values)
 }
 
 // askPolicies answers:
 //
 //	policies · retention AGENT · due AGENT now=SECONDS · scan now=SECONDS · tombs before=SECONDS
+//	and what askImport answers
 func (s *script) askPolicies(d *datadriven.TestData, v *fsm.View) string {
 	a := args{d}
 	now := time.Unix(a.number("now", 0), 0)
@@ -70,7 +72,7 @@ func (s *script) askPolicies(d *datadriven.TestData, v *fsm.View) string {
 		ids, err := v.Tombs(time.Unix(a.number("before", 0), 0), 0)
 		return fmt.Sprintf("%v%s\n", ids, suffix(err))
 	}
-	return "unknown directive\n"
+	return askImport(d, v)
 }
 
 func rules(r hawser.Retention) string {

@@ -120,7 +120,7 @@ func (c *changes) storeDelta(a *agent, base *Base, content stored) (at place, re
 	if head.position == s.tip() {
 		return c.extend(s, content), nil, nil
 	}
-	if _, err := c.refer(head.place()); err != nil {
+	if err := c.refer(head.place()); err != nil {
 		return place{}, nil, err
 	}
 	return c.newSegment(head.place(), chain, content), nil, nil

@@ -254,14 +254,14 @@ func (c *changes) dropContent(at place, e *segmentEntry) {
 }
 
 // refer adds a reference to a place.
-func (c *changes) refer(at place) (*segment, error) {
+func (c *changes) refer(at place) error {
 	s, e, err := c.place(at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	e.refs++
 	s.changed = true
-	return s, nil
+	return nil
 }
 
 // release takes a reference from a place. Contents that nobody needs any more

@@ -97,7 +97,7 @@ func (c *changes) dropTomb(a *agent) error {
 		c.batch.Delete(c.key)
 	}
 	floor = floorRecord{number: max(floor.number, a.head), epoch: max(floor.epoch, a.epoch)}
-	c.put(floorKey(a.id.Namespace), floor.append(nil))
+	c.put(floorKey(a.id.Namespace), floor.encode())
 	a.agentRecord = floor.start()
 	a.wasLive, a.wasTomb, a.changed = false, false, false
 	return nil
@@ -107,8 +107,8 @@ func (c *changes) dropTomb(a *agent) error {
 // was removed had a higher number or epoch.
 type floorRecord struct{ number, epoch uint64 }
 
-func (f floorRecord) append(dst []byte) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(append(dst, storedFormat), f.number), f.epoch)
+func (f floorRecord) encode() []byte {
+	return binary.AppendUvarint(binary.AppendUvarint([]byte{storedFormat}, f.number), f.epoch)
 }
 
 func parseFloor(b []byte) (floorRecord, error) {
