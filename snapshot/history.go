@@ -28,6 +28,7 @@ type History struct {
 	segments, own uint64 // segments and contents in the section itself
 
 	versions place // of the first version, 0 if there is none
+	damage   error // the first; nil if all of it could be read
 	state    rebuilt
 	frame    cachedFrame
 }
@@ -59,7 +60,8 @@ func (a *Archive) History(e Entry) (*History, error) {
 	case err != nil:
 		return nil, fmt.Errorf("agent %q: %w", e.ID.String(), err)
 	case first != nil:
-		return h, fmt.Errorf("agent %q: %w", e.ID.String(), first)
+		h.damage = fmt.Errorf("agent %q: %w", e.ID.String(), first)
+		return h, h.damage
 	}
 	return h, nil
 }
@@ -249,7 +251,8 @@ func (h *History) Versions() iter.Seq2[*Version, error] {
 }
 
 // Version returns a version, the head for 0. One that is not there is
-// hawser.ErrNotFound; a deleted agent has none.
+// hawser.ErrNotFound, or hawser.ErrCorrupt if it may have been where the
+// archive is damaged; a deleted agent has none.
 func (h *History) Version(number uint64) (*Version, error) {
 	if number == 0 {
 		number = h.entry.Live
@@ -261,6 +264,9 @@ func (h *History) Version(number uint64) (*Version, error) {
 		if v.Number == number {
 			return v, nil
 		}
+	}
+	if h.damage != nil {
+		return nil, fmt.Errorf("version %d is not in what is left: %w", number, h.damage)
 	}
 	return nil, &hawser.Error{
 		Code: hawser.CodeNotFound, Op: "version", Key: hawser.VersionRef{Agent: h.entry.ID, Number: number}.String(), Msg: "it is not in this archive",

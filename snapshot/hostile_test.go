@@ -103,8 +103,12 @@ func TestVerify_NamesTheDamage(t *testing.T) {
 	if err := r.Err(); !errors.Is(err, hawser.ErrCorrupt) || !strings.Contains(err.Error(), "default/crew/b") {
 		t.Error(err)
 	}
-	if _, err := open(t, file).History(e); !errors.Is(err, hawser.ErrCorrupt) {
-		t.Errorf("a damaged history opens: %v", err)
+	h, err := open(t, file).History(e)
+	if !errors.Is(err, hawser.ErrCorrupt) || h == nil {
+		t.Fatalf("a damaged history opens without a word: %v", err)
+	}
+	if _, err := h.Version(3); !errors.Is(err, hawser.ErrCorrupt) {
+		t.Errorf("a version that was in a damaged frame: %v", err)
 	}
 
 	// crew/a holds what both share: both lose versions, crew/b only the first.
