@@ -6,10 +6,13 @@ package fsm
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
@@ -92,6 +95,18 @@ func TestBatch_RoundTrip(t *testing.T) {
 	}
 	if len(kinds) != len(commandTypes)-1 {
 		t.Fatal("a kind of command is missing in the sample")
+	}
+}
+
+// State and log entries of builds that were never released say so.
+func TestFormats_OfEarlierBuilds(t *testing.T) {
+	_, stateErr := parseState([]byte{1, 1, 0}, MaxLevel)
+	_, batchErr := DecodeBatch([]byte{1, 0})
+	for _, err := range []error{stateErr, batchErr} {
+		h, ok := errors.AsType[*halt.Error](err)
+		if !ok || h.Reason != halt.Level || !strings.Contains(err.Error(), "earlier development build") {
+			t.Error(err)
+		}
 	}
 }
 

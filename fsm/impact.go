@@ -35,16 +35,15 @@ func (v *View) Impact(ref hawser.VersionRef, limit int) (affected []Affected, tr
 	if limit <= 0 {
 		limit = hawser.MaxPage
 	}
-	im := &impact{v: v, agents: make(map[hawser.AgentID]*reached)}
+	im := &impact{v: v, limit: limit + 1, agents: make(map[hawser.AgentID]*reached)} // the version's own agent need not count
 	im.reach(ref, hawser.VersionRef{})
-	for len(im.todo) > 0 && len(im.order) <= limit+1 { // the version's own agent need not count
+	for len(im.todo) > 0 {
 		r := im.todo[0]
 		im.todo = im.todo[1:]
 		if err := im.follow(r); err != nil {
 			return nil, false, err
 		}
 	}
-	truncated = len(im.todo) > 0
 	for _, r := range im.order {
 		if len(r.there) == 0 {
 			continue
@@ -54,13 +53,17 @@ func (v *View) Impact(ref hawser.VersionRef, limit int) (affected []Affected, tr
 		}
 		affected = append(affected, Affected{Agent: r.id, Versions: r.there, Via: r.via})
 	}
-	return affected, truncated, nil
+	return affected, im.truncated, nil
 }
 
 // impact gathers what rests on a version.
 type impact struct {
-	v      *View
-	agents map[hawser.AgentID]*reached
+	v *View
+	// limit is the most agents that are followed; truncated says that there
+	// are more.
+	limit     int
+	truncated bool
+	agents    map[hawser.AgentID]*reached
 	// order holds the agents as they were reached; todo those to follow, in
 	// which something was reached since.
 	order, todo []*reached
@@ -83,6 +86,10 @@ type reached struct {
 func (im *impact) reach(ref, via hawser.VersionRef) {
 	r, ok := im.agents[ref.Agent]
 	if !ok {
+		if len(im.order) == im.limit {
+			im.truncated = true
+			return
+		}
 		r = &reached{id: ref.Agent, seeds: make(map[uint64]hawser.VersionRef)}
 		im.agents[ref.Agent] = r
 		im.order = append(im.order, r)

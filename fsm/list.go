@@ -34,11 +34,12 @@ func (v *View) Versions(id hawser.AgentID, before uint64, limit int) ([]hawser.V
 	if before != 0 {
 		newest = min(newest, before-1)
 	}
-	if newest <= a.floor {
+	oldest := max(a.floor+1, a.oldest)
+	if newest < oldest {
 		return nil, nil
 	}
 	limit = page(limit)
-	it, err := v.snap.Iter(chainKey(nil, id, newest), chainKey(nil, id, a.floor))
+	it, err := v.snap.Iter(chainKey(nil, id, newest), append(chainKey(nil, id, oldest), 0))
 	if err != nil {
 		return nil, err
 	}
