@@ -42,6 +42,14 @@
 // for one log entry is staged by [Part] and taken over by the command that
 // refers to it; its bytes are never moved.
 //
+// # Archives
+//
+// [View.Export] yields a moment of the state as the items of an archive;
+// [ImportStart], [ImportItems] and [ImportEnd] fill an empty machine with them.
+// An item that does not fit to those before it is refused, and ends the import.
+// In between all other commands, and reads of agents, are refused with
+// hawser.ErrUnavailable.
+//
 // # Levels
 //
 // Each command carries the feature level that introduced it. A command of an
