@@ -6,6 +6,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 
@@ -210,7 +211,8 @@ func (b *Backend) insist(ctx context.Context, c fsm.Command) (fsm.Result, error)
 		if err == nil {
 			return result, result.Err
 		}
-		if retry, _ := judge(err); !retry || b.Leader().ID != b.Self || pause(budget) != nil {
+		retry, _ := judge(err)
+		if !retry || errors.Is(err, hawser.ErrNotLeader) || b.Leader().ID != b.Self || pause(budget) != nil {
 			return result, err
 		}
 	}

@@ -326,14 +326,17 @@ func TestSaveParts_BrokenOffAndRepeated(t *testing.T) {
 	if parts != 2 {
 		t.Errorf("%d parts were staged by the repetition, want the 2 that were missing", parts)
 	}
-	for _, refusal := range []error{hawser.ErrOutcomeUnknown, hawser.ErrNotLeader} {
+	for refusal, want := range map[error]error{hawser.ErrOutcomeUnknown: nil, hawser.ErrUnavailable: nil, hawser.ErrNotLeader: hawser.ErrUnavailable} {
+		refused := false
 		l.fail = func(_ int, c fsm.Command) (bool, error) {
-			if part, ok := c.(*fsm.Part); ok && part.Index == 3 {
+			if part, ok := c.(*fsm.Part); ok && part.Index == 3 && !refused {
+				refused = true
 				return false, refusal
 			}
 			return false, nil
 		}
-		if _, err := saveParts(t, s, inParts("b", state, 0)); !errors.Is(err, hawser.ErrUnavailable) {
+		name := "b" + hawser.CodeOf(refusal).String()
+		if _, err := saveParts(t, s, inParts(name, state, 0)); !errors.Is(err, want) {
 			t.Errorf("a part ended with %v: got %v", refusal, err)
 		}
 	}

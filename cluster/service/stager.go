@@ -71,9 +71,10 @@ func (s *stager) close() {
 	s.running.Wait()
 }
 
-// stage stages one part.
+// stage stages one part. A part can be sent again, and it would be a pity to
+// lose all of them for one.
 func (b *Backend) stage(ctx context.Context, part *fsm.Part) error {
-	_, err := b.submit(ctx, part)
+	_, err := b.insist(ctx, part)
 	if errors.Is(err, hawser.ErrRequestMismatch) {
 		// Not what the code means to who sent the save.
 		return &hawser.Error{Code: hawser.CodeInvalid, Op: "save", Msg: "a part is not what an earlier attempt of the same request sent", Err: err}
