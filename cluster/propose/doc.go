@@ -16,9 +16,10 @@
 // Parts of something large go by a lane of their own, one to an entry, and
 // wait for a place in it instead of being refused. Other commands are always
 // taken first and have places under way of their own; while any of them waits
-// or is under way, at most one part is. So they find at most one entry of
-// 128 KiB before theirs that would not be there without the parts, and the
-// parts still go on whatever else is saved.
+// for one of these, at most one part is handed over, and otherwise at most
+// MaxInFlight. So a command finds few entries of 128 KiB before its own that
+// would not be there without the parts, and parts still go on whatever else is
+// saved.
 //
 // # What a caller learns
 //

@@ -40,7 +40,7 @@ func (r *rig) wantKinds(want ...string) {
 
 // Claim: parts fill the log while nothing else wants in; a save that comes
 // then is handed over at once, before all parts that wait, and as long as saves
-// are under way one part at a time is.
+// wait one part at a time is under way.
 func TestLanes_SavesComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
@@ -65,22 +65,19 @@ func TestLanes_SavesComeFirst(t *testing.T) {
 		r.wantKinds("part", "part", "normal", "normal") // one part is still under way
 		next()
 		r.wantKinds("part", "part", "normal", "normal", "part")
-		next()
-		r.wantKinds("part", "part", "normal", "normal", "part", "normal")
-		first.want(t, hawser.CodeOK)
+		next() // the first save: the others follow, nothing waits any more
+		r.wantKinds("part", "part", "normal", "normal", "part", "normal", "part")
 		second.waits(t)
 		next() // the second save
-		next() // the third part
-		r.wantKinds("part", "part", "normal", "normal", "part", "normal", "part")
-		next() // the other saves: two parts again
+		next() // a part
+		r.wantKinds("part", "part", "normal", "normal", "part", "normal", "part", "part")
+		next() // the other saves
 		third.want(t, hawser.CodeOK)
 		fourth.want(t, hawser.CodeOK)
-		r.wantKinds("part", "part", "normal", "normal", "part", "normal", "part", "part")
-		for range 4 {
+		for range 5 {
 			next()
 		}
 		r.wantKinds("part", "part", "normal", "normal", "part", "normal", "part", "part", "part", "part", "part")
-		next()
 		for n, w := range parts {
 			w.want(t, hawser.CodeOK)
 			if w.result.Number != uint64(n) {

@@ -102,8 +102,8 @@ func (p *Proposer) nextLaneLocked() *queue {
 		return &p.mu.normal
 	}
 	most := p.cfg.MaxInFlight
-	if p.mu.normal.first != nil || normalOut > 0 {
-		most = 1 // whoever waits finds at most one bulk entry before his own
+	if p.mu.normal.first != nil {
+		most = 1
 	}
 	if p.mu.bulk.first != nil && p.mu.bulkOut < most {
 		return &p.mu.bulk
