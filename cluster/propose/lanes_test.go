@@ -67,6 +67,7 @@ func TestLanes_SavesComeFirst(t *testing.T) {
 		r.wantKinds("part", "part", "normal", "normal", "part")
 		next() // the first save: the others follow, nothing waits any more
 		r.wantKinds("part", "part", "normal", "normal", "part", "normal", "part")
+		first.want(t, hawser.CodeOK)
 		second.waits(t)
 		next() // the second save
 		next() // a part
