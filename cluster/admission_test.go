@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -91,4 +93,68 @@ func TestAdmission_BoundsCallsUnderWay(t *testing.T) {
 	if err := <-check(t.Context()); err != nil {
 		t.Fatalf("after the others ended: %v", err)
 	}
+}
+
+// stalled answers a restore when it is told to.
+type stalled struct {
+	hawserv1.UnimplementedStateServer
+	entered, leave chan struct{}
+}
+
+func (s *stalled) Restore(_ *hawserv1.RestoreRequest, stream grpc.ServerStreamingServer[hawserv1.RestoreResponse]) error {
+	s.entered <- struct{}{}
+	select {
+	case <-s.leave:
+	case <-stream.Context().Done():
+	}
+	return nil
+}
+
+// Streams count like other calls, until they end in one way or the other.
+func TestAdmission_CountsStreams(t *testing.T) {
+	a := &admission{limit: 2}
+	s := &stalled{entered: make(chan struct{}, 8), leave: make(chan struct{})}
+	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainStreamInterceptor(a.stream))
+	hawserv1.RegisterStateServer(server, s)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := serveGRPC(l, server)
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(); _ = g.close(context.Background()) })
+	begin := func(ctx context.Context) grpc.ServerStreamingClient[hawserv1.RestoreResponse] {
+		t.Helper()
+		stream, err := hawserv1.NewStateClient(conn).Restore(ctx, &hawserv1.RestoreRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream
+	}
+	waitFor := func(calls int64) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); a.calls.Load() != calls; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d calls are counted, want %d", a.calls.Load(), calls)
+			}
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	begin(gone)
+	first := begin(t.Context())
+	<-s.entered
+	<-s.entered
+	if _, err := begin(t.Context()).Recv(); !errors.Is(wire.FromStatus(err), hawser.ErrOverloaded) {
+		t.Fatalf("the third stream got %v", err)
+	}
+	cancel()
+	waitFor(1)
+	close(s.leave)
+	if _, err := first.Recv(); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	waitFor(0)
 }
