@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +131,33 @@ func TestEncode_NearLinearOnHostileInput(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%s: %v", name, took)
 		}
+	}
+}
+
+// Encoding gives up exactly when more literals are needed than allowed, and
+// without memory in proportion to what it saw.
+func TestEncodeWithin_GivesUp(t *testing.T) {
+	base := text(1, 100<<10)
+	target := join(noise(1, 1000), base, noise(2, 2000))
+	if d, ok := EncodeWithin(base, target, 3000); !ok || !bytes.Equal(d, Encode(base, target)) {
+		t.Errorf("3000 literals are enough: %v", ok)
+	}
+	if d, ok := EncodeWithin(base, target, 2999); ok || d != nil {
+		t.Error("2999 literals cannot be enough")
+	}
+	if _, ok := EncodeWithin(base, base, 0); !ok {
+		t.Error("equal states need none")
+	}
+	large, other := noise(3, 8<<20), noise(4, 8<<20)
+	EncodeWithin(large, other, 6<<20) // fills the pool
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, ok := EncodeWithin(large, other, 6<<20); ok {
+		t.Error("noise took less than its length")
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 6<<20 {
+		t.Errorf("giving up allocated %d bytes", got)
 	}
 }
 

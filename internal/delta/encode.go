@@ -30,15 +30,25 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // Encode returns a delta from base to target. It keeps neither. The result may
 // be longer than target if the two have nothing in common.
 func Encode(base, target []byte) []byte {
+	d, _ := EncodeWithin(base, target, len(target))
+	return d
+}
+
+// EncodeWithin is [Encode], but gives up and returns false as soon as it would
+// have to insert more than maxLiterals bytes. Two large states with little in
+// common then cost little time and memory.
+func EncodeWithin(base, target []byte, maxLiterals int) ([]byte, bool) {
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	s.w = opWriter{ops: s.w.ops[:0], literals: s.w.literals[:0]}
-	s.match(base, target)
+	if !s.match(base, target, maxLiterals) {
+		return nil, false
+	}
 	h := header{
 		Info:     Info{BaseSize: int64(len(base)), Size: int64(len(target))},
 		literals: int64(len(s.w.literals)), crc: checksum(s.w.literals), ops: s.w.ops,
 	}
-	return h.appendPacked(make([]byte, 0, maxHeader+len(h.ops)+len(s.w.literals)/2), s.w.literals)
+	return h.appendPacked(make([]byte, 0, maxHeader+len(h.ops)+len(s.w.literals)/2), s.w.literals), true
 }
 
 // appendPacked appends the delta, with the literals packed if that is shorter.
@@ -61,8 +71,8 @@ func (h header) appendPacked(dst, literals []byte) []byte {
 }
 
 // match writes the ops: the common prefix and suffix, and in between what
-// matcher finds.
-func (s *scratch) match(base, target []byte) {
+// matcher finds. It returns false if that takes too many literals.
+func (s *scratch) match(base, target []byte, maxLiterals int) bool {
 	prefix := commonPrefix(base, target)
 	if prefix < minNear {
 		prefix = 0
@@ -77,12 +87,15 @@ func (s *scratch) match(base, target []byte) {
 	end := len(target) - suffix
 	if prefix < end {
 		m := matcher{base: base, target: target[:end], index: &s.index, w: &s.w, done: prefix}
-		m.run(len(base) - suffix)
+		if !m.run(len(base)-suffix, maxLiterals) {
+			return false
+		}
 	}
 	if suffix > 0 {
 		s.w.copy(len(base)-suffix, suffix)
 	}
 	s.w.finish()
+	return true
 }
 
 // release gives the scratch back, without what would keep much memory for

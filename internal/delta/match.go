@@ -93,13 +93,17 @@ type matcher struct {
 }
 
 // run expresses the target from done on. What is not common to base and target
-// ends at to in the base.
-func (m *matcher) run(to int) {
+// ends at to in the base. It returns false as soon as there are more literals
+// than allowed.
+func (m *matcher) run(to, maxLiterals int) bool {
 	around := min(margin*(len(m.target)-m.done), maxMargin)
 	m.index.build(m.base, max(m.done-around, 0), min(to+around, len(m.base)))
 	for i := m.done; i+hashed <= len(m.target); {
 		c := m.find(i)
 		if c.length == 0 {
+			if len(m.w.literals)+i-m.done > maxLiterals {
+				return false
+			}
 			i += min(1+2*((i-m.done)/patience), maxStep)
 			continue
 		}
@@ -108,7 +112,11 @@ func (m *matcher) run(to int) {
 		i += c.length
 		m.done = i
 	}
+	if len(m.w.literals)+len(m.target)-m.done > maxLiterals {
+		return false
+	}
 	m.w.insert(m.target[m.done:])
+	return true
 }
 
 // match is a place in the base that a place in the target is equal to, for

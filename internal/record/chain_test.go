@@ -43,6 +43,31 @@ func TestChain_Add(t *testing.T) {
 	}
 }
 
+// Every state gets a delta from any other, unless it is large and most of it is
+// new.
+func TestEncodeDelta_GivesUp(t *testing.T) {
+	large, other := noise(3<<20), text(3<<20)
+	for name, tc := range map[string]struct {
+		base, target []byte
+		want         bool
+	}{
+		"short": {[]byte("a"), []byte("b"), true}, "small, new": {other[:1<<20], large[:1<<20], true}, "large, new": {other, large, false},
+		"large, from nothing": {nil, large, false}, "large, half new": {large[:2<<20], append(bytes.Clone(large[:2<<20]), other[:2<<20]...), true},
+	} {
+		c, ok := EncodeDelta(tc.base, tc.target)
+		if ok != tc.want {
+			t.Errorf("%s: %v", name, ok)
+		}
+		if !ok {
+			continue
+		}
+		got, err := Materialise([]Content{EncodeKeyframe(tc.base), c}, testLimit)
+		if err != nil || !bytes.Equal(got, tc.target) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func deltaOf(tb testing.TB, base, target string) Content {
 	tb.Helper()
 	c, ok := EncodeDelta([]byte(base), []byte(target))

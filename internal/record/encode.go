@@ -16,6 +16,11 @@ import (
 // of a frame eats the gain.
 const minPacked = 200
 
+// maxWholly is the largest state of which a delta may insert all. Of larger
+// ones it may insert three quarters: with more it would be too long for any
+// chain, and making it takes time and memory.
+const maxWholly = 1 << 20
+
 // EncodeKeyframe packs a whole state. The result may alias state, which must
 // not be changed while it is in use.
 func EncodeKeyframe(state []byte) Content {
@@ -31,10 +36,18 @@ func EncodeKeyframe(state []byte) Content {
 }
 
 // EncodeDelta makes the delta from base to target, applies it and compares. It
-// returns false instead of a delta that does not give the target back, which
-// would be a defect of the codec: save a keyframe then.
+// returns false, for save a keyframe, if target is large and has little in
+// common with base, and instead of a delta that does not give the target back,
+// which would be a defect of the codec.
 func EncodeDelta(base, target []byte) (Content, bool) {
-	d := delta.Encode(base, target)
+	maxLiterals := len(target)
+	if maxLiterals > maxWholly {
+		maxLiterals = maxLiterals / 4 * 3
+	}
+	d, ok := delta.EncodeWithin(base, target, maxLiterals)
+	if !ok {
+		return Content{}, false
+	}
 	got, err := delta.Apply(base, d, int64(len(target)))
 	if err != nil || !bytes.Equal(got, target) {
 		return Content{}, false
