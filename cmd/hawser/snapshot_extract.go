@@ -152,7 +152,7 @@ func extractDir(c *cli.Context, id hawser.AgentID, h *snapshot.History, wanted f
 		if !wanted(v) {
 			continue
 		}
-		if err := c.Context.Err(); err != nil {
+		if err := c.Err(); err != nil {
 			return files, err
 		}
 		state, err := h.Materialise(v)

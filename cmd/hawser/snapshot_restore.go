@@ -144,7 +144,7 @@ func (p *program) importArchive(ctx context.Context, a *snapshot.Archive, conn i
 	defer bar.clear()
 	h, s := a.Header(), a.Summary()
 	start := client.ImportStart{
-		Archive: a.SHA256(), Generation: h.Generation, Revision: h.Revision, Agents: s.Agents + s.Deleted, Versions: s.Versions,
+		Archive: a.SHA256(), Generation: h.Generation, Revision: h.Revision, Agents: s.Agents, Versions: s.Versions,
 	}
 	sent, agents := int64(0), int64(0)
 	_, err := conn.Import(ctx, start, func(yield func([]byte, error) bool) {
@@ -156,7 +156,7 @@ func (p *program) importArchive(ctx context.Context, a *snapshot.Archive, conn i
 					agents++
 				}
 			}
-			bar.show(agents, int64(start.Agents), byteCount(sent))
+			bar.show(agents, int64(s.Agents+s.Deleted), byteCount(sent))
 			if !yield(item, err) {
 				return
 			}

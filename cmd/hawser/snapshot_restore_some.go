@@ -54,7 +54,7 @@ func (p *program) restoreSome(c *cli.Context, a *snapshot.Archive, conn *client.
 	}
 	number := c.Uint64(flagVersion)
 	for _, e := range entries {
-		if err := c.Context.Err(); err != nil {
+		if err := c.Err(); err != nil {
 			return err
 		}
 		if _, _, err := p.rebuild(a, e, number); err != nil {

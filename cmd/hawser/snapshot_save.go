@@ -131,7 +131,7 @@ func (j saveJob) export(ctx context.Context, from exporter, f *partial) (*snapsh
 			}
 		}
 		sum := w.Summary()
-		j.bar.show(int64(sum.Agents+sum.Deleted), int64(start.Agents), plural(sum.Versions, "version")+", "+byteCount(w.Size()))
+		j.bar.show(int64(sum.Agents), int64(start.Agents), plural(sum.Versions, "version")+", "+byteCount(w.Size()))
 		return nil
 	})
 	if err == nil && w == nil {

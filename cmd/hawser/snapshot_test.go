@@ -206,8 +206,12 @@ func TestSnapshot_NoArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"inspect", cut}, {"verify", cut}, {"extract", cut, "crew/writer", "-d", filepath.Join(dir, "out")},
-		{"diff", path, cut}, {"restore", cut}, {"restore", cut, "--prefix", "crew"},
+		{"inspect", cut},
+		{"verify", cut},
+		{"extract", cut, "crew/writer", "-d", filepath.Join(dir, "out")},
+		{"diff", path, cut},
+		{"restore", cut},
+		{"restore", cut, "--prefix", "crew"},
 	} {
 		got := want(t, codeError, "cut short", append([]string{"snapshot"}, args...)...)
 		if got.stdout != "" {
