@@ -83,7 +83,7 @@ func TestDelta_HistoryRestores(t *testing.T) {
 	a, follower := c.Agent("a"), dial(t, cluster).Agent("a")
 	var states [][]byte
 	state := []byte("begin")
-	for i := range 300 {
+	for i := range 200 {
 		state = edit(rng, state)
 		states = append(states, state)
 		v, err := a.Save(t.Context(), state)
@@ -104,8 +104,8 @@ func TestDelta_HistoryRestores(t *testing.T) {
 			deltas++
 		}
 	}
-	if deltas < 150 {
-		t.Errorf("%d of 300 saves were deltas", deltas)
+	if deltas < 100 {
+		t.Errorf("%d of 200 saves were deltas", deltas)
 	}
 	for _, reader := range []*client.Agent{a, dial(t, cluster).Agent("a")} {
 		for i, want := range states {
@@ -144,6 +144,7 @@ func TestDelta_WhenItIsSent(t *testing.T) {
 			return err
 		}, true},
 		"after a restore": {0, func(t *testing.T, cluster *fakecluster.Cluster, _ *client.Client) error {
+			t.Helper()
 			a := dial(t, cluster).Agent("a")
 			if _, err := a.Restore(ctx); err != nil {
 				return err
@@ -160,6 +161,7 @@ func TestDelta_WhenItIsSent(t *testing.T) {
 			return err
 		}, true},
 		"another client": {0, func(t *testing.T, cluster *fakecluster.Cluster, _ *client.Client) error {
+			t.Helper()
 			_, err := dial(t, cluster).Agent("a").Save(ctx, next(), client.ExpectVersion(1))
 			return err
 		}, false},
@@ -415,8 +417,8 @@ func TestDelta_ConcurrentUse(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(i), 2))
 			a, reader := c.Agent(fmt.Sprint("a", i/2)), c.Agent(fmt.Sprint("a", (i+3)%4))
 			state := text(10_000 + i)
-			for range 60 {
-				state = edit(rng, state[:min(len(state), 30_000)])
+			for range 20 {
+				state = edit(rng, state[:min(len(state), 15_000)])
 				v, err := a.Save(t.Context(), state, client.Overwrite())
 				if err != nil {
 					t.Error(err)

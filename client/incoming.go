@@ -21,6 +21,9 @@ import (
 // few for what packing adds at worst.
 const maxParts = hawser.MaxStateSize/record.PartSize + 16
 
+// firstParts is the memory that the first part of a content takes in bytes.
+const firstParts = 8 * record.PartSize
+
 // incoming is a version on its way from a node.
 type incoming struct {
 	header  *hawserv1.Header
@@ -98,7 +101,7 @@ func (in *incoming) content(kind record.Kind, p *hawserv1.Payload, most uint32) 
 	}
 	if c.Parts > 0 {
 		in.last, in.left = len(in.chain), c.Parts
-		c.Data = make([]byte, 0, int(c.Parts)*record.PartSize)
+		c.Data = nil
 	}
 	in.chain = append(in.chain, c)
 }
@@ -111,6 +114,11 @@ func (in *incoming) part(part []byte) {
 	}
 	in.left--
 	c := &in.chain[in.last]
+	if len(c.Data)+len(part) > cap(c.Data) {
+		// Twice what has come, never more than what was announced: memory that
+		// only an announcement asks for is not taken.
+		c.Data = append(make([]byte, 0, min(max(2*len(c.Data), firstParts), int(c.Parts)*record.PartSize)), c.Data...)
+	}
 	c.Data = append(c.Data, part...)
 }
 

@@ -95,6 +95,7 @@ func applyRanges(from, to []byte, ranges []diff.Range) []byte {
 }
 
 func decode(t *testing.T, b []byte) any {
+	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	var v any
@@ -107,6 +108,7 @@ func decode(t *testing.T, b []byte) any {
 // applyChanges changes what is in both, then removes from the end of each
 // array, then adds from its beginning.
 func applyChanges(t *testing.T, doc any, changes []diff.Change) any {
+	t.Helper()
 	for _, c := range changes {
 		if c.Kind == diff.Changed {
 			doc = edit(doc, segments(c.Path), func(any) (any, bool) { return decode(t, []byte(c.New)), true })

@@ -28,7 +28,7 @@ type heldStream struct {
 
 func (h *heldStream) receive() (any, error) {
 	m := h.request()
-	if err := h.ServerStream.RecvMsg(m); err != nil {
+	if err := h.RecvMsg(m); err != nil {
 		return nil, err
 	}
 	h.received = append(h.received, m)
