@@ -123,3 +123,53 @@ func TestStream_Intercepts(t *testing.T) {
 		t.Errorf("forwarded: %v", err)
 	}
 }
+
+// flooding sends without end and tells how that ended.
+type flooding struct {
+	hawserv1.UnimplementedStateServer
+	end   chan context.CancelCauseFunc
+	ended chan error
+}
+
+func (f *flooding) Restore(_ *hawserv1.RestoreRequest, stream grpc.ServerStreamingServer[hawserv1.RestoreResponse]) error {
+	f.end <- stream.Context().Value(endKey{}).(context.CancelCauseFunc)
+	for {
+		if err := stream.Send(&hawserv1.RestoreResponse{Part: make([]byte, 128<<10)}); err != nil {
+			f.ended <- err
+			return &hawser.Error{Code: hawser.CodeDeadline}
+		}
+	}
+}
+
+// What Tap puts into a stream's context ends a Send that waits for a caller who
+// reads nothing, in the transport as it is, and the caller learns why.
+func TestTap_EndsABlockedSend(t *testing.T) {
+	f := &flooding{end: make(chan context.CancelCauseFunc, 1), ended: make(chan error, 1)}
+	s, _ := start(t)
+	through := s.Stream(slog.New(slog.DiscardHandler), func(string, hawser.Code, time.Duration) {})
+	server := grpc.NewServer(grpc.InTapHandle(Tap), grpc.ChainStreamInterceptor(through))
+	hawserv1.RegisterStateServer(server, f)
+	conn := dialTo(t, server)
+	stream, err := hawserv1.NewStateClient(conn).Restore(t.Context(), &hawserv1.RestoreRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := <-f.end
+	select {
+	case err := <-f.ended:
+		t.Fatalf("ended by itself: %v", err)
+	case <-time.After(50 * time.Millisecond): // it fills the window meanwhile
+	}
+	end(errors.New("too slow"))
+	select {
+	case <-f.ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("still blocked")
+	}
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if !errors.Is(wire.FromStatus(err), hawser.ErrDeadline) {
+		t.Errorf("the caller got %v", err)
+	}
+}

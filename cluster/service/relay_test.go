@@ -33,6 +33,12 @@ func serve(t *testing.T, s *Service, forwarded bool) (*grpc.Server, *grpc.Client
 	}
 	server := grpc.NewServer(grpc.InTapHandle(Tap), grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...))
 	hawserv1.RegisterStateServer(server, s)
+	return server, dialTo(t, server)
+}
+
+// dialTo runs server and returns a connection to it.
+func dialTo(t *testing.T, server *grpc.Server) *grpc.ClientConn {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +54,7 @@ func serve(t *testing.T, s *Service, forwarded bool) (*grpc.Server, *grpc.Client
 		server.Stop()
 		<-done
 	})
-	return server, conn
+	return conn
 }
 
 // follow returns a client of a node that follows the one of s, the leader,
@@ -110,12 +116,14 @@ func TestRelay_SavePartsAtAnyNode(t *testing.T) {
 	if _, err := send(t, client, inParts("a", state, 1)[:5]); !errors.Is(err, hawser.ErrInvalid) {
 		t.Errorf("cut off: %v", err)
 	}
+	l.mu.Lock() // the leader may still be at what was cut off
 	l.fail = func(_ int, c fsm.Command) (bool, error) {
 		if part, ok := c.(*fsm.Part); ok && part.Index == 3 {
 			return false, hawser.ErrStorageFull
 		}
 		return false, nil
 	}
+	l.mu.Unlock()
 	if _, err := send(t, client, inParts("b", state, 0)); !errors.Is(err, hawser.ErrStorageFull) {
 		t.Errorf("no room: %v", err)
 	}
