@@ -12,8 +12,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
-
-	"github.com/hawserdb/hawser"
 )
 
 // endpoint is one address of a node with its connection. All fields but conn
@@ -48,9 +46,8 @@ func (e *endpoint) fail(now time.Time) {
 }
 
 const (
-	// messageOverhead is what a message may hold beside a state.
-	messageOverhead = 64 << 10
-	maxMessage      = hawser.MaxStateSize + messageOverhead
+	// maxMessage is far above what nodes send at a time: states come in parts.
+	maxMessage = 16 << 20
 
 	reconnectBase  = 50 * time.Millisecond
 	reconnectMax   = time.Second
