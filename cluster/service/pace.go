@@ -5,6 +5,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -44,7 +45,20 @@ func Tap(ctx context.Context, call *tap.Info) (context.Context, error) {
 		return ctx, nil
 	}
 	ctx, end := context.WithCancelCause(ctx) // ends with the stream at the latest
-	return context.WithValue(ctx, endKey{}, end), nil
+	return endable{context.WithValue(ctx, endKey{}, end)}, nil
+}
+
+// endable is the context of a stream. gRPC itself tells the other side why a
+// Send failed, by the Err of the context, which cannot say more than this.
+type endable struct{ context.Context } //nolint:containedctx // it is one
+
+// Err implements context.Context.
+func (e endable) Err() error {
+	err := e.Context.Err()
+	if err != nil && errors.Is(context.Cause(e.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
 }
 
 // paced is a stream whose other side may not keep it waiting.
@@ -78,7 +92,7 @@ func (p *paced) SendMsg(m any) error {
 type pace struct{ left time.Duration }
 
 func (p *pace) wait(end context.CancelCauseFunc, move func() error, m any) error {
-	slow := &hawser.Error{Code: hawser.CodeDeadline, Op: "stream", Msg: "the other side did not go on in time"}
+	slow := &hawser.Error{Code: hawser.CodeDeadline, Op: "stream", Msg: "the other side did not go on in time", Err: context.DeadlineExceeded}
 	begin := time.Now()
 	timer := time.AfterFunc(p.left, func() { end(slow) })
 	err := move()

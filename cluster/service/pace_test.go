@@ -160,7 +160,7 @@ func TestTap_EndsABlockedSend(t *testing.T) {
 		t.Fatalf("ended by itself: %v", err)
 	case <-time.After(50 * time.Millisecond): // it fills the window meanwhile
 	}
-	end(errors.New("too slow"))
+	end(context.DeadlineExceeded)
 	select {
 	case <-f.ended:
 	case <-time.After(5 * time.Second):

@@ -157,9 +157,9 @@ func TestRelay_LeaderGoesAway(t *testing.T) {
 			}
 			stopped := make(chan error, 1)
 			go func() {
-				// Many more parts than are under way, so that the end is not sent
-				// while the leader waits for the third.
-				_, err := send(t, client, inParts("a", noise(200*record.PartSize, 1), 0))
+				// Many more parts than are under way and in the windows, so that
+				// the end is not sent while the leader waits for the third.
+				_, err := send(t, client, inParts("a", noise(80*record.PartSize, 1), 0))
 				stopped <- err
 			}()
 			select {
@@ -167,7 +167,7 @@ func TestRelay_LeaderGoesAway(t *testing.T) {
 				if !errors.Is(err, tt.want) {
 					t.Errorf("got %v", err)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatal("no answer")
 			}
 		})
