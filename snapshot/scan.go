@@ -86,7 +86,7 @@ func (s *scanner) parsed() (Item, place, error) {
 
 // inFrame says where the item is that err is about, and keeps its code.
 func inFrame(p place, err error) error {
-	return fmt.Errorf("archive: at offset %d, byte %d of the frame: %w", p.frame(), p.at(), err)
+	return fmt.Errorf("at offset %d, byte %d of the frame: %w", p.frame(), p.at(), err)
 }
 
 // Items returns the items of an agent: the agent, the segments that no agent

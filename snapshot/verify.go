@@ -27,13 +27,14 @@ type Report struct {
 	SHA256 bool
 	// First is the damage with the lowest offset, nil for none.
 	First *Damage
-	// Faults counts what was found; Bad are the versions that cannot be
-	// restored, at most MaxBad of BadVersions.
+	// Faults counts what was found, BadVersions the versions that cannot be
+	// restored.
 	Faults, BadVersions uint64
-	Bad                 []BadVersion
+	// Bad says which versions and why, in at most MaxBad entries.
+	Bad []BadVersion
 }
 
-// MaxBad is the most bad versions that a report lists.
+// MaxBad is the most entries of Bad in a report.
 const MaxBad = 10_000
 
 // Damage is a place in the file where the bytes are wrong.
@@ -65,9 +66,13 @@ func (r *Report) Err() error {
 	if r.First != nil && !r.First.Agent.IsZero() {
 		where = fmt.Sprintf(" (of agent %q)", r.First.Agent.String())
 	}
-	e := &hawser.Error{Code: hawser.CodeCorrupt, Op: "archive", Msg: fmt.Sprintf("%d faults, %d versions cannot be restored", r.Faults, r.BadVersions)}
+	e := &hawser.Error{Code: hawser.CodeCorrupt, Op: "archive", Msg: fmt.Sprintf("faults: %d, versions that cannot be restored: %d", r.Faults, r.BadVersions)}
 	if r.First != nil {
-		e.Err = fmt.Errorf("the first one%s: %w", where, r.First.Err)
+		first := r.First.Err
+		if inner, ok := first.(*hawser.Error); ok && inner.Op == e.Op && inner.Err != nil { //nolint:errorlint // what wraps one stays
+			first = inner.Err // or it would say "archive: corrupt" twice
+		}
+		e.Err = fmt.Errorf("the first one%s: %w", where, first)
 	}
 	return e
 }
@@ -179,7 +184,7 @@ func (v *verifier) agents() error {
 		}
 		if err != nil {
 			v.damaged(v.archive.blocks[i].offset, hawser.AgentID{}, err)
-			v.bad(hawser.AgentID{}, 0, fmt.Errorf("%d agents are in a block of the table that is damaged: %w", v.archive.blocks[i].agents, err))
+			v.bad(hawser.AgentID{}, 0, 1, fmt.Errorf("%d agents are in a block of the table that is damaged: %w", v.archive.blocks[i].agents, err))
 			continue
 		}
 		for _, e := range entries {
@@ -220,7 +225,7 @@ func (v *verifier) agent(e Entry) error {
 		}
 	}
 	if missing := int64(e.Versions) - int64(got.Versions); missing > 0 {
-		v.bad(e.ID, 0, fmt.Errorf("%d of %d versions cannot be read", missing, e.Versions))
+		v.bad(e.ID, 0, uint64(missing), fmt.Errorf("%d of %d versions cannot be read", missing, e.Versions))
 	}
 	if v.report.Faults == faults {
 		v.compareEntry(e, got, h.agent)
@@ -242,7 +247,7 @@ func (v *verifier) version(h *History, version *Version) error {
 	case hawser.CodeOf(err) == hawser.CodeInternal:
 		return err
 	default:
-		v.bad(h.entry.ID, version.Number, err)
+		v.bad(h.entry.ID, version.Number, 1, err)
 		if v.report.First == nil {
 			v.damaged(h.entry.offset, h.entry.ID, fmt.Errorf("version %d: %w", version.Number, err))
 		}
@@ -253,9 +258,10 @@ func (v *verifier) version(h *History, version *Version) error {
 	return nil
 }
 
-func (v *verifier) bad(agent hawser.AgentID, number uint64, err error) {
+// bad notes so many versions that cannot be restored for one reason.
+func (v *verifier) bad(agent hawser.AgentID, number, versions uint64, err error) {
 	v.report.Faults++
-	v.report.BadVersions++
+	v.report.BadVersions += versions
 	if len(v.report.Bad) < MaxBad {
 		v.report.Bad = append(v.report.Bad, BadVersion{agent, number, err})
 	}

@@ -15,7 +15,7 @@ func TestComplete_Table(t *testing.T) {
 		want  string // separated by spaces
 	}{
 		{[]string{"st"}, "state"},
-		{[]string{"state", ""}, "save restore versions show"},
+		{[]string{"state", ""}, "save restore versions show diff rollback pin verify impact"},
 		{[]string{"state", "save", "--ex"}, "--expect-version"},
 		{[]string{"-o", "json", "cluster", "t"}, "transfer"},
 		{[]string{"server", "--stop"}, ""}, // hidden

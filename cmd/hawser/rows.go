@@ -57,13 +57,11 @@ func (r *rows) flush(w io.Writer) error {
 	}
 	var text strings.Builder
 	for _, row := range r.held {
+		var line strings.Builder
 		for i, cell := range row {
-			text.WriteString(cell)
-			if i < len(row)-1 {
-				text.WriteString(strings.Repeat(" ", r.widths[i]-utf8.RuneCountInString(cell)+2))
-			}
+			line.WriteString(cell + strings.Repeat(" ", r.widths[i]-utf8.RuneCountInString(cell)+2))
 		}
-		text.WriteByte('\n')
+		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	r.held = r.held[:0]
 	if _, err := io.WriteString(w, text.String()); err != nil {

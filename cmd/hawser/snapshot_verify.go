@@ -61,8 +61,8 @@ func (p *program) printReport(a *snapshot.Archive, r *snapshot.Report) error {
 		if err := t.write(p.stdout); err != nil {
 			return err
 		}
-		if more := r.BadVersions - uint64(len(r.Bad)); more > 0 {
-			say(p.stderr, "hawser: and %s more\n", number(more))
+		if len(r.Bad) == snapshot.MaxBad {
+			say(p.stderr, "hawser: these are the first %d\n", snapshot.MaxBad)
 		}
 	}
 	if !r.OK() {
