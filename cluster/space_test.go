@@ -90,15 +90,20 @@ func (h *history) saveTo(ctx context.Context, state hawserv1.StateClient, name s
 		if c.Encoding == record.Zstd {
 			encoding = hawserv1.Encoding_ENCODING_ZSTD
 		}
-		resp, err := state.Save(ctx, &hawserv1.SaveRequest{
-			Agent:   &hawserv1.Agent{Namespace: "default", Name: name},
-			Request: &hawserv1.RequestID{Nonce: nonce[:], Seen: seen}, Sha256: h.sums[i][:], StateSize: uint64(len(h.states[i])),
-			Payload: &hawserv1.Payload{Encoding: encoding, Data: c.Data, Crc32C: c.CRC32C, Size: c.Size, Base: base},
-		})
-		if err == nil {
-			seen = resp.GetVersion().GetNumber()
+		for attempt := uint32(0); ; attempt++ {
+			resp, err := state.Save(ctx, &hawserv1.SaveRequest{
+				Agent:   &hawserv1.Agent{Namespace: "default", Name: name},
+				Request: &hawserv1.RequestID{Nonce: nonce[:], Seen: seen, Attempt: attempt}, Sha256: h.sums[i][:], StateSize: uint64(len(h.states[i])),
+				Payload: &hawserv1.Payload{Encoding: encoding, Data: c.Data, Crc32C: c.CRC32C, Size: c.Size, Base: base},
+			})
+			if err == nil {
+				seen = resp.GetVersion().GetNumber()
+				return nil
+			}
+			if err = wire.FromStatus(err); attempt == 20 || hawser.CodeOf(err).Retry() == hawser.RetryNever {
+				return err
+			}
 		}
-		return wire.FromStatus(err)
 	}
 	for i := range h.states {
 		err := hawser.ErrKeyframeNeeded
@@ -274,7 +279,7 @@ func saveSpace(t *testing.T, c *hawsertest.Cluster, h *history, agents int) {
 	var savers sync.WaitGroup
 	var next atomic.Int64
 	for range 64 {
-		savers.Go(func() {
+		savers.Go(func() { // a slow disk may make them wait in turn
 			for agent := int(next.Add(1) - 1); agent < agents && !t.Failed(); agent = int(next.Add(1) - 1) {
 				if err := h.saveTo(t.Context(), hawserv1.NewStateClient(conn), spaceName(agent)); err != nil {
 					t.Error(err)

@@ -18,7 +18,7 @@ const (
 	lookEvery = 3 * time.Second
 	// pieceBytes is how much it compacts at a time, and pieceShare how long it
 	// waits after that, in times that the piece took: a quarter of one core.
-	pieceBytes = 8 << 20
+	pieceBytes = 16 << 20
 	pieceShare = 3
 )
 

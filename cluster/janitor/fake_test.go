@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -54,12 +55,16 @@ func agentID(name string) hawser.AgentID { return hawser.AgentID{Namespace: "def
 
 func (m *fakeMachine) start(t *testing.T) *Janitor {
 	t.Helper()
-	j := Start(Config{
-		View: func() (View, error) { return fakeView{m}, nil }, Garbage: m.garbageAgents, Leads: m.leads.Load,
-		Submit: m.submit, Now: time.Now, Level: func() uint32 { return 2 }, Logger: slog.New(slog.DiscardHandler),
-	})
+	j := Start(m.config())
 	t.Cleanup(j.Close)
 	return j
+}
+
+func (m *fakeMachine) config() Config {
+	return Config{
+		View: func() (View, error) { return fakeView{m}, nil }, Garbage: m.garbageAgents, Leads: m.leads.Load,
+		Submit: m.submit, Now: time.Now, Level: func() uint32 { return 2 }, Logger: slog.New(slog.DiscardHandler),
+	}
 }
 
 func (m *fakeMachine) garbageAgents(limit int) ([]hawser.AgentID, error) {
@@ -120,6 +125,14 @@ func (m *fakeMachine) prune(c *fsm.Prune) fsm.Result {
 		delete(m.due, c.Agent)
 	}
 	return res
+}
+
+// look waits until the janitor has nothing to do for now, and shows the machine.
+func (m *fakeMachine) look(show func()) {
+	synctest.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	show()
 }
 
 // of returns the commands of a type that were proposed.

@@ -29,19 +29,21 @@ func TestJanitor_WorksOnlyWhileLeading(t *testing.T) {
 		m.start(t)
 
 		time.Sleep(5 * turn)
-		synctest.Wait()
-		if len(m.seen) != 0 {
-			t.Fatalf("proposed %d commands without leading", len(m.seen))
-		}
+		m.look(func() {
+			if len(m.seen) != 0 {
+				t.Errorf("proposed %d commands without leading", len(m.seen))
+			}
+		})
 		m.leads.Store(true)
 		time.Sleep(2 * turn)
-		synctest.Wait()
-		if len(m.garbage) != 0 || m.level != 2 {
-			t.Fatalf("left %v, level %d", m.garbage, m.level)
-		}
-		if want := 3*5 + 1; len(m.seen) != want {
-			t.Fatalf("proposed %d commands, want %d", len(m.seen), want)
-		}
+		m.look(func() {
+			if len(m.garbage) != 0 || m.level != 2 {
+				t.Errorf("left %v, level %d", m.garbage, m.level)
+			}
+			if want := 3*5 + 1; len(m.seen) != want {
+				t.Errorf("proposed %d commands, want %d", len(m.seen), want)
+			}
+		})
 	})
 }
 
@@ -53,10 +55,11 @@ func TestJanitor_DoesNotSpinOnFailure(t *testing.T) {
 		m.refuse = hawser.ErrUnavailable
 		m.start(t)
 		time.Sleep(3*turn + turn/2)
-		synctest.Wait()
-		if got := len(m.seen); got != 3 {
-			t.Fatalf("tried %d times in three turns", got)
-		}
+		m.look(func() {
+			if got := len(m.seen); got != 3 {
+				t.Errorf("tried %d times in three turns", got)
+			}
+		})
 	})
 }
 
@@ -75,10 +78,12 @@ func TestJanitor_Prunes(t *testing.T) {
 		total += 5000
 		j := m.start(t)
 		time.Sleep(20 * time.Second)
-		synctest.Wait()
-		if len(m.due) != 0 || j.Stats().Pruned != int64(total) {
-			t.Fatalf("%d agents have something due, %d of %d pruned", len(m.due), j.Stats().Pruned, total)
-		}
+		looked := 0
+		m.look(func() {
+			if looked = m.scans; len(m.due) != 0 || j.Stats().Pruned != int64(total) {
+				t.Errorf("%d agents have something due, %d of %d pruned", len(m.due), j.Stats().Pruned, total)
+			}
+		})
 		for _, c := range of[*fsm.Prune](m) {
 			n := uint64(0)
 			for _, r := range c.Ranges {
@@ -88,26 +93,26 @@ func TestJanitor_Prunes(t *testing.T) {
 				t.Fatalf("a command removes %d versions", n)
 			}
 		}
-		looked := m.scans
 		time.Sleep(30 * time.Second)
-		synctest.Wait()
-		if m.scans != looked {
-			t.Errorf("looked %d times more within a minute", m.scans-looked)
-		}
+		m.look(func() {
+			if m.scans != looked {
+				t.Errorf("looked %d times more within a minute", m.scans-looked)
+			}
+		})
 		time.Sleep(30 * time.Second)
-		synctest.Wait()
-		if m.scans != looked+1 {
-			t.Errorf("looked %d times more after a minute", m.scans-looked)
-		}
-		fakeView{m}.locked(func(m *fakeMachine) {
+		m.look(func() {
+			if m.scans != looked+1 {
+				t.Errorf("looked %d times more after a minute", m.scans-looked)
+			}
 			m.stamp++
 			m.due[agentID("x")] = []fsm.NumberRange{{From: 3, To: 4}}
 		})
 		time.Sleep(2 * turn)
-		synctest.Wait()
-		if len(m.due) != 0 {
-			t.Error("a change of policy waited for the next pass")
-		}
+		m.look(func() {
+			if len(m.due) != 0 {
+				t.Error("a change of policy waited for the next pass")
+			}
+		})
 	})
 }
 
@@ -121,63 +126,63 @@ func TestJanitor_PolicyChangesInAPass(t *testing.T) {
 		time.Sleep(turn + 50*time.Millisecond)
 		fakeView{m}.locked(func(m *fakeMachine) { m.stamp++ })
 		time.Sleep(10 * time.Second)
-		synctest.Wait()
 		commands := of[*fsm.Prune](m)
-		if first, last := commands[0].Stamp, commands[len(commands)-1].Stamp; first != 7 || last != 8 || len(m.due) != 0 {
-			t.Errorf("stamps from %d to %d, left %v", first, last, m.due)
-		}
+		m.look(func() {
+			if first, last := commands[0].Stamp, commands[len(commands)-1].Stamp; first != 7 || last != 8 || len(m.due) != 0 {
+				t.Errorf("stamps from %d to %d, left %v", first, last, m.due)
+			}
+		})
 	})
 }
 
 // Agents that were pruned, and in time all others, are looked at for dead
 // weight; the keyframe that is proposed gives the version back, in parts when
-// it is large; what is not worth it is left alone.
+// it is large; what is not worth it is left alone. In true time, because the
+// codec's goroutines outlive a bubble.
 func TestJanitor_Rewrites(t *testing.T) {
-	// The encoder keeps what it makes at its first use; not in a bubble.
-	if _, err := record.EncodeKeyframe(make([]byte, 5000)).Decode(5000); err != nil {
-		t.Fatal(err)
+	m := newFake()
+	large := make([]byte, 2*record.MaxInline+1)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(large)
+	for i, state := range [][]byte{bytes.Repeat([]byte("small"), 1000), large, []byte("not worth it")} {
+		id := agentID(fmt.Sprint("a", i))
+		m.states[id] = state
+		m.dead[id] = fsm.Rewrite{Agent: id, Number: 9, Segment: uint64(i + 1), Position: 8, Stamp: 3, Dead: 1 << 20, Keyframe: 1000}
 	}
-	synctest.Test(t, func(t *testing.T) {
-		m := newFake()
-		large := make([]byte, 2*record.MaxInline+1)
-		_, _ = rand.NewChaCha8([32]byte{}).Read(large)
-		for i, state := range [][]byte{bytes.Repeat([]byte("small"), 1000), large, []byte("not worth it")} {
-			id := agentID(fmt.Sprint("a", i))
-			m.states[id] = state
-			m.dead[id] = fsm.Rewrite{Agent: id, Number: 9, Segment: uint64(i + 1), Position: 8, Stamp: 3, Dead: 1 << 20, Keyframe: 1000}
+	few := m.dead[agentID("a2")]
+	few.Dead = 100
+	m.dead[agentID("a2")] = few
+	m.due[agentID("a0")] = []fsm.NumberRange{{From: 1, To: 8}}
+	j := &Janitor{cfg: m.config(), pace: newPace()}
+	if !j.scan() || !j.rewrite(t.Context()) || len(of[*fsm.Replace](m)) != 0 {
+		t.Fatal("rewritten before it was pruned")
+	}
+	if !j.prune(t.Context()) || !j.rewrite(t.Context()) || len(of[*fsm.Replace](m)) != 1 {
+		t.Fatal("not rewritten after it was pruned")
+	}
+	for j.walk(2) {
+		for j.rewrite(t.Context()) {
+			continue
 		}
-		few := m.dead[agentID("a2")]
-		few.Dead = 100
-		m.dead[agentID("a2")] = few
-		m.due[agentID("a0")] = []fsm.NumberRange{{From: 1, To: 8}}
-		j := m.start(t)
-		time.Sleep(turn + turn/2)
-		synctest.Wait()
-		if n := len(of[*fsm.Replace](m)); n == 0 {
-			t.Fatal("nothing rewritten after the pass")
+	}
+	if len(m.dead) != 1 || j.Stats().Rewrites != 2 || j.Stats().Freed < 1<<20 {
+		t.Fatalf("left %v, %+v", m.dead, j.Stats())
+	}
+	parts := map[uint32][]byte{}
+	for _, p := range of[*fsm.Part](m) {
+		parts[p.Index] = p.Data
+	}
+	for _, c := range of[*fsm.Replace](m) {
+		for index := range c.Content.Parts {
+			c.Content.Data = append(c.Content.Data, parts[index]...)
 		}
-		time.Sleep(5 * turn)
-		synctest.Wait()
-		if len(m.dead) != 1 || j.Stats().Rewrites != 2 || j.Stats().Freed < 1<<20 {
-			t.Fatalf("left %v, %+v", m.dead, j.Stats())
+		got, err := c.Content.Decode(hawser.MaxStateSize)
+		if want := m.states[agentID(fmt.Sprint("a", c.Segment-1))]; err != nil || !bytes.Equal(got, want) {
+			t.Errorf("segment %d: %d bytes for %d, %v", c.Segment, len(got), len(want), err)
 		}
-		parts := map[uint32][]byte{}
-		for _, p := range of[*fsm.Part](m) {
-			parts[p.Index] = p.Data
+		if c.Position != 8 || c.Stamp != 3 || (c.Content.Parts > 0) != (c.Segment == 2) {
+			t.Errorf("segment %d: %d parts, position %d, stamp %d", c.Segment, c.Content.Parts, c.Position, c.Stamp)
 		}
-		for _, c := range of[*fsm.Replace](m) {
-			for index := range c.Content.Parts {
-				c.Content.Data = append(c.Content.Data, parts[index]...)
-			}
-			got, err := c.Content.Decode(hawser.MaxStateSize)
-			if want := m.states[agentID(fmt.Sprint("a", c.Segment-1))]; err != nil || !bytes.Equal(got, want) {
-				t.Errorf("segment %d: %d bytes for %d, %v", c.Segment, len(got), len(want), err)
-			}
-			if c.Position != 8 || c.Stamp != 3 || (c.Content.Parts > 0) != (c.Segment == 2) {
-				t.Errorf("segment %d: %d parts, position %d, stamp %d", c.Segment, c.Content.Parts, c.Position, c.Stamp)
-			}
-		}
-	})
+	}
 }
 
 // Uploads go ten minutes after their last part and not before, tombs are asked
@@ -189,15 +194,17 @@ func TestJanitor_Expires(t *testing.T) {
 		m.tombs = []hawser.AgentID{agentID("a")}
 		m.start(t)
 		time.Sleep(uploadTime - turn)
-		synctest.Wait()
-		if len(m.uploads) != 2 || len(m.tombs) != 0 {
-			t.Fatalf("uploads %v, tombs %v", m.uploads, m.tombs)
-		}
+		m.look(func() {
+			if len(m.uploads) != 2 || len(m.tombs) != 0 {
+				t.Errorf("uploads %v, tombs %v", m.uploads, m.tombs)
+			}
+		})
 		time.Sleep(2 * expireEvery)
-		synctest.Wait()
-		if len(m.uploads) != 1 || m.uploads[0].ID != [16]byte{2} {
-			t.Fatalf("uploads %v", m.uploads)
-		}
+		m.look(func() {
+			if len(m.uploads) != 1 || m.uploads[0].ID != [16]byte{2} {
+				t.Errorf("uploads %v", m.uploads)
+			}
+		})
 		for _, c := range of[*fsm.PruneTombs](m) {
 			if age := time.Since(time.Unix(0, c.Before)); age < tombTime {
 				t.Errorf("tombs of %s ago are removed", age)
