@@ -6,6 +6,7 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -286,5 +287,38 @@ func TestDiff(t *testing.T) {
 	}
 	for c := range Diff(from, from) {
 		t.Errorf("an archive differs from itself: %+v", c)
+	}
+}
+
+// Many forks of one agent cost no more to verify than what is in the file: what
+// they share is read once, not once for each. Method: the bytes read.
+func TestVerify_ManyForks(t *testing.T) {
+	s := newSample()
+	s.items = nil
+	template := s.agent("a-template", 40)
+	states := [][]byte{s.noise(5_000)}
+	for range 39 {
+		states = append(states, append(bytes.Clone(states[len(states)-1]), s.noise(2_000)...))
+	}
+	s.run(Segment{ID: 1, Shared: true}, nil, 0, states...)
+	for i, state := range states {
+		s.version(template, uint64(i+1), state, 1, uint32(i))
+	}
+	const forks = 300
+	for i := range forks {
+		a := s.agent(fmt.Sprintf("fork-%03d", i), 1)
+		s.version(a, 1, states[i%40], 1, uint32(i%40)).Kind = hawser.RequestFork
+	}
+	file := pack(t, s.items)
+	counter := &countingReader{r: bytes.NewReader(file)}
+	a, err := Open(counter, int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, a); !r.OK() || r.Versions != forks+40 {
+		t.Fatalf("%+v: %v", r, r.Err())
+	}
+	if times := float64(counter.bytes) / float64(len(file)); times > 6 {
+		t.Errorf("%.1f times the file was read", times)
 	}
 }

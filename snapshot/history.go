@@ -23,14 +23,13 @@ type History struct {
 	entry   Entry
 	agent   *Agent // nil if it is damaged
 	runs    []run  // by segment, then position
-	count   int    // contents in runs
 
 	segments, own uint64 // segments and contents in the section itself
 
 	versions place // of the first version, 0 if there is none
 	damage   error // the first; nil if all of it could be read
 	state    rebuilt
-	frame    cachedFrame
+	cache    *cache
 }
 
 // run is some consecutive contents of a segment, in one section.
@@ -43,7 +42,8 @@ type run struct {
 	contents        []place
 }
 
-// maxContents bounds what a history needs for its index: 128 MiB.
+// maxContents bounds the index of a section, and of all those that an agent
+// needs beside its own: 128 MiB each.
 const maxContents = 1 << 24
 
 // History reads the agent's section and those that it shares contents with. A
@@ -51,7 +51,7 @@ const maxContents = 1 << 24
 // read of it is in the history then. With any other error it is nil.
 func (a *Archive) History(e Entry) (*History, error) {
 	var first error
-	h, err := a.history(e, func(_ int64, err error) {
+	h, err := a.history(e, newCache(), func(_ int64, err error) {
 		if first == nil {
 			first = err
 		}
@@ -67,28 +67,43 @@ func (a *Archive) History(e Entry) (*History, error) {
 }
 
 // history is History, but goes on behind damage as far as it can. damaged is
-// called with each fault and the offset of its frame; the error that it
-// returns is one of the reader below.
-func (a *Archive) history(e Entry, damaged func(offset int64, err error)) (*History, error) {
-	h := &History{archive: a, entry: e}
+// called with each fault and the offset of its frame, but not again for a
+// section that is in the cache. The error that it returns is one of the reader
+// below.
+func (a *Archive) history(e Entry, c *cache, damaged func(offset int64, err error)) (*History, error) {
+	h := &History{archive: a, entry: e, cache: c}
+	total := 0
 	for _, s := range e.needs {
-		if err := h.index(s, false, damaged); err != nil {
-			return h, err
+		runs, cached := c.sections[s.offset]
+		if !cached {
+			var err error
+			if runs, err = h.index(s, false, damaged); err != nil {
+				return h, err
+			}
+			c.keep(s.offset, runs)
+		}
+		h.runs = append(h.runs, runs...)
+		if total += contentsIn(runs); total > maxContents {
+			damaged(e.offset, corruptAt(e.offset, "the agent needs more than %d contents of others", maxContents))
+			break
 		}
 	}
-	if err := h.index(span{e.offset, e.length}, true, damaged); err != nil {
+	runs, err := h.index(span{e.offset, e.length}, true, damaged)
+	if err != nil {
 		return h, err
 	}
+	h.runs = append(h.runs, runs...)
 	slices.SortStableFunc(h.runs, func(a, b run) int {
 		return cmp.Or(cmp.Compare(a.segment, b.segment), cmp.Compare(a.from, b.from))
 	})
 	return h, nil
 }
 
-// index takes a section into the index. Whether the items of an own section
-// fit together is checked too.
-func (h *History) index(s span, own bool, damaged func(int64, error)) error {
+// index returns where the contents of a section are. Whether the items fit
+// together is checked, too; of an own section also that none is missing.
+func (h *History) index(s span, own bool, damaged func(int64, error)) ([]run, error) {
 	scan := h.archive.scan(frameAgent, s.offset, s.offset+s.length)
+	found := runs{end: s.offset + s.length}
 	var check section
 	for broken := false; ; {
 		item, p, err := scan.parsed()
@@ -97,9 +112,9 @@ func (h *History) index(s span, own bool, damaged func(int64, error)) error {
 			if err := check.end(); own && !broken && err != nil {
 				damaged(s.offset, inFrame(placeOf(s.offset, 0), err))
 			}
-			return nil
+			return found.list, nil
 		case err != nil && hawser.CodeOf(err) == hawser.CodeInternal:
-			return err
+			return nil, err
 		case err != nil:
 			broken = true
 			damaged(p.frame(), err)
@@ -111,63 +126,84 @@ func (h *History) index(s span, own bool, damaged func(int64, error)) error {
 				damaged(p.frame(), inFrame(p, err))
 			}
 		}
-		if err := h.note(item, p, s, own); err != nil {
+		if own {
+			h.note(item, p)
+		}
+		if err := found.note(item, p); err != nil {
 			damaged(p.frame(), inFrame(p, err))
-			return nil
+			return found.list, nil
 		}
 	}
 }
 
-// note puts an item into the index.
-func (h *History) note(item Item, p place, s span, own bool) error {
+// note counts an item of the agent's own section.
+func (h *History) note(item Item, p place) {
 	switch item := item.(type) {
 	case *Agent:
-		if own && h.agent == nil {
+		if h.agent == nil {
 			h.agent = item
 		}
 	case *Segment:
-		if own {
-			h.segments++
-		}
-		if h.count++; h.count > maxContents {
-			return corruptItem("more than %d contents for one agent", maxContents)
-		}
-		h.runs = append(h.runs, run{
-			segment: item.ID, parent: item.Parent, parentPosition: item.ParentPosition, first: item.First, end: s.offset + s.length,
-		})
+		h.segments++
 	case *Content:
-		if h.count++; h.count > maxContents {
-			return corruptItem("more than %d contents for one agent", maxContents)
-		}
-		if own {
-			h.own++
-		}
-		h.noteContent(item, p)
+		h.own++
 	case *Version:
-		if own && h.versions == 0 {
+		if h.versions == 0 {
 			h.versions = p
 		}
+	}
+}
+
+// runs gathers those of one section.
+type runs struct {
+	end   int64 // of the section
+	list  []run
+	count int
+}
+
+func (r *runs) note(item Item, p place) error {
+	switch item := item.(type) {
+	case *Segment:
+		r.count++
+		r.list = append(r.list, run{
+			segment: item.ID, parent: item.Parent, parentPosition: item.ParentPosition, first: item.First, end: r.end,
+		})
+	case *Content:
+		r.count++
+		r.content(item, p)
+	}
+	if r.count > maxContents {
+		return corruptItem("more than %d contents in one section", maxContents)
 	}
 	return nil
 }
 
-// noteContent adds a content to the run that came last, or to one after it if
+// content adds a content to the run that came last, or to one after it if
 // damage lies between.
-func (h *History) noteContent(c *Content, p place) {
-	if len(h.runs) == 0 || h.runs[len(h.runs)-1].segment != c.Segment {
+func (r *runs) content(c *Content, p place) {
+	if len(r.list) == 0 || r.list[len(r.list)-1].segment != c.Segment {
 		return // its segment is damaged: nobody can say what it follows
 	}
-	last := &h.runs[len(h.runs)-1]
+	last := &r.list[len(r.list)-1]
 	switch {
 	case len(last.contents) == 0:
 		last.from = c.Position
 	case uint64(c.Position) != uint64(last.from)+uint64(len(last.contents)):
 		next := *last
 		next.from, next.contents = c.Position, nil
-		h.runs = append(h.runs, next)
-		last = &h.runs[len(h.runs)-1]
+		r.list = append(r.list, next)
+		last = &r.list[len(r.list)-1]
 	}
 	last.contents = append(last.contents, p)
+}
+
+// contentsIn counts what an index takes memory for.
+func contentsIn(runs []run) int {
+	n := len(runs)
+	for i := range runs {
+		n += len(runs[i].contents)
+	}
+	return n
 }
 
 // find returns the run that has a content.

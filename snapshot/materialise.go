@@ -21,13 +21,6 @@ type rebuilt struct {
 	state    []byte
 }
 
-// cachedFrame is the frame that was unpacked last.
-type cachedFrame struct {
-	offset  int64 // 0 for none
-	next    int64 // offset of the frame after it
-	payload []byte
-}
-
 // Materialise rebuilds a version of the agent and compares its size and its
 // SHA-256. The result must not be changed: the next call may start from it.
 // Errors match hawser.ErrCorrupt and hawser.ErrTooLarge, or are those of the
@@ -127,17 +120,12 @@ func (h *History) load(s step) (record.Content, error) {
 	return c.Content, nil
 }
 
-// open returns a scanner at a content. The frame that it starts with is kept.
+// open returns a scanner at a content.
 func (h *History) open(s step) (*scanner, error) {
 	offset := s.place.frame()
-	if h.frame.offset != offset {
-		payload, next, err := readFrame(h.archive.r, frameAgent, offset, s.end)
-		if err != nil {
-			return nil, err
-		}
-		h.frame = cachedFrame{offset, next, payload}
+	f, err := h.cache.frame(h.archive, offset, s.end)
+	if err != nil {
+		return nil, err
 	}
-	return &scanner{
-		a: h.archive, kind: frameAgent, next: h.frame.next, end: s.end, payload: h.frame.payload, frame: offset, at: s.place.at(),
-	}, nil
+	return &scanner{a: h.archive, kind: frameAgent, next: f.next, end: s.end, payload: f.payload, frame: offset, at: s.place.at()}, nil
 }

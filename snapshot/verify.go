@@ -85,6 +85,7 @@ type verifier struct {
 	progress func(done, total int64)
 	done     int64
 	counted  Summary
+	cache    *cache
 }
 
 // Verify reads the whole archive, rebuilds every version of every agent and
@@ -97,7 +98,7 @@ func (a *Archive) Verify(ctx context.Context, progress func(done, total int64)) 
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	v := &verifier{ctx: ctx, archive: a, progress: progress}
+	v := &verifier{ctx: ctx, archive: a, progress: progress, cache: newCache()}
 	for _, step := range []func() error{v.hash, v.cluster, v.agents} {
 		if err := step(); err != nil {
 			return nil, err
@@ -203,7 +204,7 @@ func (v *verifier) agents() error {
 func (v *verifier) agent(e Entry) error {
 	v.report.Agents++
 	faults := v.report.Faults
-	h, err := v.archive.history(e, func(offset int64, err error) {
+	h, err := v.archive.history(e, v.cache, func(offset int64, err error) {
 		if offset >= e.offset { // else it was reported where it is
 			v.damaged(offset, e.ID, err)
 		}
