@@ -130,7 +130,7 @@ func (v *verification) numbers(id hawser.AgentID, from uint64, report *hawserv1.
 	var stopped error
 	next, err = view.Verify(id, from, 0, func(found fsm.Verdict) bool {
 		report.Versions++
-		report.Bytes += uint64(found.Bytes)
+		report.Bytes += uint64(found.Version.Size)
 		if found.Err != nil && len(report.GetBad()) < maxBad {
 			report.Bad = append(report.Bad, &hawserv1.BadVersion{Number: found.Version.Number, Reason: found.Err.Error()})
 		}

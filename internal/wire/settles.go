@@ -25,6 +25,8 @@ func Settles(kind hawser.RequestKind, err error) bool {
 		return ok && conflict.Permanent()
 	case hawser.CodeNotFound:
 		return kind == hawser.RequestDelete
+	case hawser.CodeVersionGone:
+		return kind == hawser.RequestRollback || kind == hawser.RequestFork
 	case hawser.CodeFenced, hawser.CodeRequestMismatch:
 		return true
 	default:

@@ -16,6 +16,7 @@ func TestSettles_EveryCode(t *testing.T) {
 	want := map[hawser.Code]bool{hawser.CodeFenced: true, hawser.CodeRequestMismatch: true}
 	for _, kind := range kinds {
 		want[hawser.CodeNotFound] = kind == hawser.RequestDelete // there is no source yet, but it may come
+		want[hawser.CodeVersionGone] = kind == hawser.RequestRollback || kind == hawser.RequestFork
 		for _, code := range hawser.Codes() {
 			if got := Settles(kind, &hawser.Error{Code: code}); got != want[code] {
 				t.Errorf("%v, %v: %v", kind, code, got)
