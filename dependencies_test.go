@@ -30,7 +30,7 @@ var arrows = []struct {
 }{
 	{name: "", forbidden: ours("")},
 	{name: "txn", later: true, forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "internal"), servers...)},
-	{name: "snapshot", later: true, forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "txn", "internal/engine", "internal/wire"), servers...)},
+	{name: "snapshot", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "txn", "internal/engine", "internal/wire"), servers...)},
 	{name: "internal/delta", later: true, forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/engine"), servers...)},
 	{name: "internal/record", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/engine", "internal/wire"), servers...)},
 	{name: "internal/engine", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/wire", "internal/record"), "github.com/hashicorp", "google.golang.org/grpc")},
