@@ -6,6 +6,7 @@ package janitor
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,9 @@ const (
 	// waits after that, in times that the piece took: a quarter of one core.
 	pieceBytes = 16 << 20
 	pieceShare = 3
+	// stagger is the most that it waits at first: what was removed was removed
+	// on all nodes at once, and a majority should be quick meanwhile.
+	stagger = 8 * time.Second
 )
 
 // Store is the store of a node: an *fsm.Machine.
@@ -92,6 +96,9 @@ func (c *Compactor) look(ctx context.Context) error {
 }
 
 func (c *Compactor) compact(ctx context.Context, before engine.Metrics) error {
+	if !rest(ctx, rand.N(stagger)) {
+		return nil
+	}
 	start := time.Now()
 	pieces, err := c.store.Pieces(pieceBytes)
 	if err != nil {
