@@ -24,9 +24,11 @@
 //
 // Node owns one that founds or joins (run) and one that looks after readiness,
 // disk and metadata each second (watch); grpcServer and httpServer own one each
-// for serving; elders one; neighbours none of its own. The sub-packages, among
-// them catchup, which fetches the state of another member when the log does not
-// reach, document theirs. Close joins them all.
+// for serving; elders one; neighbours none of its own. Of the sub-packages, the
+// scrubber owns two (what verifies, and what looks into versions that do not),
+// the janitor and its compactor one each, catchup one that fetches the state of
+// another member when the log does not reach, and its source those that make and
+// expire checkpoints; the others document theirs. Close joins them all.
 //
 // # Locks
 //

@@ -19,6 +19,8 @@
 //   - Otherwise it is too early to tell: a node is behind, or does not answer.
 //     The question is asked again.
 //
-// A [Scrubber] owns one goroutine, ended and joined by Close. What is applied is
+// A [Scrubber] owns two goroutines, ended and joined by Close: one verifies, the
+// other looks into what does not, so that a node that does not answer keeps no
+// head from being verified. What is applied is
 // noted on raft's goroutine, which never waits.
 package scrub

@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// askTime bounds the question to one voter: it rebuilds the version.
-	askTime = 30 * time.Second
+	// askTime bounds the question to one voter: it rebuilds the version. After
+	// a majority the others get graceTime: one may have what verifies.
+	askTime   = 30 * time.Second
+	graceTime = 2 * time.Second
 	// repairTime bounds a repair, submitTime a proposal.
 	repairTime = 5 * time.Minute
 	submitTime = 5 * time.Second
@@ -70,8 +72,8 @@ func (s *Scrubber) investigate(ctx context.Context, version hawser.VersionRef) {
 		return
 	}
 	voters := s.cfg.Peers.Voters()
-	others := s.ask(ctx, voters, version)
-	switch what, node := judge(own, others, len(voters), slices.Contains(voters, s.cfg.Self)); what {
+	others, what, node := s.ask(ctx, voters, version, own)
+	switch what {
 	case bad:
 		s.markBad(ctx, version, own.SHA256)
 	case altered:
@@ -86,30 +88,44 @@ func (s *Scrubber) investigate(ctx context.Context, version hawser.VersionRef) {
 	}
 }
 
-// ask asks the other voters, all at once. Who does not answer is left out.
-func (s *Scrubber) ask(ctx context.Context, voters []string, version hawser.VersionRef) map[string]Report {
+// ask asks the other voters, all at once, and judges by their answers as they
+// come. What no further answer changes ends it. Who does not answer is left out.
+func (s *Scrubber) ask(ctx context.Context, voters []string, version hawser.VersionRef, own Report) (others map[string]Report, what verdict, node string) {
+	type answer struct {
+		node   string
+		report Report
+		err    error
+	}
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	var mu sync.Mutex
-	var asking sync.WaitGroup
-	reports := map[string]Report{}
-	for _, node := range voters {
-		if node == s.cfg.Self {
+	answers, asked := make(chan answer, len(voters)), 0
+	for _, voter := range voters {
+		if voter == s.cfg.Self {
 			continue
 		}
+		asked++
 		asking.Go(func() {
-			report, err := s.cfg.Peers.Stored(ctx, node, version)
-			if err != nil {
-				s.cfg.Logger.Debug("a voter did not say what it has of a version", "node", node, "version", version, "error", err)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			reports[node] = report
+			report, err := s.cfg.Peers.Stored(ctx, voter, version)
+			answers <- answer{voter, report, err}
 		})
 	}
-	asking.Wait()
-	return reports
+	others = map[string]Report{}
+	voting := slices.Contains(voters, s.cfg.Self)
+	what, node = judge(own, others, len(voters), voting)
+	for ; asked > 0 && what != altered; asked-- {
+		a := <-answers
+		if a.err != nil {
+			s.cfg.Logger.Debug("a voter did not say what it has of a version", "node", a.node, "version", version, "error", a.err)
+			continue
+		}
+		others[a.node] = a.report
+		if what, node = judge(own, others, len(voters), voting); what != undecided {
+			defer time.AfterFunc(graceTime, cancel).Stop()
+		}
+	}
+	return others, what, node
 }
 
 // markBad proposes that a version is bad, or asks the leader to.

@@ -81,7 +81,7 @@ type Scrubber struct {
 	// inspecting holds a token while somebody rebuilds for another node.
 	inspecting chan struct{}
 
-	// What follows is the loop's own.
+	// What follows is the own of the loop that verifies.
 
 	recent walk
 	pass   walk
@@ -111,16 +111,17 @@ func New(cfg Config) *Scrubber {
 	return &Scrubber{cfg: cfg, agenda: newAgenda(cfg.Delay), inspecting: make(chan struct{}, 1)}
 }
 
-// Start starts the loop. What was saved shortly before is verified too.
+// Start starts the loops. What was saved shortly before is verified too.
 func (s *Scrubber) Start() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.recent.begin()
 	s.pass.ended = time.Now().Add(firstPass - passEvery)
-	s.done.Go(func() { s.run(ctx) })
+	s.done.Go(func() { s.run(ctx, s.step) })
+	s.done.Go(func() { s.run(ctx, func() time.Duration { return s.suspect(ctx) }) })
 }
 
-// Close ends the loop and joins it. It may be called without Start.
+// Close ends the loops and joins them. It may be called without Start.
 func (s *Scrubber) Close() {
 	if s.stop != nil {
 		s.stop()
@@ -152,7 +153,7 @@ func (s *Scrubber) Stats() Stats {
 }
 
 const (
-	// idle is how long the loop waits when there is nothing to do.
+	// idle is how long a loop waits when there is nothing to do.
 	idle = time.Second
 	// newVersions is how many of the versions that came since an agent's task
 	// was noted are verified with the newest, which is the head; the others of
@@ -164,9 +165,9 @@ const (
 
 // run does one thing after another, and rests in between so that it takes a
 // bounded share of a core.
-func (s *Scrubber) run(ctx context.Context) {
+func (s *Scrubber) run(ctx context.Context, step func() time.Duration) {
 	for {
-		timer := time.NewTimer(s.step(ctx))
+		timer := time.NewTimer(step())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -176,13 +177,21 @@ func (s *Scrubber) run(ctx context.Context) {
 	}
 }
 
-// step does what is most urgent and returns how long to rest.
-func (s *Scrubber) step(ctx context.Context) time.Duration {
+// suspect looks into one suspect and returns how long to rest. It has a loop
+// of its own, because other nodes may keep it waiting.
+func (s *Scrubber) suspect(ctx context.Context) time.Duration {
 	start := time.Now()
-	if version, ok := s.suspects.next(start); ok {
-		s.investigate(ctx, version)
-		return time.Since(start)
+	version, ok := s.suspects.next(start)
+	if !ok {
+		return min(idle, s.cfg.Delay)
 	}
+	s.investigate(ctx, version)
+	return min(idle, time.Since(start))
+}
+
+// step verifies what is most urgent and returns how long to rest.
+func (s *Scrubber) step() time.Duration {
+	start := time.Now()
 	if t, ok := s.agenda.next(start); ok {
 		bytes := s.verify(t.agent, max(t.from, t.to-min(t.to, newVersions-1)), t.to)
 		return rest(time.Since(start), bytes, headShare(start.Sub(t.due)))

@@ -102,7 +102,8 @@ func TestScrubber_AlteredBytesAreRepaired(t *testing.T) {
 			c.find(r, id)
 			s := r.scrubbers[1]
 			eventually(t, "repair", func() bool {
-				s.step(t.Context())
+				s.step()
+				s.suspect(t.Context())
 				return s.Stats().Repaired > 0 && s.Stats().Suspects == 0
 			})
 			r.sameEverywhere()

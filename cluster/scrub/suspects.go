@@ -52,19 +52,23 @@ func (s *suspects) add(version hawser.VersionRef, now time.Time) bool {
 	return true
 }
 
-// next returns a version that is due, which is due again later unless it is
-// settled before.
+// next returns the version that has been due for longest, which is due again
+// later unless it is settled before.
 func (s *suspects) next(now time.Time) (hawser.VersionRef, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var first *suspect
 	for i := range s.list {
-		if have := &s.list[i]; !have.due.After(now) {
-			have.due = now.Add(have.again)
-			have.again = min(2*have.again, againAtMost)
-			return have.version, true
+		if have := &s.list[i]; !have.due.After(now) && (first == nil || have.due.Before(first.due)) {
+			first = have
 		}
 	}
-	return hawser.VersionRef{}, false
+	if first == nil {
+		return hawser.VersionRef{}, false
+	}
+	first.due = now.Add(first.again)
+	first.again = min(2*first.again, againAtMost)
+	return first.version, true
 }
 
 // settle removes a version.
