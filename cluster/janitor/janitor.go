@@ -66,8 +66,10 @@ type Janitor struct {
 	pass pass
 	// rewriting are agents to look at for dead weight, oldest first.
 	rewriting []hawser.AgentID
-	// walked is the agent that the slow walk over all has come to.
-	walked hawser.AgentID
+	// walked is the agent that the slow walk over all has come to, walkedAt when
+	// one ended last.
+	walked   hawser.AgentID
+	walkedAt time.Time
 	// expired is when uploads and tombs were looked at last.
 	expired time.Time
 }

@@ -23,6 +23,8 @@ const (
 	maxRewriting = 10_000
 	// walkAgents is how many agents a turn the slow walk looks at.
 	walkAgents = 20
+	// walkEvery is the time from the end of one walk to the next.
+	walkEvery = 10 * time.Minute
 )
 
 // noteDeadWeight notes an agent that is being pruned.
@@ -35,6 +37,9 @@ func (j *Janitor) noteDeadWeight(id hawser.AgentID) {
 // walk notes the next agents of the slow walk over all, and reports whether
 // there were any.
 func (j *Janitor) walk(agents int) bool {
+	if j.walked.IsZero() && !j.walkedAt.IsZero() && time.Since(j.walkedAt) < walkEvery {
+		return false
+	}
 	var ids []hawser.AgentID
 	err := j.view(func(v View) (err error) {
 		ids, err = v.AgentsAfter(j.walked, agents)
@@ -45,7 +50,7 @@ func (j *Janitor) walk(agents int) bool {
 		return false
 	}
 	if len(ids) == 0 {
-		j.walked = hawser.AgentID{}
+		j.walked, j.walkedAt = hawser.AgentID{}, time.Now()
 		return false
 	}
 	j.walked = ids[len(ids)-1]
