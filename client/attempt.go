@@ -14,7 +14,8 @@ import (
 // verdict is what the error of one attempt means.
 type verdict struct {
 	err error
-	// executed is true when the attempt may have been, or may still be.
+	// executed is true when the attempt, or one that a node made for it, may have
+	// been, or may still be.
 	executed bool
 	retry    hawser.Retry
 	// answered is true when a node gave the answer, not the transport.
@@ -24,7 +25,7 @@ type verdict struct {
 // judge says what the error of an attempt means. sent is false when the
 // attempt never reached a connection.
 func judge(err error, sent bool) verdict {
-	v := verdict{err: wire.FromStatus(err), answered: wire.Detailed(err)}
+	v := verdict{err: wire.FromStatus(err), answered: wire.Detailed(err), executed: wire.Open(err)}
 	if v.answered {
 		return judgeAnswer(v)
 	}

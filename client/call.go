@@ -129,6 +129,7 @@ func (r *run) attempt(ctx, within context.Context) next {
 	}
 	v := judge(err, sent)
 	r.note(e, v, err)
+	r.open = r.open || v.executed && r.write
 	if v.retry == hawser.RetryNever && r.amend != nil && r.amend(v.err) {
 		r.client.router.again(e, &r.tour)
 		return retryNow
@@ -194,7 +195,6 @@ func (r *run) note(e *endpoint, v verdict, err error) {
 
 // next takes note of a verdict and says how to go on.
 func (r *run) next(ctx context.Context, v verdict) next {
-	r.open = r.open || v.executed && r.write
 	r.last = v.err
 	switch {
 	case v.retry == hawser.RetryNever:

@@ -6,6 +6,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/client/internal/fakecluster"
 	"github.com/hawserdb/hawser/internal/record"
+	"github.com/hawserdb/hawser/internal/wire"
 )
 
 // sent is how an attempt of a save sent its state.
@@ -255,6 +257,37 @@ func TestDelta_KeyframeNeededAtAnyMoment(t *testing.T) {
 				}
 				if cp, err := dial(t, cluster).Agent("a").Restore(t.Context()); err != nil || !bytes.Equal(cp.State, state) {
 					t.Errorf("restored %d bytes: %v", len(cp.State), err)
+				}
+			})
+		})
+	}
+}
+
+// A node that asks for the whole state after an attempt of its own that may be
+// executed leaves the call open: what is refused then is not said to have had no
+// effect. After one that says nothing of the kind it is.
+func TestDelta_KeyframeNeededWhileOpen(t *testing.T) {
+	for name, open := range map[string]bool{"after a lost attempt of the node": true, "at once": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				cluster, c := start(t, 3)
+				a := c.Agent("a")
+				save(t, a, text(20_000))
+				cluster.SetFault(fakecluster.Script("Save", func(_ context.Context, call fakecluster.Call) (any, error) {
+					refusal := &hawser.Error{Code: hawser.CodeKeyframeNeeded}
+					if m := call.Request.(*hawserv1.SaveRequest); open {
+						id, err := wire.RequestFromProto(m.GetRequest(), hawser.RequestSave, hawser.AgentID{Namespace: "default", Name: "a"}, m.ExpectVersion)
+						if err != nil {
+							t.Error(err)
+						}
+						refusal.Err = &hawser.UnknownOutcomeError{RequestID: id}
+					}
+					return nil, wire.ToStatus(refusal, wire.Leader{})
+				}, fakecluster.Refuse(hawser.CodeStorageFull)))
+				_, err := a.Save(t.Context(), text(20_001))
+				wantError(t, err, hawser.ErrStorageFull)
+				if errors.Is(err, hawser.ErrOutcomeUnknown) != open {
+					t.Errorf("error %v", err)
 				}
 			})
 		})

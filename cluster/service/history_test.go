@@ -14,6 +14,7 @@ import (
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/wire"
 )
 
 // forwarded is the context of a call that another node forwarded.
@@ -129,6 +130,8 @@ func TestService_HistoryRefusals(t *testing.T) {
 		}
 		if _, err := s.Fork(t.Context(), forkOf("b", "a", 1)); !errors.Is(err, want) {
 			t.Errorf("open, then %v: got %v", refusal, err)
+		} else if !wire.Open(wire.ToStatus(err, wire.Leader{})) {
+			t.Errorf("open, then %v: it does not say that it is open: %v", refusal, err)
 		}
 	}
 }

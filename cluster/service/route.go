@@ -77,7 +77,7 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 		case !open || c.kind != 0 && wire.Settles(c.kind, err):
 			return zero, err
 		case hawser.CodeOf(err) == hawser.CodeKeyframeNeeded:
-			return zero, stillOpen(err)
+			return zero, stillOpen(c.unknown(err))
 		}
 		return zero, c.unknown(err)
 	}
@@ -85,10 +85,11 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 
 // stillOpen is the answer to a delta that cannot follow the head when an
 // earlier attempt may yet be executed. It is no answer to what became of that;
-// but with the same request id the whole state is saved once, whatever did.
-func stillOpen(err error) error {
+// but with the same request id the whole state is saved once, whatever did. The
+// caller sees by the unknown outcome in it that it is not the first attempt.
+func stillOpen(unknown error) error {
 	return &hawser.Error{
-		Code: hawser.CodeKeyframeNeeded, Op: "save", Msg: "an earlier attempt may still be executed: save the whole state with the same request id", Err: err,
+		Code: hawser.CodeKeyframeNeeded, Op: "save", Msg: "an earlier attempt may still be executed: save the whole state with the same request id", Err: unknown,
 	}
 }
 

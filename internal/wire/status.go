@@ -206,6 +206,13 @@ func HintOf(err error) Leader {
 	return Leader{ID: d.GetLeader(), Address: d.GetLeaderAddress()}
 }
 
+// Open reports whether err is a status that says that an attempt before may be
+// executed, whatever else it says: it names the request whose outcome is unknown.
+func Open(err error) bool {
+	s, ok := status.FromError(err)
+	return ok && detailOf(s).GetRequestId() != ""
+}
+
 func detailOf(s *status.Status) *hawserv1.ErrorDetail {
 	for _, d := range s.Details() {
 		if detail, ok := d.(*hawserv1.ErrorDetail); ok {

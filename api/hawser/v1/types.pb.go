@@ -921,7 +921,8 @@ type ErrorDetail struct {
 	Message string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	// Conflict: the head that was found.
 	Head *Version `protobuf:"bytes,5,opt,name=head,proto3" json:"head,omitempty"`
-	// Printed request id whose outcome is unknown.
+	// Printed request id whose outcome is unknown. With keyframe needed: an
+	// earlier attempt may still be executed.
 	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Not-leader: where to go.
 	Leader        string `protobuf:"bytes,7,opt,name=leader,proto3" json:"leader,omitempty"`
