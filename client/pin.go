@@ -16,7 +16,8 @@ import (
 //
 // Errors: hawser.ErrNotFound, hawser.ErrVersionGone, hawser.ErrRefused beyond
 // hawser.MaxPins, hawser.ErrOutcomeUnknown when it may or may not be pinned now;
-// pin it again then.
+// pin it again then. The last call wins, and a call is repeated when its answer
+// is lost: what another client did meanwhile is undone then.
 func (a *Agent) Pin(ctx context.Context, number uint64) (hawser.Version, error) {
 	return a.pin(ctx, "pin", number, true)
 }

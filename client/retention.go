@@ -40,7 +40,9 @@ type EffectiveRetention struct {
 // take up to a minute longer.
 //
 // Errors: hawser.ErrRefused beyond hawser.MaxPolicies, hawser.ErrOutcomeUnknown
-// when the policy may or may not be set now; set it again then.
+// when the policy may or may not be set now; set it again then. The last call
+// wins, and a call is repeated when its answer is lost: what another client set
+// meanwhile is overwritten then.
 func (c *Client) SetRetention(ctx context.Context, prefix string, rules hawser.Retention, opts ...RetentionOption) (Pruning, error) {
 	if rules.KeepWithin < 0 {
 		return Pruning{}, &hawser.Error{Code: hawser.CodeInvalid, Op: "set retention", Key: prefix, Msg: "KeepWithin is negative"}

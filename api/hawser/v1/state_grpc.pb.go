@@ -67,14 +67,16 @@ type StateClient interface {
 	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error)
 	// Fork makes an agent whose first version is a version of another one.
 	Fork(ctx context.Context, in *ForkRequest, opts ...grpc.CallOption) (*ForkResponse, error)
-	// Pin protects a version from retention, or ends that.
+	// Pin protects a version from retention, or ends that. The last call wins,
+	// also when that is the repetition of one whose answer was lost.
 	Pin(ctx context.Context, in *PinRequest, opts ...grpc.CallOption) (*PinResponse, error)
 	// Impact lists what was computed from a version, directly or not.
 	Impact(ctx context.Context, in *ImpactRequest, opts ...grpc.CallOption) (*ImpactResponse, error)
 	// Verify rebuilds every version of the agents that it is asked for and
 	// compares it with its SHA-256, on the node that answers.
 	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[VerifyResponse], error)
-	// SetRetention sets or removes a retention policy.
+	// SetRetention sets or removes a retention policy. The last call wins, also
+	// when that is the repetition of one whose answer was lost.
 	SetRetention(ctx context.Context, in *SetRetentionRequest, opts ...grpc.CallOption) (*SetRetentionResponse, error)
 	// Retention lists the policies of a namespace, and which one counts.
 	Retention(ctx context.Context, in *RetentionRequest, opts ...grpc.CallOption) (*RetentionResponse, error)
@@ -287,14 +289,16 @@ type StateServer interface {
 	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
 	// Fork makes an agent whose first version is a version of another one.
 	Fork(context.Context, *ForkRequest) (*ForkResponse, error)
-	// Pin protects a version from retention, or ends that.
+	// Pin protects a version from retention, or ends that. The last call wins,
+	// also when that is the repetition of one whose answer was lost.
 	Pin(context.Context, *PinRequest) (*PinResponse, error)
 	// Impact lists what was computed from a version, directly or not.
 	Impact(context.Context, *ImpactRequest) (*ImpactResponse, error)
 	// Verify rebuilds every version of the agents that it is asked for and
 	// compares it with its SHA-256, on the node that answers.
 	Verify(*VerifyRequest, grpc.ServerStreamingServer[VerifyResponse]) error
-	// SetRetention sets or removes a retention policy.
+	// SetRetention sets or removes a retention policy. The last call wins, also
+	// when that is the repetition of one whose answer was lost.
 	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
 	// Retention lists the policies of a namespace, and which one counts.
 	Retention(context.Context, *RetentionRequest) (*RetentionResponse, error)
