@@ -111,6 +111,9 @@ func (m *fakeMachine) prune(c *fsm.Prune) fsm.Result {
 		return fsm.Result{Err: &hawser.Error{Code: hawser.CodeRefused}}
 	}
 	var res fsm.Result
+	if len(m.due[c.Agent]) == 0 {
+		return fsm.Result{Err: &hawser.Error{Code: hawser.CodeNotFound}}
+	}
 	for _, r := range c.Ranges {
 		first := &m.due[c.Agent][0]
 		if first.From != r.From || r.To > first.To {

@@ -178,33 +178,36 @@ func (j *Janitor) submit(ctx context.Context, c fsm.Command) bool {
 // submitAll proposes commands that go into one entry if they can, and waits
 // for as long as the pace wants. It reports whether all were executed.
 func (j *Janitor) submitAll(ctx context.Context, commands []fsm.Command) ([]fsm.Result, bool) {
-	results, errs := make([]fsm.Result, len(commands)), make([]error, len(commands))
+	results := make([]fsm.Result, len(commands))
 	start := time.Now()
 	var wg sync.WaitGroup
 	for i, c := range commands {
-		wg.Go(func() { results[i], errs[i] = j.propose(ctx, c) })
+		wg.Go(func() { results[i] = j.propose(ctx, c) })
 	}
 	wg.Wait()
 	ok := true
-	for _, err := range errs {
-		if err == nil {
+	for _, res := range results {
+		if res.Err == nil {
 			continue
 		}
 		ok = false
-		// What was refused rested on a state that has changed meanwhile.
-		if code := hawser.CodeOf(err); ctx.Err() == nil && code != hawser.CodeRefused && code.Retry() == hawser.RetryNever {
-			j.cfg.Logger.Warn("housekeeping was refused", "error", err)
+		// What was refused rested on a state that has changed meanwhile, or on
+		// an agent that is not there any more.
+		code := hawser.CodeOf(res.Err)
+		if ctx.Err() == nil && code != hawser.CodeRefused && code != hawser.CodeNotFound && code.Retry() == hawser.RetryNever {
+			j.cfg.Logger.Warn("housekeeping was refused", "error", res.Err)
 		}
 	}
 	return results, rest(ctx, j.pace.took(time.Since(start))) && ok
 }
 
-func (j *Janitor) propose(ctx context.Context, c fsm.Command) (fsm.Result, error) {
+// propose proposes a command. The result's Err is also that of the proposal.
+func (j *Janitor) propose(ctx context.Context, c fsm.Command) fsm.Result {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
 	result, err := j.cfg.Submit(ctx, c)
-	if err == nil {
-		err = result.Err
+	if err != nil {
+		result.Err = err
 	}
-	return result, err
+	return result
 }

@@ -6,6 +6,7 @@ package janitor
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -130,6 +131,36 @@ func TestJanitor_PolicyChangesInAPass(t *testing.T) {
 		m.look(func() {
 			if first, last := commands[0].Stamp, commands[len(commands)-1].Stamp; first != 7 || last != 8 || len(m.due) != 0 {
 				t.Errorf("stamps from %d to %d, left %v", first, last, m.due)
+			}
+		})
+	})
+}
+
+// An agent that is deleted in the middle of a pass neither ends nor delays it,
+// and is no reason for a warning.
+func TestJanitor_AgentDeletedInAPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFake()
+		for i := range 3 * scanAgents {
+			m.due[agentID(fmt.Sprintf("a%04d", i))] = []fsm.NumberRange{{From: 1, To: 300}}
+		}
+		cfg, log := m.config(), &bytes.Buffer{}
+		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		j := Start(cfg)
+		defer j.Close()
+		time.Sleep(turn + 50*time.Millisecond)
+		fakeView{m}.locked(func(m *fakeMachine) {
+			for _, i := range []int{20, 40, 60} {
+				delete(m.due, agentID(fmt.Sprintf("a%04d", i)))
+			}
+		})
+		for left := 1; left > 0; {
+			time.Sleep(100 * time.Millisecond)
+			m.look(func() { left = len(m.due) })
+		}
+		m.look(func() {
+			if m.scans != 3 || log.Len() > 0 {
+				t.Errorf("looked %d times for three hundred agents; logged %s", m.scans, log)
 			}
 		})
 	})

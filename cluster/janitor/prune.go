@@ -50,15 +50,17 @@ func (j *Janitor) prune(ctx context.Context) bool {
 	for i := range group {
 		commands[i] = &group[i]
 	}
-	results, ok := j.submitAll(ctx, commands)
+	results, _ := j.submitAll(ctx, commands)
+	ok := true
 	for _, res := range results {
+		ok = ok && (res.Err == nil || errors.Is(res.Err, hawser.ErrNotFound)) // of a deleted agent nothing is due
 		j.pass.pruned += res.Pruned
 		j.counts.pruned.Add(int64(res.Pruned))
 	}
 	if !ok { // a policy has changed, or this node does not lead any more
 		j.pass = pass{}
 	}
-	return ok
+	return ok && ctx.Err() == nil
 }
 
 // scan looks at the next agents, and ends or begins a pass. It reports whether

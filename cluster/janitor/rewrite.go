@@ -117,7 +117,7 @@ func (j *Janitor) replace(ctx context.Context, r fsm.Rewrite, idle time.Duration
 		}
 	}
 	start := time.Now()
-	_, err = j.propose(ctx, &fsm.Replace{Segment: r.Segment, Position: r.Position, Stamp: r.Stamp, Content: content})
+	err = j.propose(ctx, &fsm.Replace{Segment: r.Segment, Position: r.Position, Stamp: r.Stamp, Content: content}).Err
 	if !rest(ctx, j.pace.took(time.Since(start))) {
 		return false
 	}
