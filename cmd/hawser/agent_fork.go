@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -32,7 +33,10 @@ Examples:
 			}
 			return withClient(c, func(ctx context.Context, conn *client.Client) error {
 				v, err := conn.Agent(source).Fork(ctx, c.Args().Get(1), options...)
-				if err != nil {
+				switch {
+				case errors.Is(err, hawser.ErrConflict):
+					return hint(err, "the target exists already: choose another name, or delete it first")
+				case err != nil:
 					return err
 				}
 				if wantsJSON(c) {

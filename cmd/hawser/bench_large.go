@@ -131,7 +131,7 @@ func (b *largeBench) phase(ctx context.Context, name string, body func(context.C
 	var latencies histogram
 	workers := make([]*worker, b.plan.clients)
 	for i := range workers {
-		w := &worker{state: make([]byte, b.plan.size), latencies: &latencies, operate: saveNumbered}
+		w := &worker{state: make([]byte, b.plan.size), latencies: &latencies, operate: saveRandom}
 		_, _ = rand.Read(w.state) // documented never to fail
 		w.agents = []*client.Agent{b.conn.Agent(fmt.Sprintf("%s/%s/%d", b.name, name, i))}
 		workers[i] = w

@@ -5,7 +5,7 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
+	"math/rand/v2"
 
 	"github.com/urfave/cli/v2"
 )
@@ -19,15 +19,19 @@ Example:
    hawser bench save --clients 8 --size 1024 --duration 2s -o json`,
 		Flags: benchFlags(),
 		Action: func(c *cli.Context) error {
-			return p.runBench(c, nil, saveNumbered)
+			return p.runBench(c, nil, saveRandom)
 		},
 	}
 }
 
-// saveNumbered saves a state that differs from all others of the worker.
-func saveNumbered(ctx context.Context, w *worker, n int) error {
-	if len(w.state) >= 8 {
-		binary.BigEndian.PutUint64(w.state, uint64(n))
+// saveRandom saves a state that has nothing in common with the one before, so
+// that it travels whole.
+func saveRandom(ctx context.Context, w *worker, n int) error {
+	for i := 0; i < len(w.state); i += 8 {
+		x := rand.Uint64()
+		for j := i; j < min(i+8, len(w.state)); j++ {
+			w.state[j], x = byte(x), x>>8
+		}
 	}
 	_, err := w.agents[n%len(w.agents)].Save(ctx, w.state)
 	return err

@@ -94,7 +94,7 @@ func (p *program) printTrace(asJSON bool, r traceResult) error {
 	}
 	ms := func(x float64) string { return fmt.Sprintf("%.3f ms", x) }
 	share := func(n int64, ratio float64) string {
-		return fmt.Sprintf("%.1f MB (1/%.0f of the content)", float64(n)/1e6, ratio)
+		return fmt.Sprintf("%.2f MB (1/%.0f of the content)", float64(n)/1e6, ratio)
 	}
 	return fields(p.stdout, "agents", fmt.Sprint(r.Agents), "histories", fmt.Sprint(r.Histories), "saves", fmt.Sprint(r.Saves),
 		"duration", fmt.Sprintf("%.1f s", r.DurationS), "per second", fmt.Sprintf("%.0f", r.SavesS),

@@ -109,7 +109,7 @@ func retentionRules(c *cli.Context) (hawser.Retention, error) {
 		}
 	}
 	if asked != 1 {
-		return r, usageErrorf("name at least one rule (--keep-last N and so on), or --keep-all, or --remove")
+		return r, usageErrorf("name either rules (--keep-last N and so on, N from 1), or --keep-all, or --remove")
 	}
 	return r, nil
 }
@@ -125,10 +125,14 @@ func (p *program) printRetentionChange(c *cli.Context, change client.Pruning) er
 		}{dry, change.Agents, change.Versions, change.Bytes})
 	}
 	if !dry {
-		_, err := fmt.Fprintln(p.stdout, "set; what is not kept is removed in the background")
+		done := "set"
+		if c.Bool("remove") {
+			done = "removed"
+		}
+		_, err := fmt.Fprintf(p.stdout, "%s; what is no longer kept goes in the background\n", done)
 		return err
 	}
-	_, err := fmt.Fprintf(p.stdout, "would remove %s of %s, %d bytes as stored\n",
+	_, err := fmt.Fprintf(p.stdout, "would remove %s of %s, up to %d bytes as stored\n",
 		plural(change.Versions, "version"), plural(change.Agents, "agent"), change.Bytes)
 	return err
 }

@@ -39,6 +39,10 @@ Example:
 				if wantsJSON(c) {
 					return p.writeJSON(viewImpact(impact))
 				}
+				if len(impact.Affected) == 0 {
+					say(p.stderr, "nothing rests on %s\n", escape(ref.String()))
+					return nil
+				}
 				t := newTable("AGENT", "VERSIONS", "FIRST", "LAST", "VIA")
 				for _, a := range impact.Affected {
 					t.add(a.Agent.String(), strconv.Itoa(len(a.Versions)), number(a.Versions[0]), number(a.Versions[len(a.Versions)-1]), a.Via.String())

@@ -62,6 +62,9 @@ func (p *program) verify(ctx context.Context, asJSON bool, conn *client.Client, 
 			say(p.stderr, "bad: version %d of %s: %s\n", bad.Number, escape(agent.Agent.String()), escape(bad.Reason))
 		}
 	}
+	if view.Agents == 0 && prefix != "" {
+		say(p.stderr, "hawser: there is no agent below %s\n", escape(prefix))
+	}
 	err := p.printVerified(asJSON, view)
 	if err == nil && len(view.Bad) > 0 {
 		err = &hawser.Error{Code: hawser.CodeCorrupt, Op: "verify", Msg: plural(len(view.Bad), "version") + " cannot be restored; older ones may"}
