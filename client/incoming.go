@@ -17,10 +17,6 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-// maxParts is the most parts of one content: those of the largest state, and a
-// few for what packing adds at worst.
-const maxParts = hawser.MaxStateSize/record.PartSize + 16
-
 // firstParts is the memory that the first part of a content takes in bytes.
 const firstParts = 8 * record.PartSize
 
@@ -71,13 +67,13 @@ func (in *incoming) begin(m *hawserv1.RestoreResponse) {
 		in.header = &hawserv1.Header{}
 	}
 	if in.based = m.GetKeyframe() == nil; !in.based {
-		in.content(record.Keyframe, m.GetKeyframe(), maxParts)
+		in.content(record.Keyframe, m.GetKeyframe(), record.MaxParts)
 	}
 }
 
 func (in *incoming) add(m *hawserv1.RestoreResponse) {
 	for _, delta := range m.GetDeltas() {
-		in.content(record.Delta, delta, maxDelta/record.PartSize+1)
+		in.content(record.Delta, delta, record.MaxDelta/record.PartSize+1)
 	}
 	if len(m.GetPart()) > 0 {
 		in.part(m.GetPart())

@@ -12,14 +12,9 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-const (
-	// packWhole is the longest state that is packed before it is sent. A
-	// longer one is packed as it is sent, in each attempt anew, so that it is
-	// never held twice.
-	packWhole = 4 << 20
-	// maxDelta is the longest delta that nodes take.
-	maxDelta = 8 << 20
-)
+// packWhole is the longest state that is packed before it is sent. A longer one
+// is packed as it is sent, in each attempt anew, so that it is never held twice.
+const packWhole = 4 << 20
 
 // outgoing is a state that is saved. It is hashed once and encoded once,
 // however often it is sent; only the delta is made anew when the base is
@@ -59,7 +54,7 @@ func (o *outgoing) choose(c *cache, id hawser.RequestID) {
 		return
 	}
 	delta, ok := record.EncodeDelta(base.state, o.state)
-	if ok && len(delta.Data) <= maxDelta && !base.chain.NeedsKeyframe(int64(len(delta.Data))) {
+	if ok && len(delta.Data) <= record.MaxDelta && !base.chain.NeedsKeyframe(int64(len(delta.Data))) {
 		o.delta = &delta
 	}
 }

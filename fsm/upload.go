@@ -14,8 +14,7 @@ import (
 // Rules of uploads. They are frozen at the feature level that set them.
 const (
 	partSize = record.PartSize
-	// maxParts holds a state of 256 MiB that does not shrink when it is packed.
-	maxParts = 2048 + 8
+	maxParts = record.MaxParts
 	// maxStaged bounds the parts that belong to no content yet, in bytes.
 	maxStaged = 1 << 30
 	// maxExpire is the most uploads of one [ExpireUploads].

@@ -20,7 +20,8 @@ import (
 const (
 	maxName     = 4096
 	maxPosition = 1 << 31
-	maxParts    = 1 << 12
+	// maxItemParts leaves room above record.MaxParts, which a later level may raise.
+	maxItemParts = 1 << 12
 )
 
 func (p *Policy) appendBody(dst []byte) []byte {
@@ -82,7 +83,7 @@ func (c *Content) parseBody(r *itemReader) {
 	c.Segment, c.Position = r.uvarint(), r.position()
 	c.Kind, c.Encoding = record.Kind(r.byte()), record.Encoding(r.byte())
 	c.CRC32C = r.fixed32()
-	c.Size, c.Parts = uint64(r.int63()), r.below(maxParts)
+	c.Size, c.Parts = uint64(r.int63()), r.below(maxItemParts)
 	c.Data = r.take(len(r.b))
 	r.check(c.Segment > 0, "it is of no segment")
 	r.check(c.Kind == record.Keyframe || c.Kind == record.Delta, "its kind is unknown")
@@ -105,7 +106,7 @@ func (p *Part) appendBody(dst []byte) []byte {
 }
 
 func (p *Part) parseBody(r *itemReader) {
-	p.Index = r.below(maxParts)
+	p.Index = r.below(maxItemParts)
 	p.Data = r.take(len(r.b))
 	r.check(len(p.Data) > 0 && len(p.Data) <= record.PartSize, "its length is impossible")
 }

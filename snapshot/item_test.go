@@ -106,7 +106,7 @@ func TestParseItem_RefusesNonsense(t *testing.T) {
 		"numbers":           {&Agent{ID: id}, &Agent{ID: id, Head: 1, Live: 2, Versions: 1}, &Agent{ID: id, Head: 1, Floor: 2}},
 		"so many versions":  {&Agent{ID: id, Head: 1, Versions: 1}, &Agent{ID: id, Head: 2, Live: 1, Floor: 1, Versions: 1}, &Agent{ID: id, Head: 2, Live: 2, Versions: 3}},
 		"parent":            {&Segment{}, &Segment{ID: 2, Parent: 2}, &Segment{ID: 2, ParentPosition: 1}, &Segment{ID: 1 << 63}},
-		"absurd":            {&Segment{ID: 1, First: maxPosition + 1}, content(func(c *Content) { c.Size = 1 << 63 }), &Part{Index: maxParts + 1}, &Agent{ID: id, Head: 1, Deleted: -1}},
+		"absurd":            {&Segment{ID: 1, First: maxPosition + 1}, content(func(c *Content) { c.Size = 1 << 63 }), &Part{Index: maxItemParts + 1}, &Agent{ID: id, Head: 1, Deleted: -1}},
 		"segment":           {content(func(c *Content) { c.Segment = 0 }), version(func(v *Version) { v.Segment = 0 })},
 		"kind":              {content(func(c *Content) { c.Kind = 3 })},
 		"encoding":          {content(func(c *Content) { c.Encoding = 0 }), content(func(c *Content) { c.Kind, c.Encoding = record.Delta, record.Zstd })},

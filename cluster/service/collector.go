@@ -49,7 +49,7 @@ func (c *collector) take(part []byte) (ready [][]byte, err error) {
 		return nil, invalidSave(c.command.Agent, "a part of %d bytes, 1 to %d are possible", len(part), record.PartSize)
 	case c.parts > 0 && c.last < record.PartSize:
 		return nil, invalidSave(c.command.Agent, "a part of %d bytes before another one", c.last)
-	case c.parts == maxParts || c.announced > 0 && c.parts == c.announced:
+	case c.parts == record.MaxParts || c.announced > 0 && c.parts == c.announced:
 		return nil, invalidSave(c.command.Agent, "more than %d parts", c.parts)
 	}
 	c.parts, c.last = c.parts+1, len(part)

@@ -66,7 +66,7 @@ func verifyKeyframe(command *fsm.Save) error {
 // without its base: that it is what its size and checksum say, and makes a
 // state of the declared size from a base of the right size.
 func (b *Backend) checkDelta(command *fsm.Save) error {
-	err := command.Content.Check(maxDelta)
+	err := command.Content.Check(record.MaxDelta)
 	if err != nil {
 		return mismatched(command, err)
 	}

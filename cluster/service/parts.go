@@ -16,13 +16,9 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-const (
-	// maxUploads bounds the saves in parts that a node works on at a time, in a
-	// megabyte or two each, and 8 MiB more while it unpacks or for a delta.
-	maxUploads = 16
-	// maxParts holds a state that does not shrink when it is packed.
-	maxParts = hawser.MaxStateSize/record.PartSize + 8
-)
+// maxUploads bounds the saves in parts that a node works on at a time, in a
+// megabyte or two each, and 8 MiB more while it unpacks or for a delta.
+const maxUploads = 16
 
 // SaveParts implements hawserv1.StateServer. The save is executed at the leader
 // only when all parts are there: until the end was sent, every error means that
@@ -61,8 +57,8 @@ func checkHeader(command *fsm.Save, p *hawserv1.Payload) error {
 	switch {
 	case len(p.GetData()) > 0 || p.GetCrc32C() != 0:
 		return invalidSave(command.Agent, "a payload in parts has no data of its own, and its checksum comes at the end")
-	case p.GetParts() > maxParts:
-		return invalidSave(command.Agent, "the payload has %d parts, at most %d are possible", p.GetParts(), maxParts)
+	case p.GetParts() > record.MaxParts:
+		return invalidSave(command.Agent, "the payload has %d parts, at most %d are possible", p.GetParts(), record.MaxParts)
 	}
 	return nil
 }

@@ -185,7 +185,7 @@ func TestSave_Deltas(t *testing.T) {
 		{"wrong state size", func(r *hawserv1.SaveRequest) { r.StateSize++ }, hawser.CodeInvalid},
 		{"huge state size", func(r *hawserv1.SaveRequest) { r.StateSize = 1 << 60 }, hawser.CodeTooLarge},
 		{"wrong size", func(r *hawserv1.SaveRequest) { r.Payload.Size++ }, hawser.CodeInvalid},
-		{"huge", func(r *hawserv1.SaveRequest) { r.Payload.Size = maxDelta + 1 }, hawser.CodeInvalid},
+		{"huge", func(r *hawserv1.SaveRequest) { r.Payload.Size = record.MaxDelta + 1 }, hawser.CodeInvalid},
 		{"wrong checksum", func(r *hawserv1.SaveRequest) { r.Payload.Crc32C++ }, hawser.CodeInvalid},
 		{"parts", func(r *hawserv1.SaveRequest) { r.Payload.Parts = 2 }, hawser.CodeInvalid},
 		{"no delta", func(r *hawserv1.SaveRequest) {

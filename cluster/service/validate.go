@@ -121,15 +121,12 @@ func declare(command *fsm.Save, r *hawserv1.SaveRequest) error {
 		return invalidSave(command.Agent, "%w", err)
 	case content.Encoding != record.Raw:
 		return invalidSave(command.Agent, "a delta is never packed itself, and this one says that it is %s", content.Encoding)
-	case content.Size > maxDelta:
-		return invalidSave(command.Agent, "a delta of %d bytes, at most %d are allowed; save the whole state", content.Size, maxDelta)
+	case content.Size > record.MaxDelta:
+		return invalidSave(command.Agent, "a delta of %d bytes, at most %d are allowed; save the whole state", content.Size, record.MaxDelta)
 	}
 	command.Base = &fsm.Base{Number: number, SHA256: sha}
 	return nil
 }
-
-// maxDelta is the longest delta; beyond it a keyframe is not worse.
-const maxDelta = 8 << 20
 
 func requestOf(id hawser.RequestID, attempt uint32) fsm.Request {
 	return fsm.Request{Nonce: id.Nonce, Generation: uint64(id.Generation), Seen: id.Seen, Attempt: attempt}

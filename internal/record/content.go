@@ -80,6 +80,12 @@ const (
 	PartSize = 128 << 10
 	// MaxInline is the most data that travel and are stored inline.
 	MaxInline = 128 << 10
+	// MaxDelta is the longest delta in bytes; beyond it a keyframe is not worse.
+	MaxDelta = 8 << 20
+	// MaxParts is the most parts of one content: those of the largest state, and
+	// a few for what packing adds when it does not shrink. The machine refuses
+	// more, so neither may change but with a feature level.
+	MaxParts = hawser.MaxStateSize/PartSize + 8
 )
 
 // PartsOf cuts data into parts. They alias data.
