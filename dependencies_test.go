@@ -31,7 +31,9 @@ var arrows = []struct {
 	{name: "", forbidden: ours("")},
 	{name: "txn", later: true, forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "internal"), servers...)},
 	{name: "snapshot", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "txn", "internal/engine", "internal/wire"), servers...)},
-	{name: "internal/delta", later: true, forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/engine"), servers...)},
+	{name: "internal/frame", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/delta", "internal/engine", "internal/record", "internal/wire"), servers...)},
+	{name: "internal/diff", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal"), servers...)},
+	{name: "internal/delta", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/engine", "internal/record", "internal/wire"), servers...)},
 	{name: "internal/record", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/engine", "internal/wire"), servers...)},
 	{name: "internal/engine", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/wire", "internal/record"), "github.com/hashicorp", "google.golang.org/grpc")},
 	{name: "internal/wire", forbidden: append(ours("client", "cluster", "fsm", "gossip", "snapshot", "internal/engine"), "github.com/hashicorp", "github.com/cockroachdb")},
@@ -40,6 +42,9 @@ var arrows = []struct {
 	{name: "client", forbidden: append(ours("cluster", "fsm", "gossip", "snapshot", "internal/engine", "internal/peerpb", "internal/halt"),
 		"github.com/hashicorp", "github.com/cockroachdb", "go.etcd.io", "github.com/urfave", "github.com/prometheus")},
 	{name: "cluster", forbidden: append(ours("client", "cmd", "hawsertest", "jepsen"), "github.com/urfave")},
+	{name: "cluster/scrub", forbidden: append(ours("api", "client", "cluster", "gossip", "internal/wire", "internal/peerpb"), "github.com/hashicorp", "google.golang.org/grpc")},
+	{name: "cluster/janitor", forbidden: append(ours("api", "client", "cluster", "gossip", "internal/wire", "internal/peerpb"), "github.com/hashicorp", "google.golang.org/grpc")},
+	{name: "cluster/catchup", forbidden: ours("client", "gossip", "cluster/service", "cluster/membership", "cluster/janitor", "cluster/scrub")},
 	{name: "jepsen", later: true, forbidden: ours("cluster", "fsm", "gossip", "snapshot", "internal/engine", "internal/peerpb")},
 }
 
