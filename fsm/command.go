@@ -161,8 +161,8 @@ type NumberRange struct{ From, To uint64 }
 type Prune struct {
 	Agent  hawser.AgentID
 	Ranges []NumberRange
-	// Stamp is that of the retention policies by which the ranges were chosen;
-	// with another one nothing is removed.
+	// Stamp is the [View.RetentionStamp] by which the ranges were chosen; with
+	// another one nothing is removed.
 	Stamp uint64
 }
 

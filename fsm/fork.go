@@ -23,7 +23,8 @@ func (r *Rollback) apply(c *changes) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if res, done, err := c.repeat(a, hawser.RequestRollback, r.Request, r.Expect, nil); done {
+	same := func(rec *chainRecord) bool { return rec.origin.Number == r.Number }
+	if res, done, err := c.repeat(a, hawser.RequestRollback, r.Request, r.Expect, same); done {
 		return res, err
 	}
 	// The fence is checked here, once agents can be claimed.
@@ -60,7 +61,10 @@ func (f *Fork) apply(c *changes) (Result, error) {
 		return Result{}, err
 	}
 	none := uint64(0)
-	if res, done, err := c.repeat(a, hawser.RequestFork, f.Request, &none, nil); done {
+	same := func(rec *chainRecord) bool {
+		return rec.origin.Agent == f.Source && (f.Number == 0 || rec.origin.Number == f.Number)
+	}
+	if res, done, err := c.repeat(a, hawser.RequestFork, f.Request, &none, same); done {
 		return res, err
 	}
 	// The fence is checked here, once agents can be claimed.

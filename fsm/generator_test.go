@@ -146,7 +146,7 @@ func (g *generator) number(a *modelAgent) uint64 {
 }
 
 func (g *generator) prune(id hawser.AgentID, a *modelAgent) *fsm.Prune {
-	p := &fsm.Prune{Agent: id, Stamp: uint64(g.rng.IntN(20) / 19)}
+	p := &fsm.Prune{Agent: id, Stamp: g.model.retention + uint64(g.rng.IntN(20)/19)}
 	for from := 1 + g.number(a); from <= a.head() && len(p.Ranges) < 3; {
 		to := from + g.rng.Uint64N(12)
 		p.Ranges = append(p.Ranges, fsm.NumberRange{From: from, To: to})

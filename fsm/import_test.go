@@ -186,22 +186,16 @@ func (g *generator) run(from, n int) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	stamp := v.RetentionStamp()
+	g.model.retention = v.RetentionStamp()
 	v.Close()
 	g.model.generation = uint64(g.m.Info().Generation)
 	for i := range n {
 		for _, c := range g.commands() {
-			sent := c
-			switch c := c.(type) {
-			case *fsm.LeaderStart:
+			if _, leader := c.(*fsm.LeaderStart); leader {
 				continue
-			case *fsm.Prune:
-				prune := *c
-				prune.Stamp += stamp
-				sent = &prune
 			}
 			g.index++
-			out, err := g.m.Apply([]fsm.Entry{command(g.index, g.stamp(from+i), sent)})
+			out, err := g.m.Apply([]fsm.Entry{command(g.index, g.stamp(from+i), c)})
 			if err != nil {
 				g.t.Fatal(err)
 			}

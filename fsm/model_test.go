@@ -25,6 +25,8 @@ type model struct {
 	// refused counts deltas that were refused though their base was the head,
 	// which the model cannot tell beforehand.
 	refused int
+	// retention is the stamp that a prune needs.
+	retention uint64
 }
 
 type modelAgent struct {
@@ -154,6 +156,7 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 		} else if v != nil && !v.bad {
 			v.bad = true
 			m.revision++
+			m.retention = m.revision
 		}
 	case *fsm.Prune:
 		code = m.prune(c)
@@ -208,7 +211,7 @@ func (m *model) copy(id, source hawser.AgentID, number uint64, n modelNumber) (h
 func (m *model) prune(c *fsm.Prune) hawser.Code {
 	a := m.agent(c.Agent)
 	switch {
-	case c.Stamp != 0:
+	case c.Stamp != m.retention:
 		return hawser.CodeRefused
 	case a.live == 0:
 		return hawser.CodeNotFound

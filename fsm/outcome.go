@@ -74,7 +74,7 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 		}
 	}
 	switch {
-	case found != nil && !found.is(kind, expect, nil):
+	case found != nil && !found.is(kind, expect):
 		return Outcome{}, mismatch("outcome", id, found.number)
 	case found != nil:
 		out := Outcome{State: OutcomeDone, Number: found.number, Revision: found.revision}

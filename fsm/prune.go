@@ -24,7 +24,7 @@ func (p *Prune) apply(c *changes) (Result, error) {
 		return c.refuse(err)
 	}
 	if p.Stamp != c.state.retention {
-		return c.refuse(&hawser.Error{Code: hawser.CodeRefused, Op: "prune", Key: p.Agent.String(), Msg: "a retention policy has changed"})
+		return c.refuse(&hawser.Error{Code: hawser.CodeRefused, Op: "prune", Key: p.Agent.String(), Msg: "a retention policy has changed, or a version turned out to be bad"})
 	}
 	a, err := c.agent(p.Agent)
 	if err != nil {
@@ -154,6 +154,8 @@ func (m *MarkBad) apply(c *changes) (Result, error) {
 	changed.state = hawser.VersionBad
 	c.putRecord(m.Agent, &changed)
 	c.state.revision++
+	// What is to be pruned may be all that can be restored now.
+	c.state.retention = c.state.revision
 	return c.described(m.Agent, &changed), nil
 }
 

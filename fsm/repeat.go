@@ -18,13 +18,16 @@ const window = hawser.IdempotencyWindow
 // is too late to tell. A command that claims to have seen a number that nobody was
 // given is refused, because its repetition would be looked for after that
 // number, and so be executed again. A delete is conditional on what it saw.
-func (c *changes) repeat(a *agent, kind hawser.RequestKind, q Request, expect *uint64, sha *hawser.Hash) (res Result, done bool, err error) {
+// Same, unless nil, reports whether a record's content is the request's.
+func (c *changes) repeat(
+	a *agent, kind hawser.RequestKind, q Request, expect *uint64, same func(*chainRecord) bool,
+) (res Result, done bool, err error) {
 	rec, err := c.find(a, q)
 	if err != nil {
 		return Result{}, true, err
 	}
 	switch {
-	case rec != nil && !rec.is(kind, expect, sha):
+	case rec != nil && (!rec.is(kind, expect) || same != nil && !same(rec)):
 		res, err = c.refuse(mismatch(kind.String(), a.id, rec.number))
 		return res, true, err
 	case rec != nil:
@@ -56,10 +59,10 @@ func (a *agentRecord) isExpired(q Request) bool {
 	return a.head > q.Seen && (a.head-q.Seen > window || q.Seen < a.blind)
 }
 
-// is reports whether rec is what the request would have made.
-func (c *chainRecord) is(kind hawser.RequestKind, expect *uint64, sha *hawser.Hash) bool {
+// is reports whether rec was made by a request of this kind and condition.
+func (c *chainRecord) is(kind hawser.RequestKind, expect *uint64) bool {
 	sameExpect := (expect == nil) == (c.expect == nil) && (expect == nil || *expect == *c.expect)
-	return c.kind == kind && sameExpect && (sha == nil || *sha == c.sha)
+	return c.kind == kind && sameExpect
 }
 
 // visible is the version of rec as a reader sees it: one below the floor is gone.

@@ -199,5 +199,6 @@ func (v *View) RetentionOf(id hawser.AgentID) (hawser.Retention, *hawser.Policy,
 	return rules, source, nil
 }
 
-// RetentionStamp changes with every policy. [Prune] is refused with another one.
+// RetentionStamp changes with every policy, and with every version that is
+// marked bad. [Prune] is refused with another one.
 func (v *View) RetentionStamp() uint64 { return v.state.retention }

@@ -33,7 +33,8 @@ func (s *Save) apply(c *changes) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if res, done, err := c.repeat(a, hawser.RequestSave, s.Request, s.Expect, &s.SHA256); done {
+	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 }
+	if res, done, err := c.repeat(a, hawser.RequestSave, s.Request, s.Expect, same); done {
 		return res, err
 	}
 	// The fence is checked here, once agents can be claimed.

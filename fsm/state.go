@@ -24,7 +24,8 @@ type state struct {
 	// segments counts the segments ever made; the next one gets the next
 	// number, so that none has number 0.
 	segments uint64
-	// retention is the revision of the last change of a retention policy.
+	// retention is the revision of the last change of a retention policy or
+	// [MarkBad].
 	retention uint64
 	// staged is the number of bytes in parts that belong to no content yet.
 	staged uint64

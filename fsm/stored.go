@@ -166,6 +166,7 @@ func (c *chainRecord) stub() *chainRecord {
 	return &chainRecord{
 		number: c.number, kind: c.kind, state: hawser.VersionGone, nonce: c.nonce, expect: c.expect, sha: c.sha,
 		size: c.size, parent: c.parent, epoch: c.epoch, created: c.created, revision: c.revision,
+		origin: c.origin,
 	}
 }
 
