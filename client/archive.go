@@ -95,10 +95,12 @@ type Imported struct {
 // order, which may not be changed after they were yielded. Until it is complete, the cluster refuses all other reads and writes.
 // An error of items ends it and is returned. Nothing is repeated once items
 // were taken, and only ctx bounds it: after any other error call it again with
-// the same archive; it goes on.
+// the same archive; it goes on. It is hawser.ErrOutcomeUnknown when the import
+// may be complete, which the same call tells too, whatever was written since.
 func (c *Client) Import(ctx context.Context, start ImportStart, items iter.Seq2[[]byte, error]) (Imported, error) {
 	var resp *hawserv1.ImportResponse
 	var broken, refused error // by the node, by items
+	var ended bool            // the node may have all
 	err := c.do(ctx, &call{
 		op: "import", write: true, harmless: true, leader: true, streams: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
@@ -112,7 +114,7 @@ func (c *Client) Import(ctx context.Context, start ImportStart, items iter.Seq2[
 			if broken != nil && !i.taken {
 				return nil, broken
 			}
-			refused = i.refused
+			refused, ended = i.refused, i.ended
 			return resp.GetHeader(), nil
 		},
 	})
@@ -121,6 +123,11 @@ func (c *Client) Import(ctx context.Context, start ImportStart, items iter.Seq2[
 		return Imported{}, err
 	case refused != nil:
 		return Imported{}, refused
+	case broken != nil && ended && judge(broken, true).executed:
+		return Imported{}, &hawser.Error{
+			Code: hawser.CodeOutcomeUnknown, Op: "import",
+			Msg: "it may be complete; repeat it with the same archive, that tells", Err: joinCause(ctx.Err(), wire.FromStatus(broken)),
+		}
 	case broken != nil:
 		return Imported{}, &hawser.Error{
 			Code: hawser.CodeOf(wire.FromStatus(broken)), Op: "import",
@@ -135,6 +142,8 @@ type importing struct {
 	stream grpc.ClientStreamingClient[hawserv1.ImportRequest, hawserv1.ImportResponse]
 	// taken: items were asked for one, and cannot begin again.
 	taken bool
+	// ended: the end was sent, or may have been.
+	ended bool
 	// refused is the error of items.
 	refused error
 }
@@ -169,6 +178,7 @@ func (i *importing) run(start ImportStart, items iter.Seq2[[]byte, error]) (*haw
 		}
 		batch, size = batch[:0], 0
 	}
+	i.ended = true
 	end := &hawserv1.ImportEnd{Agents: start.Agents, Versions: start.Versions}
 	if err := i.send(&hawserv1.ImportRequest{Items: batch, End: end}); err != nil {
 		return nil, err

@@ -132,6 +132,25 @@ func TestClient_Import(t *testing.T) {
 			t.Errorf("%s: %d calls: %v", name, calls, err)
 		}
 	}
+	for name, tt := range map[string]struct {
+		fault fakecluster.Fault
+		want  error
+	}{
+		"broken after the end":  {fakecluster.Break, hawser.ErrOutcomeUnknown},
+		"unknown after the end": {fakecluster.Refuse(hawser.CodeOutcomeUnknown), hawser.ErrOutcomeUnknown},
+		"not executed":          {fakecluster.Refuse(hawser.CodeUnavailable), hawser.ErrUnavailable},
+	} {
+		cluster.SetFault(fakecluster.Always("Import", func(ctx context.Context, call fakecluster.Call) (any, error) {
+			for {
+				if m, err := call.Receive(); err != nil || m.(*hawserv1.ImportRequest).GetEnd() != nil {
+					return tt.fault(ctx, call)
+				}
+			}
+		}))
+		if _, err := c.Import(ctx, begin, itemsOf(3, nil)); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	cluster.SetFault(fakecluster.Always("Import", fakecluster.CutRequests(2)))
 	_, err = c.Import(ctx, begin, itemsOf(100_000, nil))
 	wantError(t, err, hawser.ErrUnavailable)

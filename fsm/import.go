@@ -29,7 +29,7 @@ const (
 // ImportStart begins to fill a machine that never held an agent from an
 // archive, or asks how far that has come: the result's Number counts the items
 // that were applied. Until [ImportEnd] all but the commands of the import and
-// of leaders are refused.
+// of leaders are refused; once it has ended the result is that of the end.
 type ImportStart struct {
 	// Archive is the archive's SHA-256, which names the import.
 	Archive hawser.Hash
@@ -129,7 +129,7 @@ func (i *ImportStart) apply(c *changes) (Result, error) {
 	switch {
 	case i.Generation > maxToken || i.Revision > maxCounter:
 		return c.refuse(importError(hawser.CodeInvalid, "generation %d and revision %d are absurd", i.Generation, i.Revision))
-	case rec != nil && rec.archive == i.Archive && (c.state.importing || rec.end == c.state.revision):
+	case rec != nil && rec.archive == i.Archive && (c.state.importing || rec.end != 0):
 		return c.imported(rec)
 	case c.state.importing:
 		return c.refuse(importError(hawser.CodeRefused, "another archive, %s, is being restored; abort that first", rec.archive))
@@ -142,13 +142,17 @@ func (i *ImportStart) apply(c *changes) (Result, error) {
 	return c.imported(rec)
 }
 
-// imported is the result of a command that did what it should.
+// imported is the result of a command that did what it should. Once the import
+// has ended, its revision is that of the end, whatever came since.
 func (c *changes) imported(rec *importRecord) (Result, error) {
 	if rec.failure != "" {
 		return c.refuse(importError(hawser.CodeCorrupt, "item %d was refused: %s; abort the import", rec.items, rec.failure))
 	}
 	res := c.result()
 	res.Number = rec.items
+	if rec.end != 0 {
+		res.Revision = hawser.Revision(rec.end)
+	}
 	return res, nil
 }
 

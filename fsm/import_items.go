@@ -6,6 +6,7 @@ package fsm
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/snapshot"
@@ -106,10 +107,39 @@ func (m *importer) floor(f *snapshot.Floor) (refusal, err error) {
 	return nil, nil
 }
 
+// canonical reports whether an agent can have this name: the rule of
+// hawser.NewAgentID, frozen, but for what depends on Unicode tables, which are
+// not the same at every node. Whoever proposes items checks that.
+func canonical(id hawser.AgentID) bool {
+	if id.Namespace == "" || len(id.Namespace) > 64 || len(id.Name) > 512 || !utf8.ValidString(id.Name) {
+		return false
+	}
+	for i, c := range id.Namespace {
+		alnum := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if !alnum && (i == 0 || c != '-' && c != '_' && c != '.') {
+			return false
+		}
+	}
+	for _, c := range id.Name {
+		if c < 0x20 || 0x7f <= c && c <= 0x9f {
+			return false
+		}
+	}
+	for segment := range strings.SplitSeq(id.Name, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
+}
+
 // agent makes the agent. What its versions add up to is counted as they come.
 func (m *importer) agent(item *snapshot.Agent) (refusal, err error) {
 	if refusal := m.advance(importAgents, string(agentKey(nil, prefixAgent, item.ID))); refusal != nil {
 		return refusal, nil
+	}
+	if !canonical(item.ID) {
+		return fmt.Errorf("no agent can be named %q", item.ID), nil
 	}
 	if item.Head > maxCounter || item.Epoch > maxToken {
 		return fmt.Errorf("number %d and epoch %d of an agent are absurd", item.Head, item.Epoch), nil

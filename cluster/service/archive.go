@@ -13,6 +13,7 @@ import (
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/wire"
 	"github.com/hawserdb/hawser/snapshot"
 )
 
@@ -107,7 +108,7 @@ func (s *Service) Import(stream grpc.ClientStreamingServer[hawserv1.ImportReques
 	}
 	resp, err := b.importArchive(stream.Context(), first, stream.Recv)
 	if err != nil {
-		return unexecuted(err)
+		return err
 	}
 	return stream.SendAndClose(resp)
 }
@@ -123,7 +124,7 @@ func (b *Backend) importArchive(
 	conn, err := b.toLeader(ctx)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, unexecuted(err)
 	case conn == nil:
 		return b.restoreArchive(ctx, first, next)
 	}
@@ -136,11 +137,21 @@ func (b *Backend) importArchive(
 	r := relay(out, first, next, func(m *hawserv1.ImportRequest) bool { return m.GetEnd() != nil })
 	switch {
 	case r.in != nil:
-		return nil, cut(r.in)
-	case r.out != nil:
+		return nil, unexecuted(cut(r.in))
+	case r.out == nil:
+		return r.resp, nil
+	case r.ended && (!wire.Detailed(r.out) || errors.Is(wire.FromStatus(r.out), hawser.ErrOutcomeUnknown)):
+		return nil, unknownImport(wire.FromStatus(r.out))
+	default:
 		return nil, notRelayed(r.out)
 	}
-	return r.resp, nil
+}
+
+// unknownImport is for an import whose end was sent and not answered.
+func unknownImport(cause error) error {
+	return &hawser.Error{
+		Code: hawser.CodeOutcomeUnknown, Op: "import", Msg: "it may be complete; repeat it with the same archive, that tells", Err: cause,
+	}
 }
 
 // restoreArchive runs an import at the leader.
@@ -153,13 +164,13 @@ func (b *Backend) restoreArchive(
 			err = im.take(ctx, m.GetItems())
 		}
 		if err != nil {
-			return nil, err
+			return nil, unexecuted(err)
 		}
 		if end := m.GetEnd(); end != nil {
 			return im.end(ctx, end)
 		}
 		if m, err = next(); err != nil {
-			return nil, cut(err)
+			return nil, unexecuted(cut(err))
 		}
 		if m.GetStart() != nil {
 			return nil, badImport("a second start in one stream")
@@ -202,18 +213,24 @@ func (b *Backend) failedImport() (archive hawser.Hash, there bool, err error) {
 }
 
 // insist submits a command that may be repeated until its outcome is known, for
-// as long as this node leads and the routing budget allows.
+// as long as this node leads and the routing budget allows. The error is
+// hawser.ErrOutcomeUnknown if any attempt may have been executed.
 func (b *Backend) insist(ctx context.Context, c fsm.Command) (fsm.Result, error) {
 	budget, cancel := withBudget(ctx, routeBudget)
 	defer cancel()
-	for {
+	for open := false; ; {
 		result, err := b.Proposer.Submit(ctx, c)
 		if err == nil {
 			return result, result.Err
 		}
-		retry, _ := judge(err)
-		if !retry || errors.Is(err, hawser.ErrNotLeader) || b.Leader().ID != b.Self || pause(budget) != nil {
-			return result, err
+		retry, mayHaveRun := judge(err)
+		open = open || mayHaveRun
+		if retry && !errors.Is(err, hawser.ErrNotLeader) && b.Leader().ID == b.Self && pause(budget) == nil {
+			continue
 		}
+		if open {
+			err = &hawser.Error{Code: hawser.CodeOutcomeUnknown, Err: err}
+		}
+		return result, err
 	}
 }

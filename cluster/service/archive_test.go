@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/record"
+	"github.com/hawserdb/hawser/snapshot"
 )
 
 // export returns the messages of an export.
@@ -129,10 +131,19 @@ func TestArchive_ExportAndImport(t *testing.T) {
 			t.Errorf("%s while an archive is being restored: %v", name, err)
 		}
 	}
-	for range 2 { // the second time it is there already
+	for range 2 { // the second time it is there already, and others have written
 		done, err := importAll(t, there, all)
 		if err != nil || done.GetAgents() != 3 || done.GetVersions() != 8 || done.GetHeader().GetGeneration() <= 42 {
 			t.Fatalf("got %v, %v", done, err)
+		}
+		if _, err := there.Save(t.Context(), saveOf(fmt.Sprintf("after/%x", hawser.NewNonce()), []byte("x"), 0)); err != nil {
+			t.Fatal(err)
+		}
+		l.fail = func(_ int, c fsm.Command) (bool, error) {
+			if _, items := c.(*fsm.ImportItems); items {
+				t.Error("items are taken again")
+			}
+			return false, nil
 		}
 	}
 	for _, want := range []struct {
@@ -147,6 +158,75 @@ func TestArchive_ExportAndImport(t *testing.T) {
 	}
 }
 
+// An import whose end may have been executed is reported as that, never as a
+// failure, and the repeat tells, whatever was written since; before the end
+// nothing is complete.
+func TestArchive_UnknownImport(t *testing.T) {
+	s, _, _ := filled(t)
+	messages, err := export(t, s, &hawserv1.ExportRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := archived(messages, 3, 8)
+	for name, tt := range map[string]struct {
+		atEnd, applied bool
+		errs           []error
+		want           error
+	}{
+		"executed":                     {true, true, []error{hawser.ErrOutcomeUnknown, hawser.ErrNotLeader}, hawser.ErrOutcomeUnknown},
+		"not executed":                 {true, false, []error{hawser.ErrOutcomeUnknown, hawser.ErrNotLeader}, hawser.ErrOutcomeUnknown},
+		"not submitted":                {true, false, []error{hawser.ErrNotLeader}, hawser.ErrUnavailable},
+		"items may have been executed": {false, true, []error{hawser.ErrOutcomeUnknown, hawser.ErrNotLeader}, hawser.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			there, l := start(t)
+			errs := tt.errs
+			l.fail = func(_ int, c fsm.Command) (bool, error) {
+				_, end := c.(*fsm.ImportEnd)
+				if _, items := c.(*fsm.ImportItems); !end && !items || end != tt.atEnd || len(errs) == 0 {
+					return false, nil
+				}
+				err := errs[0]
+				errs = errs[1:]
+				return tt.applied && errors.Is(err, hawser.ErrOutcomeUnknown), err
+			}
+			if _, err := importAll(t, there, all); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if tt.atEnd && tt.applied {
+				if _, err := there.Save(t.Context(), saveOf("after", []byte("x"), 0)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if done, err := importAll(t, there, all); err != nil || done.GetVersions() != 8 {
+				t.Errorf("the repeat: %v, %v", done, err)
+			}
+		})
+	}
+}
+
+// A leader that goes away at the end leaves the outcome open at the node that
+// relays, too.
+func TestArchive_LeaderGoesAwayAtTheEnd(t *testing.T) {
+	s, _, _ := filled(t)
+	messages, err := export(t, s, &hawserv1.ExportRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, l := start(t)
+	_, follower, server := follow(t, there)
+	l.fail = func(_ int, c fsm.Command) (bool, error) {
+		if _, end := c.(*fsm.ImportEnd); end {
+			go server.Stop()
+			<-t.Context().Done() // ends after the test's own part
+		}
+		return false, nil
+	}
+	if _, err := importAll(t, follower, archived(messages, 3, 8)); !errors.Is(err, hawser.ErrOutcomeUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What is no archive is refused without a trace; an archive that turns out not
 // to fit together fails, and the next import takes its place.
 func TestArchive_HostileImports(t *testing.T) {
@@ -157,14 +237,26 @@ func TestArchive_HostileImports(t *testing.T) {
 	}
 	there, l := start(t)
 	good := archived(messages, 3, 8)
+	named := func(namespace, name string) []*hawserv1.ImportRequest {
+		agent := &snapshot.Agent{ID: hawser.AgentID{Namespace: namespace, Name: name}, Head: 1, Floor: 1}
+		return []*hawserv1.ImportRequest{good[0], {Items: [][]byte{snapshot.AppendItem(nil, agent)}}}
+	}
+	policy := &snapshot.Policy{Policy: hawser.Policy{Namespace: "default", Prefix: "e\u0301", Retention: hawser.Retention{KeepLast: 1}}}
+	floor := &snapshot.Floor{Namespace: "A B", Number: 1}
 	for name, m := range map[string][]*hawserv1.ImportRequest{
-		"nothing":         nil,
-		"no start":        good[1:],
-		"half a hash":     {{Start: &hawserv1.ImportStart{Archive: make([]byte, 16)}}},
-		"another start":   {good[0], good[0]},
-		"an empty item":   {good[0], {Items: [][]byte{nil}}},
-		"no item":         {good[0], {Items: [][]byte{[]byte("no item")}}},
-		"an overlong one": {good[0], {Items: [][]byte{make([]byte, 300<<10)}}},
+		"an empty segment":        named("default", "a//b"),
+		"an agent not in NFC":     named("default", "e\u0301"),
+		"a formatting mark":       named("default", "a\u200eb"),
+		"an agent's namespace":    named("Default", "a"),
+		"a policy not in NFC":     {good[0], {Items: [][]byte{snapshot.AppendItem(nil, policy)}}},
+		"the namespace of floors": {good[0], {Items: [][]byte{snapshot.AppendItem(nil, floor)}}},
+		"nothing":                 nil,
+		"no start":                good[1:],
+		"half a hash":             {{Start: &hawserv1.ImportStart{Archive: make([]byte, 16)}}},
+		"another start":           {good[0], good[0]},
+		"an empty item":           {good[0], {Items: [][]byte{nil}}},
+		"no item":                 {good[0], {Items: [][]byte{[]byte("no item")}}},
+		"an overlong one":         {good[0], {Items: [][]byte{make([]byte, 300<<10)}}},
 	} {
 		if _, err := importAll(t, there, m); !errors.Is(err, hawser.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)

@@ -33,6 +33,7 @@ func serve(t *testing.T, s *Service, forwarded bool) (*grpc.Server, *grpc.Client
 	}
 	server := grpc.NewServer(grpc.InTapHandle(Tap), grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...))
 	hawserv1.RegisterStateServer(server, s)
+	hawserv1.RegisterArchiveServer(server, s)
 	return server, dialTo(t, server)
 }
 

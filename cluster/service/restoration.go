@@ -5,6 +5,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hawserdb/hawser"
@@ -32,7 +33,11 @@ func (r *restoration) take(ctx context.Context, items [][]byte) error {
 	for _, item := range items {
 		// Here it does no harm yet; an item that the machine refuses ends the
 		// import for good.
-		if _, err := snapshot.ParseItem(item); err != nil {
+		parsed, err := snapshot.ParseItem(item)
+		if err == nil {
+			err = checkNames(parsed)
+		}
+		if err != nil {
 			return badImport(fmt.Sprintf("item %d: %v", r.seen, err))
 		}
 	}
@@ -58,10 +63,48 @@ func (r *restoration) take(ctx context.Context, items [][]byte) error {
 // end completes the import.
 func (r *restoration) end(ctx context.Context, end *hawserv1.ImportEnd) (*hawserv1.ImportResponse, error) {
 	result, err := r.b.insist(ctx, &fsm.ImportEnd{Archive: r.archive, Agents: end.GetAgents(), Versions: end.GetVersions()})
-	if err != nil {
-		return nil, err
+	switch {
+	case errors.Is(err, hawser.ErrOutcomeUnknown):
+		return nil, unknownImport(err)
+	case err != nil:
+		return nil, unexecuted(err)
 	}
 	return &hawserv1.ImportResponse{
 		Header: r.b.header(r.b.Machine.Info(), result.Revision), Agents: end.GetAgents(), Versions: end.GetVersions(),
 	}, nil
+}
+
+// checkNames returns an error unless the names in an item are spelled as the
+// API spells them. It is checked here, not in the machine: what the normal form
+// is depends on the Unicode tables that a node was built with.
+func checkNames(item snapshot.Item) error {
+	switch item := item.(type) {
+	case *snapshot.Policy:
+		prefix, err := hawser.NewPrefix(item.Prefix)
+		if err == nil && prefix != item.Prefix {
+			err = fmt.Errorf("prefix %q is not in Unicode normal form C", item.Prefix)
+		}
+		return errors.Join(hawser.CheckNamespace(item.Namespace), err)
+	case *snapshot.Floor:
+		return hawser.CheckNamespace(item.Namespace)
+	case *snapshot.Agent:
+		return checkAgent(item.ID)
+	case *snapshot.Version:
+		for _, ref := range append([]hawser.VersionRef{item.Origin}, item.DerivedFrom...) {
+			if !ref.IsZero() {
+				if err := checkAgent(ref.Agent); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func checkAgent(id hawser.AgentID) error {
+	named, err := hawser.NewAgentID(id.Namespace, id.Name)
+	if err == nil && named != id {
+		err = fmt.Errorf("agent %q is not in Unicode normal form C", id)
+	}
+	return err
 }
