@@ -3,7 +3,12 @@
 
 package fsm
 
-import "testing"
+import (
+	"context"
+	"testing"
+
+	"github.com/hawserdb/hawser"
+)
 
 // CountKeys counts the stored keys by family.
 func CountKeys(t *testing.T, m *Machine) map[byte]int {
@@ -32,4 +37,14 @@ func PretendStaged(m *Machine, bytes uint64) {
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	m.state.staged = bytes
+}
+
+// RewritesWith is View.Rewrites with another bound.
+func RewritesWith(v *View, id hawser.AgentID, before uint64, reads int) ([]Rewrite, uint64, error) {
+	return v.rewrites(id, before, reads)
+}
+
+// ImpactWith is View.Impact with another bound on what is read.
+func ImpactWith(ctx context.Context, v *View, ref hawser.VersionRef, reads int) ([]Affected, bool, error) {
+	return v.impact(ctx, ref, 0, reads)
 }

@@ -4,6 +4,7 @@
 package fsm
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -19,31 +20,40 @@ type Affected struct {
 	Via hawser.VersionRef
 }
 
+// maxImpactReads is how many records and references one [View.Impact] reads.
+const maxImpactReads = 200_000
+
 // Impact lists what was computed from a version, directly or not: by what
 // saves named, by rollbacks and forks, and by a chain going on, because a save
 // rests on the version before it. It lists at most limit agents (0 for
-// hawser.MaxPage), in the order in which they are reached; truncated says that
-// there are more.
+// hawser.MaxPage), in the order in which they are reached, and it reads at most
+// 200,000 records and references; truncated says that there may be more agents,
+// and more versions of those listed.
 //
 // The version itself may be gone. A version that is gone is taken to have rested
 // on the one before it; what else it rested on is forgotten with it, and so is
-// what rests on ref only through it. Errors are those of Agent.
-func (v *View) Impact(ref hawser.VersionRef, limit int) (affected []Affected, truncated bool, err error) {
+// what rests on ref only through it. Errors are those of Agent and of ctx.
+func (v *View) Impact(ctx context.Context, ref hawser.VersionRef, limit int) (affected []Affected, truncated bool, err error) {
+	return v.impact(ctx, ref, limit, maxImpactReads)
+}
+
+func (v *View) impact(ctx context.Context, ref hawser.VersionRef, limit, reads int) (affected []Affected, truncated bool, err error) {
 	if _, err := v.agent(ref.Agent); err != nil {
 		return nil, false, err
 	}
 	if limit <= 0 {
 		limit = hawser.MaxPage
 	}
-	im := &impact{v: v, limit: limit + 1, agents: make(map[hawser.AgentID]*reached)} // the version's own agent need not count
+	im := &impact{v: v, left: reads, limit: limit + 1, agents: make(map[hawser.AgentID]*reached)} // the version's own agent need not count
 	im.reach(ref, hawser.VersionRef{})
-	for len(im.todo) > 0 {
+	for len(im.todo) > 0 && im.left > 0 {
 		r := im.todo[0]
 		im.todo = im.todo[1:]
-		if err := im.follow(r); err != nil {
+		if err := im.follow(ctx, r); err != nil {
 			return nil, false, err
 		}
 	}
+	im.truncated = im.truncated || len(im.todo) > 0
 	for _, r := range im.order {
 		if len(r.there) == 0 {
 			continue
@@ -59,6 +69,8 @@ func (v *View) Impact(ref hawser.VersionRef, limit int) (affected []Affected, tr
 // impact gathers what rests on a version.
 type impact struct {
 	v *View
+	// left is how many records and references may yet be read.
+	left int
 	// limit is the most agents that are followed; truncated says that there
 	// are more.
 	limit     int
@@ -106,7 +118,7 @@ func (im *impact) reach(ref, via hawser.VersionRef) {
 
 // follow finds what rests on the seeds of r in its chain, and what other
 // agents computed from that.
-func (im *impact) follow(r *reached) error {
+func (im *impact) follow(ctx context.Context, r *reached) error {
 	r.queued, r.there = false, nil
 	a, _, err := readAgent(im.v.snap, new([]byte), r.id)
 	if err != nil {
@@ -116,12 +128,12 @@ func (im *impact) follow(r *reached) error {
 	for number := range r.seeds { // the least of them, in whatever order
 		oldest = min(oldest, number)
 	}
-	links, err := im.links(r.id, oldest, a.head)
-	if err != nil {
-		return err
-	}
 	line := lineage{numbers: []uint64{oldest}, on: []bool{true}, head: a.head}
-	for _, l := range slices.Backward(links) {
+	take := func(l link) (bool, error) {
+		if !im.read() {
+			line.head = l.number - 1
+			return false, nil
+		}
 		via, hit := r.seeds[l.number]
 		if !hit {
 			via, hit = hawser.VersionRef{Agent: r.id, Number: l.on}, l.on != 0 && line.at(l.on)
@@ -135,9 +147,27 @@ func (im *impact) follow(r *reached) error {
 			}
 			r.there = append(r.there, l.number)
 		}
+		return true, nil
 	}
-	return im.derived(r.id, line)
+	load := func(dst []link, from, to uint64) ([]link, error) { return im.links(ctx, dst, r.id, from, to) }
+	if err := ascend(oldest, a.head, maxLinks, load, take); err != nil {
+		return err
+	}
+	return im.derived(ctx, r.id, line)
 }
+
+// read counts one read, and reports whether there may be one.
+func (im *impact) read() bool {
+	if im.left == 0 {
+		im.truncated = true
+		return false
+	}
+	im.left--
+	return true
+}
+
+// maxLinks is the most links that are held to look at the oldest first.
+const maxLinks = 1 << 10
 
 // link says what a number of a chain rests on in the same chain, 0 for nothing.
 type link struct {
@@ -145,28 +175,28 @@ type link struct {
 	gone       bool
 }
 
-// links returns those of an agent's numbers from oldest to head, newest first.
-func (im *impact) links(id hawser.AgentID, oldest, head uint64) ([]link, error) {
-	if oldest > head {
-		return nil, nil
+// links appends those of an agent's numbers from oldest to head, newest first,
+// and stops after more than maxLinks.
+func (im *impact) links(ctx context.Context, dst []link, id hawser.AgentID, oldest, head uint64) ([]link, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	it, err := im.v.snap.Iter(chainKey(nil, id, head), append(chainKey(nil, id, oldest), 0))
 	if err != nil {
 		return nil, err
 	}
-	var links []link
-	for err == nil && it.Next() {
+	for err == nil && len(dst) <= maxLinks && it.Next() {
 		var rec *chainRecord
 		if rec, err = parseChain(it.Value()); err != nil {
 			err = damagedKey("record", id, 0)
 			break
 		}
-		links = append(links, link{rec.number, rec.restsOn(), rec.state == hawser.VersionGone})
+		dst = append(dst, link{rec.number, rec.restsOn(), rec.state == hawser.VersionGone})
 	}
 	if err := errors.Join(err, it.Close()); err != nil {
 		return nil, err
 	}
-	return links, nil
+	return dst, nil
 }
 
 // restsOn returns the number of the same chain that c rests on, 0 for none.
@@ -185,14 +215,17 @@ func (c *chainRecord) restsOn() uint64 {
 }
 
 // derived reaches what was computed from versions of an agent.
-func (im *impact) derived(id hawser.AgentID, line lineage) error {
+func (im *impact) derived(ctx context.Context, id hawser.AgentID, line lineage) error {
 	lower := derivedFromKey(nil, hawser.VersionRef{Agent: id, Number: line.numbers[0]})
 	upper := keyAfterPrefix(append(agentKey(nil, prefixDerived, id), 0))
 	it, err := im.v.snap.Iter(lower, upper)
 	if err != nil {
 		return err
 	}
-	for it.Next() {
+	for it.Next() && im.read() {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(err, it.Close())
+		}
 		source, version, ok := splitDerivedKey(it.Key())
 		if !ok {
 			return errors.Join(damaged("index of derived versions", errMalformed), it.Close())

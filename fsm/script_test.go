@@ -197,7 +197,7 @@ func (s *script) ask(d *datadriven.TestData) string {
 	case "path":
 		return describePath(v.Path(id, uint64(a.number("number", 0))))
 	case "impact":
-		return describeImpact(v.Impact(hawser.VersionRef{Agent: id, Number: uint64(a.number("number", 0))}, int(a.number("limit", 0))))
+		return describeImpact(v.Impact(s.t.Context(), hawser.VersionRef{Agent: id, Number: uint64(a.number("number", 0))}, int(a.number("limit", 0))))
 	case "segment":
 		n, _ := strconv.ParseUint(d.CmdArgs[0].Key, 10, 64)
 		return describeSegment(v.Segment(n))

@@ -403,9 +403,9 @@ func rewrites(t *testing.T, m *fsm.Machine, id hawser.AgentID) []fsm.Rewrite {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	list, err := v.Rewrites(id)
-	if err != nil {
-		t.Fatal(err)
+	list, next, err := v.Rewrites(id, 0)
+	if err != nil || next != 0 {
+		t.Fatal(next, err)
 	}
 	return list
 }

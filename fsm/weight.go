@@ -4,7 +4,9 @@
 package fsm
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/hawserdb/hawser"
 )
@@ -30,68 +32,102 @@ type Rewrite struct {
 	Grows bool
 }
 
+// maxRewriteReads is how many records one [View.Rewrites] reads.
+const maxRewriteReads = 10_000
+
 // Rewrites lists where the segments of an agent have dead weight before the
-// oldest version that is there, if that version is one of this agent's. An
-// agent that has no version has none.
-func (v *View) Rewrites(id hawser.AgentID) ([]Rewrite, error) {
+// oldest version that is there, if that version is one of this agent's. It looks
+// at the numbers below before, 0 for all, newest first, stops after 10,000 records
+// and returns what to go on before, 0 for the end. An agent that has no version has none.
+func (v *View) Rewrites(id hawser.AgentID, before uint64) (rewrites []Rewrite, next uint64, err error) {
+	return v.rewrites(id, before, maxRewriteReads)
+}
+
+func (v *View) rewrites(id hawser.AgentID, before uint64, reads int) (rewrites []Rewrite, next uint64, err error) {
 	a, err := v.agent(id)
 	if errors.Is(err, hawser.ErrNotFound) || err == nil && a.live == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	recs, err := v.live(id, max(a.floor+1, a.oldest), a.head)
+	from, to := max(a.floor+1, a.oldest), a.head
+	if before != 0 {
+		to = min(to, before-1)
+	}
+	if from > to {
+		return nil, 0, nil
+	}
+	head, err := v.chain(id, a.live)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var order []uint64
-	lowest := map[uint64]*chainRecord{} // of each segment
-	for _, rec := range recs {
-		low, seen := lowest[rec.segment]
-		if !seen {
-			order = append(order, rec.segment)
-		}
-		if !seen || rec.position < low.position {
-			lowest[rec.segment] = rec
-		}
+	order, next, err := v.lowest(id, from, to, reads)
+	if err != nil {
+		return nil, 0, err
 	}
-	var rewrites []Rewrite
-	for _, segment := range order {
-		r, ok, err := v.rewrite(id, lowest[segment])
+	for _, low := range order {
+		r, ok, err := v.rewrite(id, low)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if ok {
-			r.Grows = recs[len(recs)-1].segment == segment
+			r.Grows = head.segment == r.Segment
 			rewrites = append(rewrites, r)
 		}
 	}
-	return rewrites, nil
+	return rewrites, next, nil
+}
+
+// lowest returns the lowest live version of each segment among the numbers from
+// to to, the segments of the oldest numbers first, and what to go on before if it
+// stopped after so many reads. That there is one still lower elsewhere, rewrite
+// sees.
+func (v *View) lowest(id hawser.AgentID, from, to uint64, reads int) (order []candidate, next uint64, err error) {
+	index := map[uint64]int{}
+	s := scan{v: v}
+	err = s.newestFirst(id, from, to, func(c candidate) bool {
+		if s.reads > reads {
+			next = c.number + 1
+			return false
+		}
+		i, seen := index[c.at.segment]
+		switch {
+		case c.bad:
+		case !seen:
+			index[c.at.segment] = len(order)
+			order = append(order, c)
+		case c.at.position <= order[i].at.position:
+			order[i] = c
+		}
+		return true
+	})
+	slices.SortFunc(order, func(a, b candidate) int { return cmp.Compare(a.number, b.number) })
+	return order, next, err
 }
 
 // rewrite weighs what is before a version, and reports whether that is dead
 // and worth anything.
-func (v *View) rewrite(id hawser.AgentID, rec *chainRecord) (Rewrite, bool, error) {
-	s, err := v.segment(rec.place())
+func (v *View) rewrite(id hawser.AgentID, low candidate) (Rewrite, bool, error) {
+	s, err := v.segment(low.at)
 	if err != nil {
 		return Rewrite{}, false, err
 	}
-	r := Rewrite{Agent: id, Number: rec.number, Segment: rec.segment, Position: rec.position, Stamp: s.stamp}
+	r := Rewrite{Agent: id, Number: low.number, Segment: low.at.segment, Position: low.at.position, Stamp: s.stamp}
 	for i, e := range s.entries {
 		position := s.first + uint32(i)
 		switch {
-		case position < rec.position && e.refs > 0:
+		case position < low.at.position && e.refs > 0:
 			return Rewrite{}, false, nil
-		case position < rec.position:
+		case position < low.at.position:
 			r.Dead += int64(e.bytes)
-		case position == rec.position:
+		case position == low.at.position:
 			r.Own = int64(e.bytes)
 		default:
 			r.Rest += int64(e.bytes)
 		}
 	}
-	r.Keyframe = s.chain(rec.position).Keyframe
+	r.Keyframe = s.chain(low.at.position).Keyframe
 	above, err := v.weightAbove(s.parent)
 	r.Dead += above
 	return r, r.Dead > 0, err

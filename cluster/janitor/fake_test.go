@@ -191,13 +191,16 @@ func (v fakeView) Agent(id hawser.AgentID) (a hawser.Agent, _ error) {
 	return hawser.Agent{ID: id, Version: &hawser.Version{}}, nil
 }
 
-func (v fakeView) Rewrites(id hawser.AgentID) (list []fsm.Rewrite, _ error) {
+func (v fakeView) Rewrites(id hawser.AgentID, before uint64) (list []fsm.Rewrite, next uint64, _ error) {
+	if before == 0 {
+		return nil, 100, nil // the newest have none
+	}
 	v.locked(func(m *fakeMachine) {
 		if r, ok := m.dead[id]; ok {
 			list = append(list, r)
 		}
 	})
-	return list, nil
+	return list, 0, nil
 }
 
 func (v fakeView) Materialise(id hawser.AgentID, number uint64) (version hawser.Version, state []byte, _ error) {

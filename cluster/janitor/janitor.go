@@ -28,7 +28,7 @@ type View interface {
 	PruneScan(after hawser.AgentID, limit int, now time.Time) (items []fsm.Prunable, last hawser.AgentID, more bool, err error)
 	AgentsAfter(after hawser.AgentID, limit int) ([]hawser.AgentID, error)
 	Agent(id hawser.AgentID) (hawser.Agent, error)
-	Rewrites(id hawser.AgentID) ([]fsm.Rewrite, error)
+	Rewrites(id hawser.AgentID, before uint64) (list []fsm.Rewrite, next uint64, err error)
 	Materialise(id hawser.AgentID, number uint64) (hawser.Version, []byte, error)
 	Uploads(limit int) ([]fsm.Upload, error)
 	Tombs(before time.Time, limit int) ([]hawser.AgentID, error)

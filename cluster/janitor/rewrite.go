@@ -72,29 +72,37 @@ func (j *Janitor) rewrite(ctx context.Context) bool {
 	}
 	id := j.rewriting[0]
 	j.rewriting = j.rewriting[1:]
-	var found []fsm.Rewrite
-	var idle time.Duration
-	err := j.view(func(v View) (err error) {
+	for before, more := uint64(0), true; more && ctx.Err() == nil && j.cfg.Leads(); more = before != 0 {
+		found, next, idle, err := j.deadWeight(id, before)
+		if err != nil {
+			j.cfg.Logger.Warn("looking for dead weight failed", "agent", id, "error", err)
+			return true
+		}
+		for _, r := range found {
+			if worth(r, r.Keyframe, idle) && !j.replace(ctx, r, idle) {
+				return true
+			}
+		}
+		before = next
+	}
+	return true
+}
+
+// deadWeight lists some of the dead weight of an agent, what to go on before, and
+// how long ago it saved.
+func (j *Janitor) deadWeight(id hawser.AgentID, before uint64) (found []fsm.Rewrite, next uint64, idle time.Duration, err error) {
+	err = j.view(func(v View) error {
 		a, err := v.Agent(id)
 		if errors.Is(err, hawser.ErrNotFound) || err == nil && a.Version == nil {
 			return nil
 		}
 		if err == nil {
 			idle = j.cfg.Now().Sub(a.Version.CreatedAt)
-			found, err = v.Rewrites(id)
+			found, next, err = v.Rewrites(id, before)
 		}
 		return err
 	})
-	if err != nil {
-		j.cfg.Logger.Warn("looking for dead weight failed", "agent", id, "error", err)
-		return true
-	}
-	for _, r := range found {
-		if worth(r, r.Keyframe, idle) && !j.replace(ctx, r, idle) {
-			break
-		}
-	}
-	return true
+	return found, next, idle, err
 }
 
 // replace builds the keyframe of r and proposes it, if that is still worth it.

@@ -151,10 +151,17 @@ const (
 	defaultImpact = 1000
 	maxImpact     = 10_000
 	maxAffected   = 1000
+	// maxImpacts bounds those under way: one may hold some tens of megabytes.
+	maxImpacts = 2
 )
 
 // Impact implements hawserv1.StateServer.
 func (s *Service) Impact(ctx context.Context, r *hawserv1.ImpactRequest) (*hawserv1.ImpactResponse, error) {
+	release, err := occupy(s.impacts, "impact")
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	agent, b, view, err := s.agentView(ctx, r.GetAgent(), r.GetRead())
 	if err != nil {
 		return nil, err
@@ -167,7 +174,7 @@ func (s *Service) Impact(ctx context.Context, r *hawserv1.ImpactRequest) (*hawse
 	if asked := r.GetLimit(); asked != 0 {
 		limit = int(min(asked, maxImpact))
 	}
-	affected, truncated, err := view.Impact(hawser.VersionRef{Agent: agent, Number: r.GetVersion()}, limit)
+	affected, truncated, err := view.Impact(ctx, hawser.VersionRef{Agent: agent, Number: r.GetVersion()}, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -78,8 +78,8 @@ type Service struct {
 	stopped atomic.Bool
 	waiting func() string
 	// These hold a token each for a save in parts, for a big state of a save
-	// that is being verified, for a Verify, an Export and an Import.
-	uploads, unpacking, verifying, exporting, importing chan struct{}
+	// that is being verified, for a Verify, an Impact, an Export and an Import.
+	uploads, unpacking, verifying, impacts, exporting, importing chan struct{}
 }
 
 // New returns a Service without a backend. waiting says what the node waits
@@ -87,7 +87,8 @@ type Service struct {
 func New(waiting func() string) *Service {
 	return &Service{
 		waiting: waiting, uploads: make(chan struct{}, maxUploads), unpacking: make(chan struct{}, maxUnpacking),
-		verifying: make(chan struct{}, maxVerifying), exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
+		verifying: make(chan struct{}, maxVerifying), impacts: make(chan struct{}, maxImpacts),
+		exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
 	}
 }
 
