@@ -21,8 +21,8 @@ const (
 	// the next one is smaller.
 	tolerated = 6 * time.Millisecond
 	// shareOfTime is the time from the end of one entry to the next, in times
-	// that the entry took.
-	shareOfTime = 2
+	// that the entry took, most of which is waiting for disks.
+	shareOfTime = 1
 	minPause    = 2 * time.Millisecond
 	maxPause    = time.Second
 )
@@ -46,7 +46,7 @@ func (p *pace) took(d time.Duration) (pause time.Duration) {
 		p.quickest = d
 	}
 	if d > 2*p.quickest+tolerated {
-		p.numbers = max(p.numbers/2, minNumbers)
+		p.numbers = max(p.numbers*3/4, minNumbers)
 	} else {
 		p.numbers = min(p.numbers+stepNumbers, maxNumbers)
 	}

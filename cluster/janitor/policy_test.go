@@ -75,17 +75,17 @@ func TestWorth_SavingForEver(t *testing.T) {
 func TestPace(t *testing.T) {
 	p := newPace()
 	for range 100 {
-		if pause := p.took(3 * time.Millisecond); pause != 6*time.Millisecond {
+		if pause := p.took(3 * time.Millisecond); pause != 3*time.Millisecond {
 			t.Fatalf("pause of %s", pause)
 		}
 	}
 	if p.numbers != maxNumbers {
 		t.Fatalf("%d numbers when nothing is in the way", p.numbers)
 	}
-	if p.took(20 * time.Millisecond); p.numbers != maxNumbers/2 {
+	if p.took(20 * time.Millisecond); p.numbers != maxNumbers*3/4 {
 		t.Fatalf("%d numbers after a slow entry", p.numbers)
 	}
-	for range 10 {
+	for range 20 {
 		p.took(time.Minute)
 	}
 	if p.numbers != minNumbers || p.took(time.Minute) != maxPause {

@@ -108,21 +108,21 @@ func (j *Janitor) deadWeight(id hawser.AgentID, before uint64) (found []fsm.Rewr
 // replace builds the keyframe of r and proposes it, if that is still worth it.
 // It reports whether the janitor goes on with the agent.
 func (j *Janitor) replace(ctx context.Context, r fsm.Rewrite, idle time.Duration) bool {
-	content, err := j.keyframe(r)
+	content, parts, err := j.keyframe(r)
 	if err != nil {
 		// The scrubber deals with a version that cannot be rebuilt.
 		j.cfg.Logger.Warn("a keyframe could not be built", "agent", r.Agent, "version", r.Number, "error", err)
 		return true
 	}
 	size := int64(len(content.Data))
+	for _, part := range parts {
+		size += int64(len(part))
+	}
 	if !worth(r, size, idle) {
 		return true
 	}
-	if size > record.MaxInline {
-		var ok bool
-		if content, ok = j.stage(ctx, content); !ok {
-			return false
-		}
+	if len(parts) > 0 && !j.stage(ctx, content.Upload, parts) {
+		return false
 	}
 	start := time.Now()
 	err = j.propose(ctx, &fsm.Replace{Segment: r.Segment, Position: r.Position, Stamp: r.Stamp, Content: content}).Err
@@ -138,35 +138,51 @@ func (j *Janitor) replace(ctx context.Context, r fsm.Rewrite, idle time.Duration
 	return true
 }
 
-// keyframe builds the keyframe of the version at the place of r, and makes
-// sure that it gives that version back.
-func (j *Janitor) keyframe(r fsm.Rewrite) (content record.Content, err error) {
-	err = j.view(func(v View) error {
-		_, state, err := v.Materialise(r.Agent, r.Number) // compares the SHA-256
-		if err != nil {
-			return err
-		}
-		content = record.EncodeKeyframe(state)
-		again, err := content.Decode(hawser.MaxStateSize)
-		if err != nil || !bytes.Equal(again, state) {
-			return fmt.Errorf("the encoder does not give the state back: %w", errors.Join(err, hawser.ErrInternal))
-		}
-		return nil
+// keyframe builds the keyframe of the version at the place of r, in parts if it
+// is large, and makes sure that it gives that version back. Two states are held
+// at most: while it is rebuilt, and then it and what it is packed to.
+func (j *Janitor) keyframe(r fsm.Rewrite) (content record.Content, parts [][]byte, err error) {
+	var version hawser.Version
+	var state []byte
+	err = j.view(func(v View) (err error) {
+		version, state, err = v.Materialise(r.Agent, r.Number)
+		return err
 	})
-	return content, err
+	if err != nil {
+		return record.Content{}, nil, err
+	}
+	verifier, err := record.NewVerifier(record.Content{
+		Kind: record.Keyframe, Encoding: record.PackEncoding(state), Size: uint64(len(state)),
+	}, hawser.MaxStateSize)
+	if err != nil {
+		return record.Content{}, nil, err
+	}
+	defer verifier.Close()
+	content, err = record.Pack(state, func(part []byte) error {
+		parts = append(parts, bytes.Clone(part))
+		_, err := verifier.Write(part)
+		return err
+	})
+	if err == nil {
+		err = verifier.Finish(content.CRC32C, version.SHA256)
+	}
+	if err != nil {
+		return record.Content{}, nil, fmt.Errorf("the encoder does not give the state back: %w", errors.Join(err, hawser.ErrInternal))
+	}
+	if len(parts) == 1 {
+		content.Data, content.Parts = parts[0], 0
+		return content, nil, nil
+	}
+	_, _ = rand.Read(content.Upload[:]) // documented never to fail
+	return content, parts, nil
 }
 
-// stage stages the data of c and returns what refers to them. An upload that
-// is not finished expires.
-func (j *Janitor) stage(ctx context.Context, c record.Content) (record.Content, bool) {
-	_, _ = rand.Read(c.Upload[:]) // documented never to fail
-	parts := record.PartsOf(c.Data)
+// stage stages the parts of an upload. One that is not finished expires.
+func (j *Janitor) stage(ctx context.Context, upload [16]byte, parts [][]byte) bool {
 	for i, part := range parts {
-		p := &fsm.Part{Upload: c.Upload, Index: uint32(i), CRC32C: record.Checksum(part), Data: part}
-		if !j.submit(ctx, p) {
-			return record.Content{}, false
+		if !j.submit(ctx, &fsm.Part{Upload: upload, Index: uint32(i), CRC32C: record.Checksum(part), Data: part}) {
+			return false
 		}
 	}
-	c.Parts, c.Data = uint32(len(parts)), nil
-	return c, true
+	return true
 }
