@@ -14,7 +14,7 @@ import (
 const (
 	minNumbers   = 32
 	startNumbers = 128
-	maxNumbers   = 512
+	maxNumbers   = 256
 	// stepNumbers is by how many more it goes on after an entry that was quick.
 	stepNumbers = 32
 	// tolerated is how much longer than the quickest an entry may take before
