@@ -19,9 +19,12 @@ import (
 // maxCalls bounds the calls of all clients that a node works on at a time,
 // over all connections. A call may bring a message of 512 KiB (maxMessage),
 // which is in memory whole before anything of ours sees it, and a stream as
-// much again (streamWindow); so this bounds the memory that clients can take,
-// hostile ones too, to 512 MiB. Calls take milliseconds, so more agents than
-// this can save at the same time.
+// much again (streamWindow); so this bounds the memory of what clients send,
+// hostile ones too, to 512 MiB. Answers come on top: a restore holds one message
+// of at most 256 KiB, as packed for the wire too, and one content of 128 KiB,
+// however slowly it is taken. Calls that need more than that have fewer places
+// of their own in the service. Calls take milliseconds, so more agents than this
+// can save at the same time.
 const maxCalls = 512
 
 // admission counts the calls under way. A call is counted from its headers,

@@ -175,7 +175,7 @@ func (g *generator) replace(id hawser.AgentID, a *modelAgent) []fsm.Command {
 	if err != nil {
 		return []fsm.Command{&fsm.Replace{Segment: g.rng.Uint64N(9), Stamp: 1 << 40, Content: record.EncodeKeyframe(nil)}}
 	}
-	at := path.Contents[len(path.Contents)-1]
+	at := path.Places[len(path.Places)-1]
 	info, ok, err := v.Segment(at.Segment)
 	if err != nil || !ok {
 		g.t.Fatal(ok, err)

@@ -4,38 +4,33 @@
 package fsm
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hawserdb/hawser"
-	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
 // Path is what a version is rebuilt from.
 type Path struct {
-	// Contents are a keyframe and the deltas to apply to it, oldest first.
-	Contents []Stored
+	// Places are those of a keyframe and the deltas to apply to it, oldest first.
+	// [View.ContentAt] returns what is there.
+	Places []Place
 	// Chain sums them up as the chain rule does, which may not have noticed
 	// that a keyframe was put in between.
 	Chain record.Chain
 }
 
-// Stored is a content in its place.
-type Stored struct {
+// Place is where a content is.
+type Place struct {
 	Segment  uint64
 	Position uint32
-	record.Content
 }
 
 // Path returns a version with what it is rebuilt from; number 0 is the head.
-// Contents that are stored inline have their Data, checked against the
-// checksum; for others there is [View.Load]. Errors are those of Version, and
-// hawser.ErrCorrupt for a version that was marked bad and for bytes that do not
-// match their checksum; the caller compares the SHA-256 of the whole.
+// It reads no contents. Errors are those of Version, and hawser.ErrCorrupt for a
+// version that was marked bad.
 func (v *View) Path(id hawser.AgentID, number uint64) (hawser.Version, Path, error) {
 	rec, err := v.version(id, number)
 	if err != nil {
@@ -44,50 +39,19 @@ func (v *View) Path(id hawser.AgentID, number uint64) (hawser.Version, Path, err
 	if rec.state != hawser.VersionLive {
 		return hawser.Version{}, Path{}, corruptVersion(id, rec, nil)
 	}
-	path, err := v.path(rec.place())
-	if _, halted := errors.AsType[*halt.Error](err); err != nil && !halted {
-		err = corruptVersion(id, rec, err)
-	}
+	s, err := v.segment(rec.place())
 	if err != nil {
 		return hawser.Version{}, Path{}, err
 	}
+	way, err := v.way(rec.place())
+	if err != nil {
+		return hawser.Version{}, Path{}, err
+	}
+	path := Path{Places: make([]Place, len(way)), Chain: s.chain(rec.position)}
+	for i, at := range way {
+		path.Places[i] = Place{Segment: at.segment, Position: at.position}
+	}
 	return rec.version(id), path, nil
-}
-
-// stretch is a part of a path: positions of one segment.
-type stretch struct {
-	segment     uint64
-	first, last uint32
-}
-
-// path loads what is rebuilt at a place. An error that is no *halt.Error is a
-// content that does not match its checksum.
-func (v *View) path(at place) (Path, error) {
-	var path Path
-	var stretches []stretch
-	length := 0
-	for from := at; from.segment != 0; {
-		s, err := v.segment(from)
-		if err != nil {
-			return Path{}, err
-		}
-		if from == at {
-			path.Chain = s.chain(at.position)
-		}
-		stretches = append(stretches, stretch{from.segment, s.first, from.position})
-		if length += int(from.position-s.first) + 1; length > record.MaxChain {
-			return Path{}, damagedPlace(at)
-		}
-		from = s.parent
-	}
-	path.Contents = make([]Stored, 0, length)
-	for _, s := range slices.Backward(stretches) {
-		var err error
-		if path.Contents, err = v.contents(path.Contents, s); err != nil {
-			return Path{}, err
-		}
-	}
-	return path, nil
 }
 
 // segment returns the segment of a place that must be there.
@@ -97,35 +61,6 @@ func (v *View) segment(at place) (segmentRecord, error) {
 		err = damagedPlace(at)
 	}
 	return rec, err
-}
-
-// contents appends the contents of a stretch.
-func (v *View) contents(dst []Stored, s stretch) ([]Stored, error) {
-	it, err := v.snap.Iter(contentKey(nil, s.segment, s.first), append(contentKey(nil, s.segment, s.last), 0))
-	if err != nil {
-		return nil, err
-	}
-	position, key := s.first, []byte(nil)
-	for ; err == nil && position <= s.last && it.Next(); position++ {
-		if key = contentKey(key[:0], s.segment, position); string(it.Key()) != string(key) {
-			break
-		}
-		var content record.Content
-		if content, err = record.ParseContent(slices.Clone(it.Value())); err == nil {
-			err = checkInline(content)
-		}
-		dst = append(dst, Stored{Segment: s.segment, Position: position, Content: content})
-	}
-	if closeErr := it.Close(); closeErr != nil {
-		return nil, closeErr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("position %d of segment %d: %w", dst[len(dst)-1].Position, s.segment, err)
-	}
-	if position <= s.last {
-		return nil, damagedPlace(place{s.segment, position})
-	}
-	return dst, nil
 }
 
 func checkInline(content record.Content) error {
@@ -178,27 +113,24 @@ func (v *View) Load(c record.Content) (record.Content, error) {
 }
 
 // Materialise rebuilds a version and compares its SHA-256; number 0 is the
-// head. Errors are those of Path.
+// head. Two states are in memory at a time. Errors are those of Path, and
+// hawser.ErrCorrupt for what cannot be rebuilt.
 func (v *View) Materialise(id hawser.AgentID, number uint64) (hawser.Version, []byte, error) {
-	version, path, err := v.Path(id, number)
+	rec, err := v.version(id, number)
 	if err != nil {
 		return hawser.Version{}, nil, err
 	}
-	chain := make([]record.Content, len(path.Contents))
-	for i, c := range path.Contents {
-		if chain[i], err = v.Load(c.Content); err != nil {
-			return hawser.Version{}, nil, err
-		}
+	if rec.state != hawser.VersionLive {
+		return hawser.Version{}, nil, corruptVersion(id, rec, nil)
 	}
-	state, err := record.Materialise(chain, hawser.MaxStateSize)
-	if err == nil && hawser.Hash(sha256.Sum256(state)) != version.SHA256 {
-		err = errors.New("SHA-256 does not match")
+	b := &rebuilder{v: v}
+	if _, err = b.verify(rec, true); errors.Is(err, hawser.ErrCorrupt) {
+		err = corruptVersion(id, rec, err)
 	}
 	if err != nil {
-		key := hawser.VersionRef{Agent: id, Number: version.Number}.String()
-		return hawser.Version{}, nil, &hawser.Error{Code: hawser.CodeCorrupt, Op: "version", Key: key, Err: err}
+		return hawser.Version{}, nil, err
 	}
-	return version, state, nil
+	return rec.version(id), b.state, nil
 }
 
 // SegmentInfo describes a segment.

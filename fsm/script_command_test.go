@@ -209,17 +209,22 @@ func brief(state []byte) string {
 	return fmt.Sprintf("%d bytes ending in %q", len(state), state[end:])
 }
 
-func describePath(_ hawser.Version, path fsm.Path, err error) string {
+func describePath(v *fsm.View, id hawser.AgentID, number uint64) string {
+	_, path, err := v.Path(id, number)
 	if err != nil {
 		return suffix(err) + "\n"
 	}
 	var b strings.Builder
-	for _, c := range path.Contents {
+	for _, at := range path.Places {
+		c, _, err := v.ContentAt(at.Segment, at.Position)
+		if err != nil {
+			return suffix(err) + "\n"
+		}
 		where := fmt.Sprintf("%d bytes", len(c.Data))
 		if c.Parts > 0 {
 			where = fmt.Sprintf("%d parts of upload %s", c.Parts, strings.TrimRight(string(c.Upload[:]), "\x00"))
 		}
-		fmt.Fprintf(&b, "segment %d position %d: %s, %s\n", c.Segment, c.Position, c.Kind, where)
+		fmt.Fprintf(&b, "segment %d position %d: %s, %s\n", at.Segment, at.Position, c.Kind, where)
 	}
 	fmt.Fprintf(&b, "keyframe of %d bytes and %d deltas of %d\n", path.Chain.Keyframe, path.Chain.Deltas, path.Chain.DeltaBytes)
 	return b.String()

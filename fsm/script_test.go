@@ -195,7 +195,7 @@ func (s *script) ask(d *datadriven.TestData) string {
 		}
 		return brief(state) + "\n"
 	case "path":
-		return describePath(v.Path(id, uint64(a.number("number", 0))))
+		return describePath(v, id, uint64(a.number("number", 0)))
 	case "impact":
 		return describeImpact(v.Impact(s.t.Context(), hawser.VersionRef{Agent: id, Number: uint64(a.number("number", 0))}, int(a.number("limit", 0))))
 	case "segment":

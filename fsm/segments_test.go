@@ -225,13 +225,13 @@ func TestView_Corrupt(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change     func(*fsm.Save)
 		part       uint32 // added to the part's checksum
-		path, load bool   // whether these fail already
+		read, load bool   // whether these fail already
 	}{
 		"fine":                  {change: func(*fsm.Save) {}},
 		"staged":                {change: staged},
 		"hash":                  {change: func(s *fsm.Save) { s.SHA256[0]++ }},
 		"hash of a staged one":  {change: func(s *fsm.Save) { s.SHA256[0]++; staged(s) }},
-		"checksum":              {change: func(s *fsm.Save) { s.Content.CRC32C++ }, path: true, load: true},
+		"checksum":              {change: func(s *fsm.Save) { s.Content.CRC32C++ }, read: true, load: true},
 		"checksum of all parts": {change: func(s *fsm.Save) { s.Content.CRC32C++; staged(s) }, load: true},
 		"checksum of a part":    {change: staged, part: 1, load: true},
 	} {
@@ -248,11 +248,15 @@ func TestView_Corrupt(t *testing.T) {
 		}
 		defer v.Close()
 		_, path, err := v.Path(id, 1)
-		if errors.Is(err, hawser.ErrCorrupt) != tc.path || (err != nil) != tc.path {
-			t.Errorf("%s: path: %v", name, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, _, err := v.ContentAt(path.Places[0].Segment, path.Places[0].Position)
+		if errors.Is(err, hawser.ErrCorrupt) != tc.read || (err != nil) != tc.read {
+			t.Errorf("%s: content: %v", name, err)
 		}
 		if err == nil {
-			if _, err = v.Load(path.Contents[0].Content); errors.Is(err, hawser.ErrCorrupt) != tc.load || (err != nil) != tc.load {
+			if _, err = v.Load(content); errors.Is(err, hawser.ErrCorrupt) != tc.load || (err != nil) != tc.load {
 				t.Errorf("%s: load: %v", name, err)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/record"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -34,12 +35,9 @@ func (s *Service) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamin
 	if err != nil {
 		return err
 	}
-	contents := path.Contents[held:]
-	if !slices.ContainsFunc(contents, func(c fsm.Stored) bool { return c.Parts > 0 }) {
-		closeView(view) // everything is here, however slowly the caller takes it
-	}
 	info := view.Info()
-	return restoring{view: view, send: stream.Send}.all(contents, held == 0, &hawserv1.RestoreResponse{
+	ref := hawser.VersionRef{Agent: agent, Number: version.Number}
+	return restoring{view: view, ref: ref, send: stream.Send}.all(path.Places[held:], held == 0, &hawserv1.RestoreResponse{
 		Header:  b.header(info, info.Revision),
 		Version: wire.VersionToProto(version),
 		Chain:   wire.ChainToProto(path.Chain),
@@ -57,7 +55,7 @@ func heldBy(view *fsm.View, version hawser.Version, path fsm.Path, base *hawserv
 		return 0, err
 	}
 	if number == version.Number && sha == version.SHA256 {
-		return len(path.Contents), nil
+		return len(path.Places), nil
 	}
 	holds, theirs, err := view.Path(version.Agent, number)
 	switch {
@@ -68,31 +66,33 @@ func heldBy(view *fsm.View, version hawser.Version, path fsm.Path, base *hawserv
 	case holds.SHA256 != sha:
 		return 0, nil
 	}
-	at := theirs.Contents[len(theirs.Contents)-1]
-	held := 1 + slices.IndexFunc(path.Contents, func(c fsm.Stored) bool {
-		return c.Segment == at.Segment && c.Position == at.Position
-	})
-	return held, nil
+	return 1 + slices.Index(path.Places, theirs.Places[len(theirs.Places)-1]), nil
 }
 
-// restoring sends the contents of one version.
+// restoring sends the contents of one version. It holds one message and one
+// content.
 type restoring struct {
 	view *fsm.View
+	ref  hawser.VersionRef
 	send func(*hawserv1.RestoreResponse) error
 }
 
-// all sends contents, the first of which is a keyframe if whole says so, and
-// the others deltas. The first message is m.
-func (r restoring) all(contents []fsm.Stored, whole bool, m *hawserv1.RestoreResponse) error {
+// all sends the contents of places, the first of which is a keyframe if whole
+// says so, and the others deltas. The first message is m.
+func (r restoring) all(places []fsm.Place, whole bool, m *hawserv1.RestoreResponse) error {
 	size := 0
-	for i, c := range contents {
+	for i, at := range places {
+		c, _, err := r.view.ContentAt(at.Segment, at.Position)
+		if err != nil {
+			return r.damaged(err)
+		}
 		if size += len(c.Data); size > restoreMessage {
 			if err := r.send(m); err != nil {
 				return err
 			}
 			m, size = &hawserv1.RestoreResponse{}, len(c.Data)
 		}
-		payload := wire.ContentToProto(c.Content)
+		payload := wire.ContentToProto(c)
 		if whole && i == 0 {
 			m.Keyframe = payload
 		} else {
@@ -104,16 +104,25 @@ func (r restoring) all(contents []fsm.Stored, whole bool, m *hawserv1.RestoreRes
 		if err := r.parts(c, m); err != nil {
 			return err
 		}
-		if i == len(contents)-1 {
+		if i == len(places)-1 {
 			return nil
 		}
 		m, size = &hawserv1.RestoreResponse{}, 0
 	}
+	closeView(r.view) // nothing more is read, however slowly the caller takes it
 	return r.send(m)
 }
 
+// damaged is err, about the version if a content of it is.
+func (r restoring) damaged(err error) error {
+	if !errors.Is(err, hawser.ErrCorrupt) {
+		return err
+	}
+	return &hawser.Error{Code: hawser.CodeCorrupt, Op: "version", Key: r.ref.String(), Err: err}
+}
+
 // parts sends m, which ends with c, and then c's parts.
-func (r restoring) parts(c fsm.Stored, m *hawserv1.RestoreResponse) error {
+func (r restoring) parts(c record.Content, m *hawserv1.RestoreResponse) error {
 	if err := r.send(m); err != nil {
 		return err
 	}
