@@ -53,7 +53,7 @@ func TestRestore_Memory(t *testing.T) {
 	for name, base := range map[string]*hawserv1.Base{"whole": nil, "after the first": baseOf(1, states[0]), "the same": baseOf(41, states[40])} {
 		stream := &slow{sent: sent[hawserv1.RestoreResponse]{ctx: t.Context()}}
 		runtime.ReadMemStats(&stream.begin)
-		if err := s.Restore(&hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Base: base}, stream); err != nil { //nolint:contextcheck // the stream has it
+		if err := s.Restore(&hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Base: base}, stream); err != nil {
 			t.Fatal(err)
 		}
 		if first := stream.before[0]; first > 1<<20 {
