@@ -128,6 +128,8 @@ func (c *Client) Import(ctx context.Context, start ImportStart, items iter.Seq2[
 			Code: hawser.CodeOutcomeUnknown, Op: "import",
 			Msg: "it may be complete; repeat it with the same archive, that tells", Err: joinCause(ctx.Err(), wire.FromStatus(broken)),
 		}
+	case errors.Is(wire.FromStatus(broken), hawser.ErrRefused):
+		return Imported{}, wire.FromStatus(broken) // repeating it is refused again
 	case broken != nil:
 		return Imported{}, &hawser.Error{
 			Code: hawser.CodeOf(wire.FromStatus(broken)), Op: "import",

@@ -134,12 +134,25 @@ func (s *Scrubber) OnApplied(applied []fsm.Applied) {
 	now := time.Now()
 	for _, a := range applied {
 		for i, c := range a.Commands {
-			save, ok := c.(*fsm.Save)
-			if ok && a.Results[i].Err == nil && !a.Results[i].Repeated {
-				s.agenda.note(save.Agent, a.Results[i].Number, now)
+			if id, made := headOf(c); made && a.Results[i].Err == nil && !a.Results[i].Repeated {
+				s.agenda.note(id, a.Results[i].Number, now)
 			}
 		}
 	}
+}
+
+// headOf returns whose head a command makes, if it makes one. A rollback or a
+// fork may repeat a version that nobody has verified yet.
+func headOf(c fsm.Command) (id hawser.AgentID, made bool) {
+	switch c := c.(type) {
+	case *fsm.Save:
+		return c.Agent, true
+	case *fsm.Rollback:
+		return c.Agent, true
+	case *fsm.Fork:
+		return c.Agent, true
+	}
+	return hawser.AgentID{}, false
 }
 
 // Stats returns numbers about the Scrubber.

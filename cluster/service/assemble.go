@@ -113,6 +113,7 @@ func uploadOf(command *fsm.Save) [16]byte {
 	b = append(b, byte(command.Content.Kind), byte(command.Content.Encoding))
 	b = binary.BigEndian.AppendUint64(b, command.Content.Size)
 	b = append(b, command.SHA256[:]...)
+	b = append(b, command.Agent.String()...)
 	sum := sha256.Sum256(b)
 	return [16]byte(sum[:])
 }

@@ -244,9 +244,10 @@ func TestService_Retention(t *testing.T) {
 }
 
 // Verify reports each agent below the prefix with its versions and ends with
-// the sum; one verification runs at a time.
+// the sum; versions that were marked bad before are told too; one verification
+// runs at a time.
 func TestService_Verify(t *testing.T) {
-	s, _ := start(t)
+	s, l := start(t)
 	grow(t, s, "crew/one", 5, 1000)
 	grow(t, s, "crew/two", 3, 1000)
 	grow(t, s, "other", 2, 1000)
@@ -267,6 +268,18 @@ func TestService_Verify(t *testing.T) {
 		if len(m.GetBad()) != 0 {
 			t.Errorf("bad: %v", m)
 		}
+	}
+	show, err := s.Show(t.Context(), &hawserv1.ShowRequest{Agent: got[1].GetAgent(), Version: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := &fsm.MarkBad{Agent: hawser.AgentID{Namespace: "default", Name: "crew/two"}, Number: 2, SHA256: hawser.Hash(show.GetVersion().GetSha256())}
+	if res, err := l.apply(mark); err != nil || res.Err != nil {
+		t.Fatal(res.Err, err)
+	}
+	got, err = verify(&hawserv1.VerifyRequest{Prefix: "crew/two"})
+	if err != nil || len(got) != 2 || len(got[0].GetBad()) != 1 || got[0].GetBad()[0].GetNumber() != 2 || got[0].GetVersions() != 2 {
+		t.Errorf("with a version marked bad: %v, %v", got, err)
 	}
 	s.verifying <- struct{}{}
 	if _, err := verify(&hawserv1.VerifyRequest{}); !errors.Is(err, hawser.ErrOverloaded) {

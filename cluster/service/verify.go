@@ -114,9 +114,39 @@ func (v *verification) agent(id hawser.AgentID) error {
 		}
 		from = next
 	}
+	if err := v.marked(id, report); err != nil {
+		return err
+	}
 	v.sum.Versions += report.GetVersions()
 	v.sum.Bytes += report.GetBytes()
 	return v.stream.Send(report)
+}
+
+// marked adds the versions that were found bad before, which are not rebuilt
+// again.
+func (v *verification) marked(id hawser.AgentID, report *hawserv1.VerifyResponse) error {
+	view, err := v.b.Machine.View()
+	if err != nil {
+		return err
+	}
+	defer closeView(view)
+	for before, more := uint64(0), true; more; {
+		versions, err := view.Versions(id, before, hawser.MaxPage)
+		if errors.Is(err, hawser.ErrNotFound) {
+			return nil // deleted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		for _, version := range versions {
+			before = version.Number
+			if version.State == hawser.VersionBad && len(report.GetBad()) < maxBad {
+				report.Bad = append(report.Bad, &hawserv1.BadVersion{Number: version.Number, Reason: "it was marked bad before"})
+			}
+		}
+		more = len(versions) == hawser.MaxPage
+	}
+	return nil
 }
 
 // numbers verifies some versions of an agent, on a view that is not held any

@@ -65,8 +65,9 @@ func (n *node) interceptStream(srv any, stream grpc.ServerStream, info *grpc.Str
 	}
 	for _, m := range messages {
 		select {
-		case <-time.After(pause):
+		case <-time.After(pause): // at once when there is none
 		case <-stream.Context().Done():
+			return stream.Context().Err()
 		}
 		if err := stream.SendMsg(m); err != nil {
 			return err
