@@ -146,10 +146,13 @@ func TestCluster_AlteredContentIsRepaired(t *testing.T) {
 		if n := metric(t, c.Node(i), "hawser_bad_versions"); n != 0 {
 			t.Errorf("node %d: %v versions marked bad", i+1, n)
 		}
-		cp, err := dial(t, c.Endpoint(i)).Agent("honest").Restore(t.Context(), client.Stale())
-		if err != nil || !bytes.Equal(cp.State, next) {
-			t.Errorf("node %d: %d bytes, %v", i+1, len(cp.State), err)
-		}
+		c.Eventually(fmt.Sprintf("node %d has the head in its own store", i+1), func() error {
+			cp, err := dial(t, c.Endpoint(i)).Agent("honest").Restore(t.Context(), client.Stale())
+			if err == nil && !bytes.Equal(cp.State, next) {
+				err = fmt.Errorf("%d bytes", len(cp.State))
+			}
+			return err
+		})
 	}
 }
 

@@ -37,10 +37,10 @@ func TestPort_CarriesCalls(t *testing.T) {
 	if again, err := a.Conn("b"); err != nil || again != first {
 		t.Errorf("Conn is not cached: %v", err)
 	}
-	big := make([]byte, hawser.MaxStateSize)
+	big := make([]byte, MaxMessage-16) // room for the tag and the length
 	p, err := a.peer(t, "b").Promise(t.Context(), &peerpb.PromiseRequest{ClusterId: big})
 	if err != nil || len(p.GetClusterId()) != len(big) {
-		t.Errorf("a message of MaxStateSize: %v", err)
+		t.Errorf("the largest message: %v", err)
 	}
 	_, err = a.peer(t, "b").Promise(t.Context(), &peerpb.PromiseRequest{ClusterId: make([]byte, MaxMessage+1)})
 	if status.Code(err) != codes.ResourceExhausted {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -169,22 +170,67 @@ func TestProcesses_EveryExampleRuns(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "state.json"), []byte(`{"step":2}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"HAWSER_ENDPOINTS=" + strings.Join(f.Endpoints(), ","), "HAWSER_TIMEOUT=30s"}
 	for _, leaf := range leaves((&program{}).app().Commands) {
 		if leaf.Name == "server" || leaf.Name == "dev" || leaf.Name == "demo" {
 			continue
 		}
 		for _, example := range examplesOf(leaf) {
-			got := executeIn(t, dir, f.bin, `{"step":1}`, env, shellWords(example)...)
-			for deadline := time.Now().Add(commandLimit); got.code == codeError && time.Now().Before(deadline) && strings.Contains(got.stderr, "refused"); {
-				got = executeIn(t, dir, f.bin, "", env, shellWords(example)...) // a new leader does not know yet who lives
-			}
-			if got.code != codeOK {
-				t.Errorf("hawser %s: exit code %d\n%s", example, got.code, got.stderr)
+			if !strings.HasPrefix(example, "snapshot ") { // they want archives and a second cluster
+				f.runExample(t, dir, example)
 			}
 		}
 	}
 	wantFile(t, filepath.Join(dir, "state.json"), `{"step":1}`, 0o600)
+}
+
+// Claim: every example of the help of the snapshot commands works as printed.
+// Method: with the agents and archives that they name; what restores, restores
+// into a new cluster.
+func TestProcesses_EverySnapshotExampleRuns(t *testing.T) {
+	source, target := startFleet(t, 1), startFleet(t, 1)
+	dir := t.TempDir()
+	for i := range 12 {
+		source.want(t, codeOK, fmt.Sprint("step ", i), "state", "save", "researcher-7")
+	}
+	source.want(t, codeOK, "plan", "state", "save", "crew/planner")
+	source.want(t, codeOK, "notes", "state", "save", "reader", "--namespace", "research")
+	source.runExample(t, dir, "snapshot save monday.hawser")
+	source.want(t, codeOK, "a better plan", "state", "save", "crew/planner")
+	source.runExample(t, dir, "snapshot save tuesday.hawser")
+	ran := 0
+	for _, leaf := range leaves((&program{}).app().Commands) {
+		for _, example := range examplesOf(leaf) {
+			switch {
+			case strings.HasPrefix(example, "snapshot restore "):
+				target.runExample(t, dir, example)
+			case strings.HasPrefix(example, "snapshot "):
+				source.runExample(t, dir, example)
+			default:
+				continue
+			}
+			ran++
+		}
+	}
+	if ran < 12 {
+		t.Errorf("%d examples ran", ran)
+	}
+	wantFile(t, filepath.Join(dir, "state.json"), "step 11", 0o600)
+	if got := target.want(t, codeOK, "", "state", "restore", "researcher-7-old", "-f", "-").stdout; got != "step 11" {
+		t.Errorf("restored under another name: %q", got)
+	}
+}
+
+// runExample runs one line of the help in dir.
+func (f *fleet) runExample(t *testing.T, dir, example string) {
+	t.Helper()
+	env := []string{"HAWSER_ENDPOINTS=" + strings.Join(f.Endpoints(), ","), "HAWSER_TIMEOUT=30s"}
+	got := executeIn(t, dir, f.bin, `{"step":1}`, env, shellWords(example)...)
+	for deadline := time.Now().Add(commandLimit); got.code == codeError && time.Now().Before(deadline) && strings.Contains(got.stderr, "refused"); {
+		got = executeIn(t, dir, f.bin, "", env, shellWords(example)...) // a new leader does not know yet who lives
+	}
+	if got.code != codeOK {
+		t.Errorf("hawser %s: exit code %d\n%s", example, got.code, got.stderr)
+	}
 }
 
 // Claim: whichever node is asked, status tells what the leader has to say about

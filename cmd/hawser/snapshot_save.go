@@ -31,7 +31,7 @@ long the cluster may send nothing (here 1m unless it is given).
 Examples:
    hawser snapshot save backup.hawser --all-namespaces
    hawser snapshot save crew.hawser --prefix crew
-   hawser snapshot save backup.hawser --namespace research --force`,
+   hawser snapshot save research.hawser --namespace research --force`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagPrefix, Usage: "only agents whose names start with the segments of `PREFIX`"},
 			&cli.BoolFlag{Name: flagAllNamespaces, Usage: "all namespaces, not only --namespace"},
