@@ -6,6 +6,7 @@ package record
 import (
 	"bytes"
 	"crypto/sha256"
+	"sync"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/delta"
@@ -48,11 +49,28 @@ func EncodeDelta(base, target []byte) (Content, bool) {
 	if !ok {
 		return Content{}, false
 	}
-	got, err := delta.Apply(base, d, int64(len(target)))
-	if err != nil || !bytes.Equal(got, target) {
+	if !gives(base, d, target) {
 		return Content{}, false
 	}
 	return Content{Kind: Delta, Encoding: Raw, Size: uint64(len(d)), CRC32C: Checksum(d), Data: d}, true
+}
+
+// keepRebuilt is the largest rebuilt state whose memory is kept for the next.
+const keepRebuilt = 4 << 20
+
+// rebuilt holds the memory of states that were rebuilt to be compared. New
+// memory for each costs as much as making the delta.
+var rebuilt = sync.Pool{New: func() any { return &[]byte{} }}
+
+// gives reports whether the delta d makes target of base.
+func gives(base, d, target []byte) bool {
+	memory := rebuilt.Get().(*[]byte)
+	defer rebuilt.Put(memory)
+	got, err := delta.ApplyInto(*memory, base, d, int64(len(target)))
+	if err == nil && cap(got) <= keepRebuilt {
+		*memory = got[:0]
+	}
+	return err == nil && bytes.Equal(got, target)
 }
 
 // Decode checks and unpacks c. It takes no more memory than the declared
