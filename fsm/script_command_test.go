@@ -13,6 +13,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/delta"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
@@ -146,11 +147,11 @@ func (p *parser) save() fsm.Command {
 	if err != nil {
 		p.s.t.Fatal(err)
 	}
-	delta, ok := record.EncodeDelta(base, target)
-	if !ok {
-		p.s.t.Fatalf("no delta to %q", p.words[2])
+	encoded := delta.Encode(base, target) // also where a client of ours would send the whole state
+	content := record.Content{
+		Kind: record.Delta, Encoding: record.Raw, Size: uint64(len(encoded)), CRC32C: record.Checksum(encoded), Data: encoded,
 	}
-	save.Base, save.Content = &fsm.Base{Number: version.Number, SHA256: version.SHA256}, delta
+	save.Base, save.Content = &fsm.Base{Number: version.Number, SHA256: version.SHA256}, content
 	if p.texts["sha"] == "wrong" {
 		save.Base.SHA256[0]++
 	}

@@ -18,9 +18,9 @@ import (
 const minPacked = 200
 
 // maxWholly is the largest state of which a delta may insert all. Of larger
-// ones it may insert three quarters: with more it would be too long for any
-// chain, and making it takes time and memory.
-const maxWholly = 1 << 20
+// ones it may insert three quarters: with more it is as long as the keyframe,
+// and making it takes more time and memory.
+const maxWholly = 256
 
 // EncodeKeyframe packs a whole state. The result may alias state, which must
 // not be changed while it is in use.
@@ -37,9 +37,9 @@ func EncodeKeyframe(state []byte) Content {
 }
 
 // EncodeDelta makes the delta from base to target, applies it and compares. It
-// returns false, for save a keyframe, if target is large and has little in
-// common with base, and instead of a delta that does not give the target back,
-// which would be a defect of the codec.
+// returns false, for save a keyframe, if target has little in common with base,
+// and instead of a delta that does not give the target back, which would be a
+// defect of the codec.
 func EncodeDelta(base, target []byte) (Content, bool) {
 	maxLiterals := len(target)
 	if maxLiterals > maxWholly {
