@@ -38,6 +38,9 @@ Examples:
 			&cli.BoolFlag{Name: flagForce, Usage: "replace FILE if it is there"},
 		},
 		Action: func(c *cli.Context) error {
+			if c.Args().First() == "-" {
+				return usageErrorf("an archive cannot be written to stdout: it needs a file, because it is finished by renaming that (./- is a file called -)")
+			}
 			job := saveJob{path: c.Args().First(), force: c.Bool(flagForce), stall: stallTimeout(c), bar: p.progress("saving")}
 			if c.Bool(flagAllNamespaces) {
 				if c.IsSet(flagPrefix) || c.IsSet(flagNamespace) {

@@ -190,6 +190,7 @@ func TestSnapshot_Usage(t *testing.T) {
 	for _, args := range [][]string{
 		{"save", "x", "--all-namespaces", "--prefix", "crew"},
 		{"save", "x", "--prefix", "crew//x"},
+		{"save", "-"},
 		{"restore", path, "--agent", "a", "--prefix", "crew"},
 		{"restore", path, "--version", "3"},
 		{"restore", path, "--as", "b"},
@@ -198,6 +199,10 @@ func TestSnapshot_Usage(t *testing.T) {
 		{"extract", path, "../x", "-f", "-"},
 	} {
 		want(t, codeUsage, "hawser: ", append([]string{"snapshot"}, args...)...)
+	}
+	want(t, codeUsage, "finished by renaming", "snapshot", "save", "-", "--all-namespaces", "--force")
+	if _, err := os.Lstat("-"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file called -: %v", err)
 	}
 	want(t, codeNotFound, "has none", "snapshot", "restore", path, "--prefix", "none")
 	want(t, codeNotFound, "not in this archive", "snapshot", "restore", path, "--agent", "none")
