@@ -191,7 +191,7 @@ func FuzzStored(f *testing.F) {
 		}
 		if v, there, ok := parseCandidate(data); ok {
 			c, err := parseChain(data)
-			if err == nil && (v != candidate{c.number, c.created, c.stored, c.place(), c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
+			if err == nil && (v != candidate{c.number, c.created, c.size, c.stored, c.place(), c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
 				t.Fatalf("%+v is seen as %+v", c, v)
 			}
 		}

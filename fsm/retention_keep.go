@@ -13,9 +13,10 @@ import (
 type candidate struct {
 	number  uint64
 	created int64
-	bytes   uint64
-	at      place
-	pinned  bool
+	// size is that of the state, bytes what is stored for the version.
+	size, bytes uint64
+	at          place
+	pinned      bool
 	// bad is a version that cannot be restored.
 	bad bool
 }

@@ -300,8 +300,7 @@ func parseCandidate(b []byte) (v candidate, there, ok bool) {
 	v.number, v.bad = r.uvarint(), state == hawser.VersionBad
 	r.optional()
 	r.take(uint64(len(hawser.Hash{})))
-	r.uvarint() // size
-	v.bytes = r.uvarint()
+	v.size, v.bytes = r.uvarint(), r.uvarint()
 	r.uvarint() // parent
 	r.uvarint() // epoch
 	v.created = int64(r.uvarint())

@@ -24,8 +24,8 @@ type Rewrite struct {
 	// Dead is what nothing but the version's own path needs any more, in stored
 	// bytes, Own what is at the place now and Rest what follows it in the segment.
 	Dead, Own, Rest int64
-	// Keyframe is the size of the keyframe that the path starts with, which
-	// tells how large the new one may be.
+	// Keyframe is about how large the new keyframe becomes: as the one that the
+	// path starts with, but no larger than the state.
 	Keyframe int64
 	// Grows is set when the agent's head is in the segment, so that the next
 	// save may go there.
@@ -127,7 +127,7 @@ func (v *View) rewrite(id hawser.AgentID, low candidate) (Rewrite, bool, error) 
 			r.Rest += int64(e.bytes)
 		}
 	}
-	r.Keyframe = s.chain(low.at.position).Keyframe
+	r.Keyframe = int64(min(uint64(s.chain(low.at.position).Keyframe), low.size))
 	above, err := v.weightAbove(s.parent)
 	r.Dead += above
 	return r, r.Dead > 0, err
