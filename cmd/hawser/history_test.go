@@ -95,7 +95,7 @@ func TestProcesses_Retention(t *testing.T) {
 	}
 	f.want(t, 3, "", "state", "restore", "crew/a", "--version", "2")
 	f.want(t, 0, "", "retention", "set", "crew", "--remove")
-	if out := f.want(t, 0, "", "retention", "show", "crew/a").stdout; out != "kept: last 1000, within 30 days, by the default\n" {
+	if out := f.want(t, 0, "", "retention", "show", "crew/a").stdout; out != "kept: last 1000, within 30d, by the default\n" {
 		t.Errorf("show: %q", out)
 	}
 }

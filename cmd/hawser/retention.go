@@ -7,13 +7,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 )
+
+const flagKeepWithin = "keep-within"
 
 func (p *program) retentionShow() *cli.Command {
 	return &cli.Command{
@@ -50,11 +51,12 @@ rule keeps is removed soon after, for good: --dry-run tells first.
 Examples:
    hawser retention set crew/ --keep-last 10 --keep-daily 7 --dry-run
    hawser retention set crew/ --keep-last 10 --keep-daily 7
+   hawser retention set --keep-within 30d
    hawser retention set --keep-all
    hawser retention set crew/ --remove`,
 		Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "keep-last", Usage: "keep the newest `N` versions"},
-			&cli.DurationFlag{Name: "keep-within", Usage: "keep what is younger than this `DURATION`, such as 720h"},
+			&cli.StringFlag{Name: flagKeepWithin, Usage: "keep what is younger than this `DURATION`, such as 30d, 2w or 1d12h"},
 			&cli.Uint64Flag{Name: "keep-hourly", Usage: "keep the newest version of each of the last `N` hours that have one"},
 			&cli.Uint64Flag{Name: "keep-daily", Usage: "the same for `N` days"},
 			&cli.Uint64Flag{Name: "keep-weekly", Usage: "the same for `N` weeks"},
@@ -96,11 +98,14 @@ func setRetention(ctx context.Context, conn *client.Client, remove bool, prefix 
 // says what else is meant.
 func retentionRules(c *cli.Context) (hawser.Retention, error) {
 	r := hawser.Retention{
-		KeepLast: c.Uint64("keep-last"), KeepWithin: c.Duration("keep-within"),
-		KeepHourly: c.Uint64("keep-hourly"), KeepDaily: c.Uint64("keep-daily"), KeepWeekly: c.Uint64("keep-weekly"),
+		KeepLast: c.Uint64("keep-last"), KeepHourly: c.Uint64("keep-hourly"),
+		KeepDaily: c.Uint64("keep-daily"), KeepWeekly: c.Uint64("keep-weekly"),
 	}
-	if r.KeepWithin < 0 {
-		return r, usageErrorf("--keep-within %s: is negative", r.KeepWithin)
+	if c.IsSet(flagKeepWithin) {
+		var err error
+		if r.KeepWithin, err = parseAge(flagKeepWithin, c.String(flagKeepWithin)); err != nil {
+			return r, err
+		}
 	}
 	asked := 0
 	for _, is := range []bool{!r.KeepsAll(), c.Bool("keep-all"), c.Bool("remove")} {
@@ -218,16 +223,7 @@ func rulesText(r hawser.Retention) string {
 		}
 	}
 	if r.KeepWithin > 0 {
-		rules = append(rules, "within "+durationText(r.KeepWithin))
+		rules = append(rules, "within "+ageText(r.KeepWithin))
 	}
 	return strings.Join(rules, ", ")
-}
-
-// durationText is a duration in days where it is a number of them.
-func durationText(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= day && d%day == 0 {
-		return plural(int(d/day), "day")
-	}
-	return d.String()
 }
