@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -306,34 +307,33 @@ func paced(pause time.Duration) fakecluster.Fault {
 
 // What a call started ends with it, however its stream ended.
 func TestParts_LeaveNoGoroutines(t *testing.T) {
-	cluster, c := start(t, 1)
-	a := c.Agent("a")
-	state := noise(600 << 10)
-	save(t, a, state)
-	reader := dialWith(t, cluster, client.Config{MaxCachedBytes: -1}).Agent("a")
-	if _, err := reader.Restore(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	before := runtime.NumGoroutine()
-	for i, fault := range []fakecluster.Fault{
-		fakecluster.Cut(3), fakecluster.CutRequests(3), fakecluster.Refuse(hawser.CodePermissionDenied),
-		fakecluster.Refuse(hawser.CodePermissionDenied), fakecluster.Hang, fakecluster.Hang,
-	} {
-		cluster.SetFault(fault)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		if i%2 == 0 {
-			_, _ = reader.Restore(ctx)
-		} else {
-			_, _ = a.Save(ctx, noise(600<<10, 2), client.Overwrite())
+	bubble(t, func(t *testing.T) {
+		cluster, c := start(t, 1)
+		a := c.Agent("a")
+		state := noise(600 << 10)
+		save(t, a, state)
+		reader := dialWith(t, cluster, client.Config{MaxCachedBytes: -1}).Agent("a")
+		if _, err := reader.Restore(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		cancel()
-	}
-	cluster.SetFault(nil)
-	deadline := time.Now().Add(5 * time.Second)
-	for runtime.NumGoroutine() > before {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		for i, fault := range []fakecluster.Fault{
+			fakecluster.Cut(3), fakecluster.CutRequests(3), fakecluster.Refuse(hawser.CodePermissionDenied),
+			fakecluster.Refuse(hawser.CodePermissionDenied), fakecluster.Hang, fakecluster.Hang,
+		} {
+			cluster.SetFault(fault)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			if i%2 == 0 {
+				_, _ = reader.Restore(ctx)
+			} else {
+				_, _ = a.Save(ctx, noise(600<<10, 2), client.Overwrite())
+			}
+			cancel()
+			synctest.Wait() // until whatever ends has ended
+			if n := runtime.NumGoroutine(); n > before {
+				t.Errorf("call %d: %d goroutines, %d before", i, n, before)
+			}
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	})
 }
