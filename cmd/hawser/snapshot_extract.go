@@ -66,29 +66,20 @@ func (p *program) extract(c *cli.Context, a *snapshot.Archive, id hawser.AgentID
 	if err != nil {
 		return err
 	}
-	var files []extracted
-	switch {
-	case c.String(flagFile) != "":
-		v, err := h.Version(c.Uint64(flagVersion))
+	wanted := func(*snapshot.Version) bool { return true }
+	if !c.Bool(flagAll) {
+		v, state, err := pick(c.Context, h, c.Uint64(flagVersion), "")
 		if err != nil {
 			return err
 		}
-		state, err := h.Materialise(v)
-		if err != nil {
-			return err
+		if c.String(flagFile) != "" {
+			return p.extractFile(c, v, state)
 		}
-		return p.extractFile(c, v, state)
-	case c.Bool(flagAll):
-		files, err = extractDir(c, id, h, func(*snapshot.Version) bool { return true })
-	default:
-		v, err := h.Version(c.Uint64(flagVersion))
-		if err != nil {
-			return err
-		}
-		files, err = extractDir(c, id, h, func(other *snapshot.Version) bool { return other.Number == v.Number })
-		if err != nil {
-			return err
-		}
+		wanted = func(other *snapshot.Version) bool { return other.Number == v.Number }
+	}
+	files, err := extractDir(c, id, h, wanted)
+	if len(files) == 0 && err != nil {
+		return err
 	}
 	return errors.Join(p.printExtracted(wantsJSON(c), files), err)
 }

@@ -57,7 +57,7 @@ func (p *program) restoreSome(c *cli.Context, a *snapshot.Archive, conn *client.
 		if err := c.Err(); err != nil {
 			return err
 		}
-		if _, _, err := p.rebuild(a, e, number); err != nil {
+		if _, _, err := p.rebuild(c.Context, a, e, number); err != nil {
 			return fmt.Errorf("nothing was restored: %w", err)
 		}
 	}
@@ -69,7 +69,7 @@ func (p *program) restoreSome(c *cli.Context, a *snapshot.Archive, conn *client.
 				return err
 			}
 		}
-		v, state, err := p.rebuild(a, e, number)
+		v, state, err := p.rebuild(c.Context, a, e, number)
 		if err != nil {
 			return errors.Join(err, p.printRestored(c, done))
 		}
@@ -117,7 +117,7 @@ func (p *program) chosen(c *cli.Context, a *snapshot.Archive) ([]snapshot.Entry,
 
 // rebuild returns a version of an agent and its bytes, compared; 0 is the
 // newest. Names are those that a cluster takes.
-func (p *program) rebuild(a *snapshot.Archive, e snapshot.Entry, number uint64) (*snapshot.Version, []byte, error) {
+func (p *program) rebuild(ctx context.Context, a *snapshot.Archive, e snapshot.Entry, number uint64) (*snapshot.Version, []byte, error) {
 	if id, err := hawser.NewAgentID(e.ID.Namespace, e.ID.Name); err != nil || id != e.ID {
 		return nil, nil, errors.Join(fmt.Errorf("agent %q has a name that no cluster takes", e.ID.String()), err)
 	}
@@ -125,15 +125,11 @@ func (p *program) rebuild(a *snapshot.Archive, e snapshot.Entry, number uint64) 
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := h.Version(number)
-	if err != nil {
-		return nil, nil, err
+	v, state, err := pick(ctx, h, number, fmt.Sprintf("--%s %s ", flagAgent, escape(e.ID.Name)))
+	if err != nil && hawser.CodeOf(err) != hawser.CodeNotFound {
+		err = fmt.Errorf("agent %q: %w", e.ID.String(), err)
 	}
-	state, err := h.Materialise(v)
-	if err != nil {
-		return nil, nil, fmt.Errorf("agent %q: %w", e.ID.String(), err)
-	}
-	return v, state, nil
+	return v, state, err
 }
 
 // restoreOne saves one version on top of what the target has.

@@ -60,6 +60,12 @@ var crew = []archived{
 // archiveFile writes an archive of agents and returns its path.
 func archiveFile(t *testing.T, agents ...archived) string {
 	t.Helper()
+	return archiveOf(t, itemsOf(agents...))
+}
+
+// archiveOf writes an archive of items and returns its path.
+func archiveOf(t *testing.T, items [][]byte) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.hawser")
 	var file bytes.Buffer
 	w, err := snapshot.NewWriter(&file, snapshot.Header{
@@ -68,7 +74,7 @@ func archiveFile(t *testing.T, agents ...archived) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, item := range itemsOf(agents...) {
+	for _, item := range items {
 		if err := w.AppendEncoded(item); err != nil {
 			t.Fatal(err)
 		}
