@@ -117,7 +117,7 @@ func (c *chainRecord) again(id hawser.AgentID) *chainRecord {
 func (c *changes) restorable(id hawser.AgentID, number uint64) (rec *chainRecord, refusal, err error) {
 	rec, refusal, err = c.version(id, number)
 	if rec != nil && rec.state == hawser.VersionBad {
-		return nil, corruptVersion(id, rec, nil), nil
+		return nil, badVersion(id, rec), nil
 	}
 	return rec, refusal, err
 }

@@ -37,7 +37,7 @@ func (v *View) Path(id hawser.AgentID, number uint64) (hawser.Version, Path, err
 		return hawser.Version{}, Path{}, err
 	}
 	if rec.state != hawser.VersionLive {
-		return hawser.Version{}, Path{}, corruptVersion(id, rec, nil)
+		return hawser.Version{}, Path{}, badVersion(id, rec)
 	}
 	s, err := v.segment(rec.place())
 	if err != nil {
@@ -121,7 +121,7 @@ func (v *View) Materialise(id hawser.AgentID, number uint64) (hawser.Version, []
 		return hawser.Version{}, nil, err
 	}
 	if rec.state != hawser.VersionLive {
-		return hawser.Version{}, nil, corruptVersion(id, rec, nil)
+		return hawser.Version{}, nil, badVersion(id, rec)
 	}
 	b := &rebuilder{v: v}
 	if _, err = b.verify(rec, true); errors.Is(err, hawser.ErrCorrupt) {

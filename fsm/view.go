@@ -152,6 +152,15 @@ func (v *View) version(id hawser.AgentID, number uint64) (*chainRecord, error) {
 	return rec, err
 }
 
+// badVersion is for a version that was marked bad.
+func badVersion(id hawser.AgentID, rec *chainRecord) error {
+	return &hawser.Error{
+		Code: hawser.CodeCorrupt, Op: "version", Key: fmt.Sprintf("%s@%d", id, rec.number),
+		Msg: "it is marked bad; list the versions (hawser state versions), and restore or roll back to one that is live (hawser state rollback)",
+	}
+}
+
+// corruptVersion is for a version that err keeps from being rebuilt.
 func corruptVersion(id hawser.AgentID, rec *chainRecord, err error) error {
 	return &hawser.Error{Code: hawser.CodeCorrupt, Op: "version", Key: fmt.Sprintf("%s@%d", id, rec.number), Err: err}
 }
