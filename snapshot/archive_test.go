@@ -66,7 +66,7 @@ func TestArchive_RoundTrips(t *testing.T) {
 		t.Errorf("%d versions of %d", versions, len(s.states)-1)
 	}
 	r := verify(t, a)
-	if !r.OK() || !r.SHA256 || r.Versions != uint64(len(s.states)) || r.KnownBad != 1 || r.Agents != 5 || r.Err() != nil {
+	if !r.OK() || !r.SHA256 || r.Versions != uint64(len(s.states)) || r.KnownBad != 1 || r.Agents != 4 || r.Deleted != 1 || r.Err() != nil {
 		t.Errorf("%+v: %v", r, r.Err())
 	}
 }

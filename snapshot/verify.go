@@ -16,10 +16,11 @@ import (
 
 // Report is what a verification found.
 type Report struct {
-	// Agents and Versions were checked, deleted agents included; Bytes are the
-	// sizes of the versions that were rebuilt and have the right SHA-256.
-	Agents, Versions uint64
-	Bytes            int64
+	// Agents and Versions were checked, and so many Deleted agents, which have
+	// no version; Bytes are the sizes of the versions that were rebuilt and have
+	// the right SHA-256.
+	Agents, Deleted, Versions uint64
+	Bytes                     int64
 	// KnownBad counts versions that the cluster had marked as bad before the
 	// archive was made. They are no fault of the archive.
 	KnownBad uint64
@@ -202,7 +203,11 @@ func (v *verifier) agents() error {
 
 // agent checks one agent and all its versions.
 func (v *verifier) agent(e Entry) error {
-	v.report.Agents++
+	if e.Live == 0 {
+		v.report.Deleted++
+	} else {
+		v.report.Agents++
+	}
 	faults := v.report.Faults
 	h, err := v.archive.history(e, v.cache, func(offset int64, err error) {
 		if offset >= e.offset { // else it was reported where it is

@@ -76,6 +76,15 @@ func inFile(path string, err error) error {
 	return err
 }
 
+// agentCount says how many agents an archive has, the same way everywhere:
+// those with versions, and those that were deleted before it was made.
+func agentCount(live, deleted uint64) string {
+	if deleted == 0 {
+		return plural(live, "agent")
+	}
+	return fmt.Sprintf("%s (and %d deleted)", plural(live, "agent"), deleted)
+}
+
 // selection returns the namespace and the prefix that a command line names:
 // none without a prefix, unless --namespace is there.
 func selection(c *cli.Context, prefix string) (string, string, error) {

@@ -36,9 +36,11 @@ func TestSnapshot_BetweenClusters(t *testing.T) {
 
 	all := filepath.Join(dir, "all.hawser")
 	for _, n := range f.Nodes() {
-		f.want(t, codeOK, "", "snapshot", "save", all, "--all-namespaces", "--force", "--endpoints", n.Client)
-		if got := f.want(t, codeOK, "", "snapshot", "verify", all); !strings.Contains(got.stdout, "5 agents with 9 versions") {
-			t.Fatalf("from %s: %s", n.Name, got.stdout)
+		const counts = "4 agents (and 1 deleted) with 9 versions"
+		saved := f.want(t, codeOK, "", "snapshot", "save", all, "--all-namespaces", "--force", "--endpoints", n.Client)
+		verified := f.want(t, codeOK, "", "snapshot", "verify", all)
+		if !strings.HasPrefix(saved.stdout, "saved "+counts) || !strings.HasPrefix(verified.stdout, "verified "+counts) {
+			t.Fatalf("from %s: %s%s", n.Name, saved.stdout, verified.stdout)
 		}
 	}
 
@@ -68,7 +70,9 @@ func TestSnapshot_BetweenClusters(t *testing.T) {
 
 	fresh := startFleet(t, 1)
 	fresh.want(t, codeOK, "", "snapshot", "restore", all, "--dry-run")
-	fresh.want(t, codeOK, "", "snapshot", "restore", all)
+	if got := fresh.want(t, codeOK, "", "snapshot", "restore", all); !strings.HasPrefix(got.stdout, "restored 4 agents (and 1 deleted) with 9 versions") {
+		t.Error(got.stdout)
+	}
 	again := filepath.Join(dir, "again.hawser")
 	fresh.want(t, codeOK, "", "snapshot", "save", again, "--all-namespaces")
 	fresh.want(t, codeOK, "", "snapshot", "verify", again)

@@ -80,6 +80,7 @@ type importer interface {
 // importedView is a whole restore, as JSON.
 type importedView struct {
 	Agents   uint64 `json:"agents"`
+	Deleted  uint64 `json:"deleted"`
 	Versions uint64 `json:"versions"`
 	DryRun   bool   `json:"dry_run"`
 }
@@ -93,7 +94,7 @@ func (p *program) restoreAll(c *cli.Context, a *snapshot.Archive, conn importer)
 		return hint(err, "nothing was restored; \"hawser snapshot verify\" lists what is damaged, and\n"+
 			"--%s or --%s restores agents that are not", flagAgent, flagPrefix)
 	}
-	view := importedView{Agents: a.Summary().Agents, Versions: a.Summary().Versions, DryRun: c.Bool(flagDryRun)}
+	view := importedView{Agents: a.Summary().Agents, Deleted: a.Summary().Deleted, Versions: a.Summary().Versions, DryRun: c.Bool(flagDryRun)}
 	if view.DryRun {
 		err = checkEmpty(c.Context, conn, stallTimeout(c))
 	} else {
@@ -109,7 +110,7 @@ func (p *program) restoreAll(c *cli.Context, a *snapshot.Archive, conn importer)
 	if view.DryRun {
 		verb = "would restore"
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s %s with %s\n", verb, plural(view.Agents, "agent"), plural(view.Versions, "version"))
+	_, err = fmt.Fprintf(p.stdout, "%s %s with %s\n", verb, agentCount(view.Agents, view.Deleted), plural(view.Versions, "version"))
 	return err
 }
 

@@ -66,7 +66,7 @@ Examples:
 				return p.writeJSON(saved)
 			}
 			_, err = fmt.Fprintf(p.stdout, "saved %s with %s to %s: %d bytes of content in %d bytes, sha256 %s\n",
-				plural(saved.Agents, "agent"), plural(saved.Versions, "version"), escape(saved.File), saved.ContentBytes, saved.Size, saved.SHA256)
+				agentCount(saved.Agents, saved.Deleted), plural(saved.Versions, "version"), escape(saved.File), saved.ContentBytes, saved.Size, saved.SHA256)
 			return err
 		},
 	}
@@ -80,6 +80,7 @@ type savedView struct {
 	Generation   uint64 `json:"generation"`
 	Revision     uint64 `json:"revision"`
 	Agents       uint64 `json:"agents"`
+	Deleted      uint64 `json:"deleted"`
 	Versions     uint64 `json:"versions"`
 	ContentBytes int64  `json:"content_bytes"`
 }
@@ -109,7 +110,7 @@ func (j saveJob) run(ctx context.Context, from exporter) (savedView, error) {
 	sum := w.Summary()
 	return savedView{
 		File: j.path, Size: w.Size(), SHA256: w.SHA256().String(), Generation: uint64(start.Generation), Revision: uint64(start.Revision),
-		Agents: sum.Agents, Versions: sum.Versions, ContentBytes: sum.ContentBytes,
+		Agents: sum.Agents, Deleted: sum.Deleted, Versions: sum.Versions, ContentBytes: sum.ContentBytes,
 	}, nil
 }
 

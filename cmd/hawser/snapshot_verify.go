@@ -73,7 +73,7 @@ func (p *program) printReport(a *snapshot.Archive, r *snapshot.Report) error {
 		known = fmt.Sprintf(" (%s had been marked as bad in the cluster before)", plural(r.KnownBad, "version"))
 	}
 	_, err := fmt.Fprintf(p.stdout, "verified %s with %s, %d bytes of content: all good%s, sha256 %s\n",
-		plural(r.Agents, "agent"), plural(r.Versions, "version"), r.Bytes, known, a.SHA256())
+		agentCount(r.Agents, r.Deleted), plural(r.Versions, "version"), r.Bytes, known, a.SHA256())
 	return err
 }
 
@@ -84,6 +84,7 @@ type reportView struct {
 	SHA256      string      `json:"sha256"`
 	SHA256OK    bool        `json:"sha256_ok"`
 	Agents      uint64      `json:"agents"`
+	Deleted     uint64      `json:"deleted"`
 	Versions    uint64      `json:"versions"`
 	Bytes       int64       `json:"bytes"`
 	KnownBad    uint64      `json:"known_bad"`
@@ -107,8 +108,8 @@ type badView struct {
 
 func viewReport(path string, a *snapshot.Archive, r *snapshot.Report) reportView {
 	view := reportView{
-		File: path, OK: r.OK(), SHA256: a.SHA256().String(), SHA256OK: r.SHA256, Agents: r.Agents, Versions: r.Versions, Bytes: r.Bytes,
-		KnownBad: r.KnownBad, Faults: r.Faults, BadVersions: r.BadVersions, Bad: []badView{},
+		File: path, OK: r.OK(), SHA256: a.SHA256().String(), SHA256OK: r.SHA256, Agents: r.Agents, Deleted: r.Deleted, Versions: r.Versions,
+		Bytes: r.Bytes, KnownBad: r.KnownBad, Faults: r.Faults, BadVersions: r.BadVersions, Bad: []badView{},
 	}
 	if r.First != nil {
 		view.First = &damageView{r.First.Offset, agentText(r.First.Agent), r.First.Err.Error()}
