@@ -34,7 +34,7 @@ func (n *Node) belong(ctx context.Context) error {
 	})
 	c.startHousekeeping() //nolint:contextcheck // lives until core.close
 	n.service.Start(&service.Backend{
-		Self: n.id, Machine: n.machine, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
+		Self: n.id, Machine: n.machine, Gate: c.gate, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
 		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,
 		Compact: c.compact,
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/gossip"
 	"github.com/hawserdb/hawser/internal/peerpb"
+	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -54,11 +55,13 @@ type core struct {
 
 	// scrubber works from belong on, and notes what is applied from the start.
 	scrubber *scrub.Scrubber
+	// gate is what all who rebuild versions here go through.
+	gate *rebuild.Gate
 }
 
 // newCore builds the core of n and starts raft.
 func newCore(n *Node) (*core, error) {
-	c := &core{node: n, disks: newDiskWatch(n.cfg.MinFreeDisk)}
+	c := &core{node: n, gate: rebuild.New(), disks: newDiskWatch(n.cfg.MinFreeDisk)}
 	c.replica = &replica{open: c.openRaft, failed: n.halt}
 	if err := c.openCatchUp(); err != nil {
 		return nil, err

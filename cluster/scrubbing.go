@@ -23,7 +23,7 @@ const contentTime = 10 * time.Second
 func (c *core) newScrubber() *scrub.Scrubber {
 	n := c.node
 	return scrub.New(scrub.Config{
-		Self: n.id, View: func() (scrub.View, error) { return n.machine.View() },
+		Self: n.id, View: func() (scrub.View, error) { return n.machine.View() }, Gate: c.gate,
 		Repair: n.machine.Repair, RepairPart: n.machine.RepairPart, Peers: scrubPeers{c},
 		Leads: c.leads, Submit: func(ctx context.Context, cmd fsm.Command) (fsm.Result, error) { return c.proposer.Submit(ctx, cmd) },
 		Halt: n.halt, Logger: n.part("scrub"), Delay: n.cfg.Tuning.ScrubDelay,

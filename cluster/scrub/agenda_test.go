@@ -152,21 +152,23 @@ func TestJudge(t *testing.T) {
 }
 
 // Claim: the share of a core that verification takes is a tenth, a third when
-// it is behind, and its rate in bytes is bounded however fast the disk is.
+// it is behind, of the time in which it did not wait for others; and its rate in
+// bytes is bounded however fast the disk is.
 func TestRest(t *testing.T) {
 	for _, c := range []struct {
 		took  time.Duration
-		bytes int64
+		done  work
 		share int
 		want  time.Duration
 	}{
-		{10 * time.Millisecond, 1000, headShare(0), 90 * time.Millisecond},
-		{10 * time.Millisecond, 1000, headShare(time.Minute), 20 * time.Millisecond},
-		{time.Millisecond, maxRate, headShare(time.Minute), 999 * time.Millisecond},
-		{0, 0, 9, time.Millisecond},
+		{10 * time.Millisecond, work{bytes: 1000}, headShare(0), 90 * time.Millisecond},
+		{10 * time.Millisecond, work{bytes: 1000}, headShare(time.Minute), 20 * time.Millisecond},
+		{time.Millisecond, work{bytes: maxRate}, headShare(time.Minute), 999 * time.Millisecond},
+		{time.Minute, work{waited: time.Minute - time.Second}, headShare(0), 9 * time.Second},
+		{0, work{}, 9, time.Millisecond},
 	} {
-		if got := rest(c.took, c.bytes, c.share); got != c.want {
-			t.Errorf("after %s and %d bytes: %s, want %s", c.took, c.bytes, got, c.want)
+		if got := rest(c.took, c.done, c.share); got != c.want {
+			t.Errorf("after %s and %+v: %s, want %s", c.took, c.done, got, c.want)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
@@ -31,7 +32,7 @@ type hanging struct {
 
 func (h *hanging) scrubber() *Scrubber {
 	return New(Config{
-		Self: "n0", View: func() (View, error) { return hangingView{h}, nil }, Peers: h, Leads: func() bool { return true },
+		Self: "n0", View: func() (View, error) { return hangingView{h}, nil }, Gate: rebuild.New(), Peers: h, Leads: func() bool { return true },
 		Submit: func(_ context.Context, c fsm.Command) (fsm.Result, error) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -70,7 +71,7 @@ type hangingView struct{ *hanging }
 
 func (v hangingView) Info() fsm.Info { return fsm.Info{Time: time.Now()} }
 func (v hangingView) Agent(id hawser.AgentID) (hawser.Agent, error) {
-	return hawser.Agent{ID: id}, nil
+	return hawser.Agent{ID: id, Head: 1}, nil
 }
 
 func (v hangingView) AgentsAfter(hawser.AgentID, int) ([]hawser.AgentID, error) { return nil, nil }
@@ -96,8 +97,16 @@ func (v hangingView) ContentAt(uint64, uint32) (c record.Content, stamp uint64, 
 	return c, 0, errDown
 }
 
-func (v hangingView) Part([16]byte, uint32) ([]byte, error) { return nil, errDown }
-func (v hangingView) Close() error                          { return nil }
+func (v hangingView) Load(c record.Content) (record.Content, error) { return c, errDown }
+
+func (v hangingView) Versions(id hawser.AgentID, _ uint64, _ int) ([]hawser.Version, error) {
+	return []hawser.Version{{Agent: id, Number: 1, State: hawser.VersionLive}}, nil
+}
+
+func (v hangingView) Path(id hawser.AgentID, number uint64) (hawser.Version, fsm.Path, error) {
+	return hawser.Version{Agent: id, Number: number}, fsm.Path{Places: []fsm.Place{{Segment: 1}}}, nil
+}
+func (v hangingView) Close() error { return nil }
 
 func startHanging(t *testing.T, suspects map[hawser.AgentID]Report) (*hanging, *Scrubber) {
 	t.Helper()

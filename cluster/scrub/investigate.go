@@ -47,7 +47,7 @@ func (s *Scrubber) Inspect(ctx context.Context, version hawser.VersionRef) (repo
 			return err
 		}
 		report = Report{SHA256: described.SHA256, State: described.State, Sums: sums}
-		_, err = v.Verify(version.Agent, version.Number, version.Number, func(found fsm.Verdict) bool {
+		_, _, err = s.cfg.Gate.Verify(ctx, v, version.Agent, version.Number, version.Number, func(found fsm.Verdict) bool {
 			report.Verified = found.Err == nil
 			return false
 		})

@@ -21,6 +21,7 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/engine"
+	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
@@ -51,7 +52,7 @@ func newReplicas(t *testing.T, n int) *replicas {
 	for i := range n {
 		r.open(i)
 		r.scrubbers = append(r.scrubbers, New(Config{
-			Self: name(i), View: func() (View, error) { return r.machine(i).View() },
+			Self: name(i), View: func() (View, error) { return r.machine(i).View() }, Gate: rebuild.New(),
 			Repair:     func(f fsm.Repair) error { return r.machine(i).Repair(f) },
 			RepairPart: func(f fsm.Repair, index uint32, data []byte) error { return r.machine(i).RepairPart(f, index, data) },
 			Peers:      peers{r}, Leads: func() bool { return i == 0 },

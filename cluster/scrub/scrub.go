@@ -15,6 +15,7 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/halt"
+	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/record"
 )
 
@@ -24,13 +25,10 @@ const DefaultDelay = 20 * time.Second
 
 // View is what a Scrubber looks at: an *fsm.View.
 type View interface {
+	rebuild.View
 	Info() fsm.Info
-	Agent(id hawser.AgentID) (hawser.Agent, error)
 	AgentsAfter(after hawser.AgentID, limit int) ([]hawser.AgentID, error)
-	Verify(id hawser.AgentID, from, to uint64, yield func(fsm.Verdict) bool) (next uint64, err error)
 	Sums(id hawser.AgentID, number uint64) (hawser.Version, []fsm.Sum, error)
-	ContentAt(segment uint64, position uint32) (c record.Content, stamp uint64, err error)
-	Part(upload [16]byte, index uint32) ([]byte, error)
 	Close() error
 }
 
@@ -56,6 +54,8 @@ type Config struct {
 	Self string
 	// View returns the newest state.
 	View func() (View, error)
+	// Gate is the node's; versions are rebuilt behind it.
+	Gate *rebuild.Gate
 	// Repair and RepairPart put a content or a part of it in place.
 	Repair     func(fsm.Repair) error
 	RepairPart func(r fsm.Repair, index uint32, data []byte) error
@@ -118,7 +118,7 @@ func (s *Scrubber) Start() {
 	s.recent.begin()
 	s.pass.ended = time.Now().Add(firstPass - passEvery)
 	s.done.Go(func() { s.run(ctx, s.step) })
-	s.done.Go(func() { s.run(ctx, func() time.Duration { return s.suspect(ctx) }) })
+	s.done.Go(func() { s.run(ctx, s.suspect) })
 }
 
 // Close ends the loops and joins them. It may be called without Start.
@@ -178,9 +178,9 @@ const (
 
 // run does one thing after another, and rests in between so that it takes a
 // bounded share of a core.
-func (s *Scrubber) run(ctx context.Context, step func() time.Duration) {
+func (s *Scrubber) run(ctx context.Context, step func(context.Context) time.Duration) {
 	for {
-		timer := time.NewTimer(step())
+		timer := time.NewTimer(step(ctx))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -203,22 +203,22 @@ func (s *Scrubber) suspect(ctx context.Context) time.Duration {
 }
 
 // step verifies what is most urgent and returns how long to rest.
-func (s *Scrubber) step() time.Duration {
+func (s *Scrubber) step(ctx context.Context) time.Duration {
 	start := time.Now()
 	if t, ok := s.agenda.next(start); ok {
-		bytes := s.verify(t.agent, max(t.from, t.to-min(t.to, newVersions-1)), t.to)
-		return rest(time.Since(start), bytes, headShare(start.Sub(t.due)))
+		done := s.verify(ctx, t.agent, max(t.from, t.to-min(t.to, newVersions-1)), t.to)
+		return rest(time.Since(start), done, headShare(start.Sub(t.due)))
 	}
 	if s.agenda.takeMissed() {
 		s.recent.begin()
 	}
 	if s.recent.running {
 		s.lookForRecent()
-		return rest(time.Since(start), 0, passShare)
+		return rest(time.Since(start), work{}, passShare)
 	}
 	if s.pass.running || start.Sub(s.pass.ended) >= passEvery {
-		bytes := s.passOn(start)
-		return rest(time.Since(start), bytes, passShare)
+		done := s.passOn(ctx, start)
+		return rest(time.Since(start), done, passShare)
 	}
 	return min(idle, s.cfg.Delay)
 }
@@ -232,25 +232,32 @@ func headShare(behind time.Duration) int {
 	return 9
 }
 
-// rest is how long to rest after work that took so long and moved so many bytes.
-func rest(took time.Duration, bytes int64, share int) time.Duration {
-	byRate := time.Duration(bytes)*time.Second/maxRate - took
+// work is what a step did: it moved bytes, and waited for others to rebuild.
+type work struct {
+	bytes  int64
+	waited time.Duration
+}
+
+// rest is how long to rest after work that took so long, waiting included.
+func rest(took time.Duration, done work, share int) time.Duration {
+	took -= done.waited
+	byRate := time.Duration(done.bytes)*time.Second/maxRate - took
 	return max(time.Duration(share)*took, byRate, time.Millisecond)
 }
 
 // verify verifies versions of an agent, notes those that do not verify as
-// suspects, and returns how many bytes that moved.
-func (s *Scrubber) verify(id hawser.AgentID, from, to uint64) (bytes int64) {
-	err := s.view(func(v View) error {
-		_, err := v.Verify(id, from, to, func(found fsm.Verdict) bool {
-			bytes += found.Bytes
+// suspects.
+func (s *Scrubber) verify(ctx context.Context, id hawser.AgentID, from, to uint64) (done work) {
+	err := s.view(func(v View) (err error) {
+		_, done.waited, err = s.cfg.Gate.Verify(ctx, v, id, from, to, func(found fsm.Verdict) bool {
+			done.bytes += found.Bytes
 			s.found(found)
 			return true
 		})
 		return err
 	})
 	s.failed("verify new versions", err)
-	return bytes
+	return done
 }
 
 func (s *Scrubber) found(v fsm.Verdict) {
@@ -281,7 +288,8 @@ func (s *Scrubber) view(use func(View) error) error {
 func (s *Scrubber) failed(doing string, err error) {
 	_, damaged := errors.AsType[*halt.Error](err)
 	switch {
-	case err == nil, errors.Is(err, hawser.ErrNotFound), errors.Is(err, hawser.ErrVersionGone), errors.Is(err, hawser.ErrUnavailable):
+	case err == nil, errors.Is(err, hawser.ErrNotFound), errors.Is(err, hawser.ErrVersionGone), errors.Is(err, hawser.ErrUnavailable),
+		errors.Is(err, context.Canceled): // by Close
 	case damaged:
 		s.cfg.Halt(err)
 	default:

@@ -102,7 +102,7 @@ func TestScrubber_AlteredBytesAreRepaired(t *testing.T) {
 			c.find(r, id)
 			s := r.scrubbers[1]
 			eventually(t, "repair", func() bool {
-				s.step()
+				s.step(t.Context())
 				s.suspect(t.Context())
 				return s.Stats().Repaired > 0 && s.Stats().Suspects == 0
 			})
@@ -141,7 +141,7 @@ func TestScrubber_WaitsForTheOthers(t *testing.T) {
 	r.down[0].Store(true)
 	r.down[2].Store(true)
 	s := r.scrubbers[1]
-	s.verify(id, 1, 5)
+	s.verify(t.Context(), id, 1, 5)
 	for range 3 {
 		s.investigate(t.Context(), hawser.VersionRef{Agent: id, Number: 5})
 	}
@@ -174,7 +174,7 @@ func TestScrubber_StopsWhenItsRecordIsAltered(t *testing.T) {
 		return value
 	})
 	s := r.scrubbers[1]
-	s.verify(id, 3, 3)
+	s.verify(t.Context(), id, 3, 3)
 	s.investigate(t.Context(), hawser.VersionRef{Agent: id, Number: 3})
 	if e, ok := errors.AsType[*halt.Error](r.halted[1]); !ok || e.Reason != halt.Damaged {
 		t.Errorf("halted with %v", r.halted[1])

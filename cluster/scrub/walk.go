@@ -4,6 +4,7 @@
 package scrub
 
 import (
+	"context"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -75,7 +76,7 @@ func (s *Scrubber) lookForRecent() {
 
 // passOn does a step of the pass over everything: it verifies some versions of
 // one agent.
-func (s *Scrubber) passOn(now time.Time) (bytes int64) {
+func (s *Scrubber) passOn(ctx context.Context, now time.Time) (done work) {
 	w := &s.pass
 	if !w.running {
 		w.begin()
@@ -91,12 +92,13 @@ func (s *Scrubber) passOn(now time.Time) (bytes int64) {
 			return nil
 		}
 		seen, last := 0, uint64(0)
-		next, err := v.Verify(ids[0], w.number, 0, func(found fsm.Verdict) bool {
-			bytes += found.Bytes
+		next, waited, err := s.cfg.Gate.Verify(ctx, v, ids[0], w.number, 0, func(found fsm.Verdict) bool {
+			done.bytes += found.Bytes
 			s.found(found)
 			seen, last = seen+1, found.Version.Number
 			return seen < passVersions
 		})
+		done.waited = waited
 		if err != nil {
 			return err
 		}
@@ -114,5 +116,5 @@ func (s *Scrubber) passOn(now time.Time) (bytes int64) {
 		w.end(now)
 		s.failed("verify all versions", err)
 	}
-	return bytes
+	return done
 }

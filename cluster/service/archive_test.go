@@ -152,7 +152,7 @@ func TestArchive_ExportAndImport(t *testing.T) {
 		state   []byte
 	}{{"big", 1, large}, {"crew/one", 6, states[5]}, {"crew/one", 2, states[1]}, {"crew/two", 1, states[2]}} {
 		got, err := restore(t.Context(), there, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: want.agent}, Version: want.version})
-		if err != nil || !bytes.Equal(rebuild(t, got, nil), want.state) {
+		if err != nil || !bytes.Equal(rebuilt(t, got, nil), want.state) {
 			t.Errorf("%s@%d: %v", want.agent, want.version, err)
 		}
 	}

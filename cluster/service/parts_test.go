@@ -112,8 +112,8 @@ func staged(t *testing.T, l *leader) int {
 	return len(uploads)
 }
 
-// rebuild puts a restored version together, from base if the caller named one.
-func rebuild(t *testing.T, messages []*hawserv1.RestoreResponse, base []byte) []byte {
+// rebuilt puts a restored version together, from base if the caller named one.
+func rebuilt(t *testing.T, messages []*hawserv1.RestoreResponse, base []byte) []byte {
 	t.Helper()
 	var chain []record.Content
 	add := func(p *hawserv1.Payload, delta bool) {
@@ -161,7 +161,7 @@ func TestSaveParts_RoundTrips(t *testing.T) {
 			t.Fatalf("%d bytes: %v, %v", size, saved, err)
 		}
 		got, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: name}})
-		if err != nil || !bytes.Equal(rebuild(t, got, nil), state) {
+		if err != nil || !bytes.Equal(rebuilt(t, got, nil), state) {
 			t.Fatalf("%d bytes: restored something else, %v", size, err)
 		}
 		if inline := got[0].GetKeyframe().GetParts() == 0; inline != (size <= record.PartSize) {
@@ -435,7 +435,7 @@ func TestSaveParts_DeltaThenKeyframe(t *testing.T) {
 	}
 	for number := range uint64(2) {
 		got, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}, Version: 2 + number})
-		if err != nil || !bytes.Equal(rebuild(t, got, nil), state) {
+		if err != nil || !bytes.Equal(rebuilt(t, got, nil), state) {
 			t.Errorf("version %d is something else: %v", 2+number, err)
 		}
 	}

@@ -104,7 +104,7 @@ func TestRelay_SavePartsAtAnyNode(t *testing.T) {
 		t.Fatalf("got %v, %v", saved, err)
 	}
 	got, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: "a"}})
-	if err != nil || !bytes.Equal(rebuild(t, got, nil), state) {
+	if err != nil || !bytes.Equal(rebuilt(t, got, nil), state) {
 		t.Fatalf("restored something else: %v", err)
 	}
 	m[0].GetSave().GetRequest().Attempt = 1

@@ -85,7 +85,7 @@ func TestRestore_DeltasAndBases(t *testing.T) {
 			continue
 		}
 		number := got[0].GetVersion().GetNumber()
-		if !bytes.Equal(rebuild(t, got, tt.held), states[number-1]) {
+		if !bytes.Equal(rebuilt(t, got, tt.held), states[number-1]) {
 			t.Errorf("%s: another state", tt.name)
 		}
 		deltas := 0
@@ -155,7 +155,7 @@ func TestRestore_SharedPathsAndLongDeltas(t *testing.T) {
 		{"b", 1, baseOf(3, third), third, fourth, false},
 	} {
 		got, err := restore(t.Context(), s, &hawserv1.RestoreRequest{Agent: &hawserv1.Agent{Name: tt.agent}, Version: tt.version, Base: tt.base})
-		if err != nil || !bytes.Equal(rebuild(t, got, tt.held), tt.want) {
+		if err != nil || !bytes.Equal(rebuilt(t, got, tt.held), tt.want) {
 			t.Errorf("%s@%d after %v: %v", tt.agent, tt.version, tt.base, err)
 		} else if used := got[0].GetKeyframe() == nil; used != tt.used {
 			t.Errorf("%s@%d after version %d: base used %v", tt.agent, tt.version, tt.base.GetNumber(), used)

@@ -14,6 +14,7 @@ import (
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -42,8 +43,10 @@ type Members interface {
 // Backend is the node behind a Service. All fields are required.
 type Backend struct {
 	// Self is the node's ServerID.
-	Self     string
-	Machine  *fsm.Machine
+	Self    string
+	Machine *fsm.Machine
+	// Gate is the node's; versions are rebuilt behind it.
+	Gate     *rebuild.Gate
 	Proposer Proposer
 	Reads    Reads
 	Members  Members

@@ -21,6 +21,7 @@ import (
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/record"
 	"github.com/hawserdb/hawser/internal/wire"
 )
@@ -81,7 +82,7 @@ func start(t *testing.T) (*Service, *leader) {
 	}
 	s := New(func() string { return "it is starting" })
 	s.Start(&Backend{
-		Self: "n1-00000000", Machine: machine, Proposer: l, Reads: readsNow{}, Members: noMembers{},
+		Self: "n1-00000000", Machine: machine, Gate: rebuild.New(), Proposer: l, Reads: readsNow{}, Members: noMembers{},
 		Leader:   func() wire.Leader { return wire.Leader{ID: "n1-00000000", Address: "127.0.0.1:1"} },
 		Term:     func() uint64 { return 1 },
 		Conn:     func(string) (*grpc.ClientConn, error) { return nil, errors.New("there is no other node") },

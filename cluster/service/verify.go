@@ -158,7 +158,7 @@ func (v *verification) numbers(id hawser.AgentID, from uint64, report *hawserv1.
 	}
 	defer closeView(view)
 	var stopped error
-	next, err = view.Verify(id, from, 0, func(found fsm.Verdict) bool {
+	next, _, err = v.b.Gate.Verify(v.stream.Context(), view, id, from, 0, func(found fsm.Verdict) bool {
 		report.Versions++
 		report.Bytes += uint64(found.Version.Size)
 		if found.Err != nil && len(report.GetBad()) < maxBad {
