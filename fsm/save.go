@@ -15,7 +15,7 @@ import (
 // set them.
 const (
 	// maxDelta is the longest delta in bytes; beyond it a keyframe is not worse.
-	maxDelta = 8 << 20
+	maxDelta = record.MaxDelta
 	// maxDerived is the most versions that one can be derived from.
 	maxDerived = 256
 )
