@@ -67,3 +67,26 @@ func TestSnapshot_BadHead(t *testing.T) {
 	path = archiveOf(t, spoiled(t, hawser.VersionBad, 1, 2, 3))
 	want(t, codeError, "no version of it in the archive is good", "snapshot", "restore", path, "--agent", "researcher-7", "--endpoints", nobody)
 }
+
+// Claim: a version that is not what its hash says and that nobody marked makes
+// verify and a restore of everything name it and the way out; that way works.
+// One that is marked does neither.
+func TestSnapshot_BadUnmarked(t *testing.T) {
+	path := archiveOf(t, spoiled(t, hawser.VersionLive, 2))
+	for _, verb := range []string{"verify", "restore"} {
+		got := want(t, codeError, "version 2 has SHA-256", "snapshot", verb, path)
+		for _, words := range []string{"default/researcher-7", "--agent NAME", "--version N", "--prefix", "save again"} {
+			if !strings.Contains(got.stderr, words) {
+				t.Errorf("%s: %q is missing in %s", verb, words, got.stderr)
+			}
+		}
+	}
+	if got := want(t, codeError, "", "snapshot", "verify", path); strings.Count(got.stdout, "default/researcher-7  2 ") != 1 {
+		t.Error(got.stdout)
+	}
+	for _, args := range [][]string{{"--prefix", "crew"}, {"--agent", "researcher-7"}, {"--agent", "researcher-7", "--version", "1"}} {
+		args = append([]string{"snapshot", "restore", path, "--dry-run", "--endpoints", "127.0.0.1:1", "--timeout", "50ms"}, args...)
+		want(t, codeUnavailable, "", args...) // all was rebuilt: only the cluster is missing
+	}
+	want(t, codeOK, "1 version had been marked as bad", "snapshot", "verify", archiveOf(t, spoiled(t, hawser.VersionBad, 2)))
+}

@@ -91,8 +91,7 @@ func (p *program) restoreAll(c *cli.Context, a *snapshot.Archive, conn importer)
 		return err
 	}
 	if err := report.Err(); err != nil {
-		return hint(err, "nothing was restored; \"hawser snapshot verify\" lists what is damaged, and\n"+
-			"--%s or --%s restores agents that are not", flagAgent, flagPrefix)
+		return hint(err, "nothing was restored; \"hawser snapshot verify\" lists what is bad\n%s", wayOut)
 	}
 	view := importedView{Agents: a.Summary().Agents, Deleted: a.Summary().Deleted, Versions: a.Summary().Versions, DryRun: c.Bool(flagDryRun)}
 	if view.DryRun {

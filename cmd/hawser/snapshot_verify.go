@@ -39,11 +39,20 @@ Examples:
 				if err != nil {
 					return err
 				}
-				return report.Err()
+				if err := report.Err(); err != nil {
+					return hint(err, "%s", wayOut)
+				}
+				return nil
 			})
 		},
 	}
 }
+
+// wayOut says what can be done with an archive of which some is bad.
+const wayOut = "a restore of everything refuses this archive, but all that is not listed can be restored, agent by agent:\n" +
+	"\"hawser snapshot restore FILE --" + flagAgent + " NAME\" (--" + flagVersion + " N for an older version), or --" + flagPrefix + "; " +
+	"while the cluster is there, save again:\n" +
+	"it marks versions that were saved wrong as bad within minutes, and an archive made after that is restored whole"
 
 // verifyArchive verifies with a progress bar.
 func (p *program) verifyArchive(ctx context.Context, a *snapshot.Archive) (*snapshot.Report, error) {
