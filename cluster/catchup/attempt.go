@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/throttle"
 )
 
 // Members are the other members of the cluster.
@@ -189,7 +190,7 @@ func (c *CatchUp) keep(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	done.Go(func() {
-		for said := time.Now(); sleep(ctx, c.cfg.KeepEvery) == nil; {
+		for said := time.Now(); throttle.Sleep(ctx, c.cfg.KeepEvery) == nil; {
 			p := c.Progress()
 			c.ask(ctx, LogRequest{Keep: true, From: p.Index, Progress: p})
 			if time.Since(said) >= sayEvery {

@@ -14,6 +14,7 @@ import (
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/halt"
+	"github.com/hawserdb/hawser/internal/throttle"
 )
 
 const (
@@ -170,7 +171,7 @@ func (c *CatchUp) begin(ctx context.Context) {
 		case err == nil:
 			c.done()
 			return
-		case c.fetch.readManifest() == nil || len(c.wake) > 0 || sleep(ctx, c.cfg.Backoff) != nil:
+		case c.fetch.readManifest() == nil || len(c.wake) > 0 || throttle.Sleep(ctx, c.cfg.Backoff) != nil:
 			return
 		}
 	}
@@ -232,7 +233,7 @@ func (c *CatchUp) catchUp(ctx context.Context, insisted bool) {
 			c.giveUp(err)
 			return
 		}
-		if sleep(ctx, backoff) != nil {
+		if throttle.Sleep(ctx, backoff) != nil {
 			return
 		}
 		backoff = min(2*backoff, 8*time.Second)

@@ -138,7 +138,7 @@ func (s *Source) hashFile(ctx context.Context, o *offer, f *File) (sum [sha256.S
 	h := sha256.New()
 	for left := f.Size; left > 0; {
 		n := min(left, chunk)
-		if err := s.hash.wait(ctx, int(n)); err != nil {
+		if err := s.hash.Wait(ctx, n); err != nil {
 			return sum, err
 		}
 		if _, err := io.CopyN(h, src, n); err != nil {
@@ -177,7 +177,7 @@ func (s *Source) Read(ctx context.Context, id, name string, offset int64, send f
 	buf := make([]byte, chunk)
 	for offset < f.Size {
 		b := buf[:min(chunk, f.Size-offset)]
-		if err := s.sending.wait(ctx, len(b)); err != nil {
+		if err := s.sending.Wait(ctx, int64(len(b))); err != nil {
 			return err
 		}
 		if s.isStopping() {

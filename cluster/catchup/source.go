@@ -17,6 +17,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/throttle"
 )
 
 // maxCheckpoints is how many checkpoints a source keeps at once.
@@ -61,7 +62,7 @@ func orDefault(d, def time.Duration) time.Duration {
 // use.
 type Source struct {
 	cfg           SourceConfig
-	sending, hash *limiter
+	sending, hash *throttle.Throttle
 	stop          context.CancelFunc
 	stopping      <-chan struct{} // closed by stop
 	// preparing begins the making of an offer in a goroutine of running.
@@ -99,7 +100,7 @@ func NewSource(cfg SourceConfig) (*Source, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Source{
-		cfg: cfg, sending: newLimiter(cfg.BytesPerSecond), hash: newLimiter(4 * cfg.BytesPerSecond), stop: stop, stopping: ctx.Done(),
+		cfg: cfg, sending: throttle.New(cfg.BytesPerSecond), hash: throttle.New(4 * cfg.BytesPerSecond), stop: stop, stopping: ctx.Done(),
 		offered: map[string]*offer{},
 	}
 	s.preparing = func(o *offer) { s.running.Go(func() { s.prepare(ctx, o) }) }

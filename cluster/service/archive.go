@@ -13,6 +13,7 @@ import (
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/throttle"
 	"github.com/hawserdb/hawser/internal/wire"
 	"github.com/hawserdb/hawser/snapshot"
 )
@@ -55,7 +56,7 @@ func (s *Service) Export(r *hawserv1.ExportRequest, stream grpc.ServerStreamingS
 		return unexecuted(err)
 	}
 	info := view.Info()
-	out := exported{send: stream.Send, pacer: pacer{rate: readRate}, m: &hawserv1.ExportResponse{Header: b.header(info, info.Revision), Agents: agents}}
+	out := exported{send: stream.Send, reading: throttle.New(readRate), m: &hawserv1.ExportResponse{Header: b.header(info, info.Revision), Agents: agents}}
 	err = view.Export(ctx, namespace, prefix, func(item snapshot.Item) error { return out.add(ctx, item) })
 	if err != nil {
 		return unexecuted(err)
@@ -66,10 +67,10 @@ func (s *Service) Export(r *hawserv1.ExportRequest, stream grpc.ServerStreamingS
 
 // exported gathers items into messages.
 type exported struct {
-	send  func(*hawserv1.ExportResponse) error
-	pacer pacer
-	m     *hawserv1.ExportResponse
-	size  int
+	send    func(*hawserv1.ExportResponse) error
+	reading *throttle.Throttle
+	m       *hawserv1.ExportResponse
+	size    int
 }
 
 func (e *exported) add(ctx context.Context, item snapshot.Item) error {
@@ -78,7 +79,7 @@ func (e *exported) add(ctx context.Context, item snapshot.Item) error {
 	if e.size += len(encoded); e.size < itemsMessage && len(e.m.GetItems()) < maxItems {
 		return nil
 	}
-	if err := e.pacer.spend(ctx, int64(e.size)); err != nil {
+	if err := e.reading.Wait(ctx, int64(e.size)); err != nil {
 		return err
 	}
 	m := e.m

@@ -4,15 +4,14 @@
 package service
 
 import (
-	"context"
 	"errors"
-	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/throttle"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -43,7 +42,7 @@ func (s *Service) Verify(r *hawserv1.VerifyRequest, stream grpc.ServerStreamingS
 		return err
 	}
 	closeView(view)
-	v := verification{b: b, stream: stream, pacer: pacer{rate: readRate}}
+	v := verification{b: b, stream: stream, reading: throttle.New(readRate)}
 	return v.run(namespace, prefix)
 }
 
@@ -62,10 +61,10 @@ func scopeOf(namespace, prefix string) (string, string, error) {
 
 // verification is one call of Verify.
 type verification struct {
-	b      *Backend
-	stream grpc.ServerStreamingServer[hawserv1.VerifyResponse]
-	pacer  pacer
-	sum    hawserv1.VerifyResponse
+	b       *Backend
+	stream  grpc.ServerStreamingServer[hawserv1.VerifyResponse]
+	reading *throttle.Throttle
+	sum     hawserv1.VerifyResponse
 }
 
 func (v *verification) run(namespace, prefix string) error {
@@ -164,32 +163,8 @@ func (v *verification) numbers(id hawser.AgentID, from uint64, report *hawserv1.
 		if found.Err != nil && len(report.GetBad()) < maxBad {
 			report.Bad = append(report.Bad, &hawserv1.BadVersion{Number: found.Version.Number, Reason: found.Err.Error()})
 		}
-		stopped = v.pacer.spend(v.stream.Context(), found.Bytes)
+		stopped = v.reading.Wait(v.stream.Context(), found.Bytes)
 		return stopped == nil
 	})
 	return next, errors.Join(err, stopped)
-}
-
-// pacer holds work to a rate, in bytes a second. It lets through what is worth
-// a tenth of a second at once.
-type pacer struct {
-	rate int64
-	due  time.Duration // for which was not waited yet
-}
-
-// spend waits as long as n bytes take, or until ctx ends.
-func (p *pacer) spend(ctx context.Context, n int64) error {
-	p.due += time.Duration(n) * time.Second / time.Duration(p.rate)
-	if p.due < 100*time.Millisecond {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(p.due)
-	defer timer.Stop()
-	p.due = 0
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
