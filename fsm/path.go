@@ -5,8 +5,6 @@ package fsm
 
 import (
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/record"
@@ -70,24 +68,6 @@ func checkInline(content record.Content) error {
 	return nil
 }
 
-// Part returns one part of a content that is stored in parts, or of an upload
-// that belongs to no content yet. A part that is not there is
-// hawser.ErrNotFound, one that does not match its checksum hawser.ErrCorrupt.
-func (v *View) Part(upload [16]byte, index uint32) ([]byte, error) {
-	value, ok, err := v.snap.Get(partKey(nil, upload, index))
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, uploadError(hawser.CodeNotFound, upload, fmt.Sprintf("part %d is not there", index))
-	}
-	crc, data, err := parsePart(value)
-	if err != nil || record.Checksum(data) != crc {
-		return nil, uploadError(hawser.CodeCorrupt, upload, fmt.Sprintf("part %d does not match its checksum", index))
-	}
-	return data, nil
-}
-
 // Load returns c with its Data, checked against the checksum. It holds all of
 // them in memory. Errors match hawser.ErrCorrupt, also for a part that is
 // missing.
@@ -97,10 +77,7 @@ func (v *View) Load(c record.Content) (record.Content, error) {
 	}
 	c.Data = make([]byte, 0, min(uint64(c.Parts), maxParts)*partSize)
 	for index := range c.Parts {
-		part, err := v.Part(c.Upload, index)
-		if errors.Is(err, hawser.ErrNotFound) {
-			err = uploadError(hawser.CodeCorrupt, c.Upload, fmt.Sprintf("part %d is missing", index))
-		}
+		part, err := v.loadPart(c.Upload, index)
 		if err != nil {
 			return record.Content{}, err
 		}
@@ -171,39 +148,4 @@ func (v *View) Segment(segment uint64) (SegmentInfo, bool, error) {
 		info.Entries[i] = SegmentEntry{Refs: e.refs, Bytes: e.bytes}
 	}
 	return info, true, nil
-}
-
-// Upload describes an upload that belongs to no content yet.
-type Upload struct {
-	ID    [16]byte
-	Parts uint32
-	Bytes int64
-	// TouchedAt is the cluster's clock at its last part.
-	TouchedAt time.Time
-}
-
-// Uploads lists uploads that belong to no content yet, at most limit (0 for
-// hawser.DefaultPage, never more than hawser.MaxPage). The leader proposes
-// [ExpireUploads] for those that were given up.
-func (v *View) Uploads(limit int) ([]Upload, error) {
-	it, err := v.snap.Iter([]byte{prefixUpload}, []byte{prefixUpload + 1})
-	if err != nil {
-		return nil, err
-	}
-	limit = page(limit)
-	var uploads []Upload
-	for err == nil && len(uploads) < limit && it.Next() {
-		var rec uploadRecord
-		if rec, err = parseUpload(it.Value()); err != nil || len(it.Key()) != len(uploadKey(nil, [16]byte{})) {
-			err = damaged("upload", errMalformed)
-			break
-		}
-		uploads = append(uploads, Upload{
-			ID: [16]byte(it.Key()[1:]), Parts: rec.parts, Bytes: int64(rec.bytes), TouchedAt: unix(rec.touched),
-		})
-	}
-	if err := errors.Join(err, it.Close()); err != nil {
-		return nil, err
-	}
-	return uploads, nil
 }

@@ -5,7 +5,9 @@ package fsm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/record"
@@ -283,4 +285,57 @@ func (c *changes) finishUploads() {
 
 func uploadError(code hawser.Code, id [16]byte, msg string) error {
 	return &hawser.Error{Code: code, Op: "upload", Key: fmt.Sprintf("%x", id), Msg: msg}
+}
+
+// Part returns one part of a content that is stored in parts, or of an upload
+// that belongs to no content yet. A part that is not there is
+// hawser.ErrNotFound, one that does not match its checksum hawser.ErrCorrupt.
+func (v *View) Part(upload [16]byte, index uint32) ([]byte, error) {
+	value, ok, err := v.snap.Get(partKey(nil, upload, index))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, uploadError(hawser.CodeNotFound, upload, fmt.Sprintf("part %d is not there", index))
+	}
+	crc, data, err := parsePart(value)
+	if err != nil || record.Checksum(data) != crc {
+		return nil, uploadError(hawser.CodeCorrupt, upload, fmt.Sprintf("part %d does not match its checksum", index))
+	}
+	return data, nil
+}
+
+// Upload describes an upload that belongs to no content yet.
+type Upload struct {
+	ID    [16]byte
+	Parts uint32
+	Bytes int64
+	// TouchedAt is the cluster's clock at its last part.
+	TouchedAt time.Time
+}
+
+// Uploads lists uploads that belong to no content yet, at most limit (0 for
+// hawser.DefaultPage, never more than hawser.MaxPage). The leader proposes
+// [ExpireUploads] for those that were given up.
+func (v *View) Uploads(limit int) ([]Upload, error) {
+	it, err := v.snap.Iter([]byte{prefixUpload}, []byte{prefixUpload + 1})
+	if err != nil {
+		return nil, err
+	}
+	limit = page(limit)
+	var uploads []Upload
+	for err == nil && len(uploads) < limit && it.Next() {
+		var rec uploadRecord
+		if rec, err = parseUpload(it.Value()); err != nil || len(it.Key()) != len(uploadKey(nil, [16]byte{})) {
+			err = damaged("upload", errMalformed)
+			break
+		}
+		uploads = append(uploads, Upload{
+			ID: [16]byte(it.Key()[1:]), Parts: rec.parts, Bytes: int64(rec.bytes), TouchedAt: unix(rec.touched),
+		})
+	}
+	if err := errors.Join(err, it.Close()); err != nil {
+		return nil, err
+	}
+	return uploads, nil
 }

@@ -156,27 +156,3 @@ func (v *View) weightAbove(at place) (bytes int64, err error) {
 	}
 	return bytes, nil
 }
-
-// AgentsAfter lists agents that have a version, in the order of their keys,
-// over all namespaces: those after the given one, which may be zero, and at
-// most limit of them (0 for hawser.DefaultPage, never more than
-// hawser.MaxPage).
-func (v *View) AgentsAfter(after hawser.AgentID, limit int) ([]hawser.AgentID, error) {
-	lower := []byte{prefixAgent}
-	if after != (hawser.AgentID{}) {
-		lower = append(agentKey(nil, prefixAgent, after), 0)
-	}
-	it, err := v.snap.Iter(lower, []byte{prefixAgent + 1})
-	if err != nil {
-		return nil, err
-	}
-	var ids []hawser.AgentID
-	for limit = page(limit); len(ids) < limit && it.Next(); {
-		id, ok := splitAgentKey(it.Key())
-		if !ok {
-			return nil, errors.Join(damaged("agent", errMalformed), it.Close())
-		}
-		ids = append(ids, id)
-	}
-	return ids, it.Close()
-}
