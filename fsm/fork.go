@@ -16,32 +16,18 @@ func (r *Rollback) apply(c *changes) (Result, error) {
 	if !validAgent(r.Agent) || r.Number == 0 {
 		return c.refuse(invalidCommand("rollback", "it names no version"))
 	}
-	if g := r.Request.Generation; g != 0 && g != c.state.generation {
-		return c.refuse(wrongGeneration("rollback", r.Agent, g, c.state.generation))
-	}
-	a, err := c.agent(r.Agent)
-	if err != nil {
-		return Result{}, err
-	}
 	same := func(rec *chainRecord) bool { return rec.origin.Number == r.Number }
-	if res, done, err := c.repeat(a, hawser.RequestRollback, r.Request, r.Expect, same); done {
+	a, res, done, err := c.begin(r.Agent, hawser.RequestRollback, r.Request, r.Expect, same)
+	if done {
 		return res, err
 	}
-	// The fence is checked here, once agents can be claimed.
-	if r.Expect != nil && *r.Expect != a.live {
-		return c.conflict(a, r.Expect)
-	}
-	origin, refusal, err := c.restorable(r.Agent, r.Number)
+	rec, refusal, err := c.again(r.Agent, r.Number)
 	if err != nil {
 		return Result{}, err
 	}
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
-	if err := c.refer(origin.place()); err != nil {
-		return Result{}, err
-	}
-	rec := origin.again(r.Agent)
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestRollback, r.Request.Nonce, r.Expect, r.Instance
 	return c.addVersion(a, rec)
 }
@@ -53,38 +39,24 @@ func (f *Fork) apply(c *changes) (Result, error) {
 	if !validAgent(f.Agent) || !validAgent(f.Source) {
 		return c.refuse(invalidCommand("fork", "an agent's name is not valid"))
 	}
-	if g := f.Request.Generation; g != 0 && g != c.state.generation {
-		return c.refuse(wrongGeneration("fork", f.Agent, g, c.state.generation))
-	}
-	a, err := c.agent(f.Agent)
-	if err != nil {
-		return Result{}, err
-	}
 	none := uint64(0)
 	same := func(rec *chainRecord) bool {
 		return rec.origin.Agent == f.Source && (f.Number == 0 || rec.origin.Number == f.Number)
 	}
-	if res, done, err := c.repeat(a, hawser.RequestFork, f.Request, &none, same); done {
+	a, res, done, err := c.begin(f.Agent, hawser.RequestFork, f.Request, &none, same)
+	if done {
 		return res, err
 	}
-	// The fence is checked here, once agents can be claimed.
-	if a.live != 0 {
-		return c.conflict(a, &none)
-	}
-	origin, refusal, err := c.restorable(f.Source, f.Number)
+	rec, refusal, err := c.again(f.Source, f.Number)
 	if err != nil {
 		return Result{}, err
 	}
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
-	if err := c.refer(origin.place()); err != nil {
+	if err := c.share(rec.place()); err != nil {
 		return Result{}, err
 	}
-	if err := c.share(origin.place()); err != nil {
-		return Result{}, err
-	}
-	rec := origin.again(f.Source)
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestFork, f.Request.Nonce, &none, f.Instance
 	return c.addVersion(a, rec)
 }
@@ -103,14 +75,18 @@ func (c *changes) share(at place) error {
 	return nil
 }
 
-// again describes a version equal to c, which is one of the agent's. It has
-// stored nothing of its own.
-func (c *chainRecord) again(id hawser.AgentID) *chainRecord {
-	return &chainRecord{
-		sha: c.sha, size: c.size, segment: c.segment, position: c.position,
-		contentType: c.contentType, schema: c.schema, labels: c.labels,
-		origin: hawser.VersionRef{Agent: id, Number: c.number},
+// again refers to the content of a version, number 0 for the head, and describes
+// one equal to it. That has stored nothing of its own.
+func (c *changes) again(id hawser.AgentID, number uint64) (rec *chainRecord, refusal, err error) {
+	origin, refusal, err := c.restorable(id, number)
+	if err != nil || refusal != nil {
+		return nil, refusal, err
 	}
+	return &chainRecord{
+		sha: origin.sha, size: origin.size, segment: origin.segment, position: origin.position,
+		contentType: origin.contentType, schema: origin.schema, labels: origin.labels,
+		origin: hawser.VersionRef{Agent: id, Number: origin.number},
+	}, nil, c.refer(origin.place())
 }
 
 // restorable returns a version that can be restored, number 0 for the head.

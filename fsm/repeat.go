@@ -13,6 +13,30 @@ import (
 // becomes of their content. It is frozen at the feature level that set it.
 const window = hawser.IdempotencyWindow
 
+// begin returns the agent of a command that makes a version, unless that must not
+// be executed: then done is set and the rest is its result. What is checked, in
+// this order: generation, repeat, expiry, fence, condition.
+func (c *changes) begin(
+	id hawser.AgentID, kind hawser.RequestKind, q Request, expect *uint64, same func(*chainRecord) bool,
+) (a *agent, res Result, done bool, err error) {
+	if g := q.Generation; g != 0 && g != c.state.generation {
+		res, err = c.refuse(wrongGeneration(kind.String(), id, g, c.state.generation))
+		return nil, res, true, err
+	}
+	if a, err = c.agent(id); err != nil {
+		return nil, Result{}, true, err
+	}
+	if res, done, err = c.repeat(a, kind, q, expect, same); done {
+		return nil, res, true, err
+	}
+	// The fence is checked here, once agents can be claimed.
+	if expect != nil && *expect != a.live {
+		res, err = c.conflict(a, expect)
+		return nil, res, true, err
+	}
+	return a, Result{}, false, nil
+}
+
 // repeat looks for an earlier attempt of the same request. It returns done
 // when the command must not be executed: the first attempt was found, or it
 // is too late to tell. A command that claims to have seen a number that nobody was

@@ -26,20 +26,10 @@ func (s *Save) apply(c *changes) (Result, error) {
 	if err := s.check(); err != nil {
 		return c.refuse(err)
 	}
-	if g := s.Request.Generation; g != 0 && g != c.state.generation {
-		return c.refuse(wrongGeneration("save", s.Agent, g, c.state.generation))
-	}
-	a, err := c.agent(s.Agent)
-	if err != nil {
-		return Result{}, err
-	}
 	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 }
-	if res, done, err := c.repeat(a, hawser.RequestSave, s.Request, s.Expect, same); done {
+	a, res, done, err := c.begin(s.Agent, hawser.RequestSave, s.Request, s.Expect, same)
+	if done {
 		return res, err
-	}
-	// The fence is checked here, once agents can be claimed.
-	if s.Expect != nil && *s.Expect != a.live {
-		return c.conflict(a, s.Expect)
 	}
 	content, refusal, err := c.staged(s.Content)
 	if err != nil {
