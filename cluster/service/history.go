@@ -34,25 +34,16 @@ func (s *Service) Rollback(ctx context.Context, r *hawserv1.RollbackRequest) (*h
 	if err != nil {
 		return nil, err
 	}
-	return route(ctx, b, call[*hawserv1.RollbackResponse]{
-		first: r.GetRequest().GetAttempt(),
-		kind:  id.Kind,
-		local: func(ctx context.Context, attempt uint32) (*hawserv1.RollbackResponse, error) {
-			result, err := b.submit(ctx, &fsm.Rollback{
-				Agent: agent, Request: requestOf(id, attempt), Expect: id.Expect, Number: r.GetVersion(), Instance: r.GetInstance(),
-			})
-			if err != nil {
-				return nil, err
-			}
-			return &hawserv1.RollbackResponse{
-				Header: b.header(b.Machine.Info(), result.Revision), Version: wire.VersionToProto(result.Version), Repeated: result.Repeated,
-			}, nil
-		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.RollbackResponse, error) {
-			r.GetRequest().Attempt = attempt
-			return hawserv1.NewStateClient(conn).Rollback(ctx, r)
-		},
-		unknown: unknownOutcome(id),
+	return identified(ctx, b, r.GetRequest(), id, func(ctx context.Context, q fsm.Request) (*hawserv1.RollbackResponse, error) {
+		result, err := b.submit(ctx, &fsm.Rollback{Agent: agent, Request: q, Expect: id.Expect, Number: r.GetVersion(), Instance: r.GetInstance()})
+		if err != nil {
+			return nil, err
+		}
+		return &hawserv1.RollbackResponse{
+			Header: b.header(b.Machine.Info(), result.Revision), Version: wire.VersionToProto(result.Version), Repeated: result.Repeated,
+		}, nil
+	}, func(ctx context.Context, leader hawserv1.StateClient) (*hawserv1.RollbackResponse, error) {
+		return leader.Rollback(ctx, r)
 	})
 }
 
@@ -77,25 +68,16 @@ func (s *Service) Fork(ctx context.Context, r *hawserv1.ForkRequest) (*hawserv1.
 	if err != nil {
 		return nil, err
 	}
-	return route(ctx, b, call[*hawserv1.ForkResponse]{
-		first: r.GetRequest().GetAttempt(),
-		kind:  id.Kind,
-		local: func(ctx context.Context, attempt uint32) (*hawserv1.ForkResponse, error) {
-			result, err := b.submit(ctx, &fsm.Fork{
-				Agent: agent, Request: requestOf(id, attempt), Source: source, Number: r.GetSourceVersion(), Instance: r.GetInstance(),
-			})
-			if err != nil {
-				return nil, err
-			}
-			return &hawserv1.ForkResponse{
-				Header: b.header(b.Machine.Info(), result.Revision), Version: wire.VersionToProto(result.Version), Repeated: result.Repeated,
-			}, nil
-		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.ForkResponse, error) {
-			r.GetRequest().Attempt = attempt
-			return hawserv1.NewStateClient(conn).Fork(ctx, r)
-		},
-		unknown: unknownOutcome(id),
+	return identified(ctx, b, r.GetRequest(), id, func(ctx context.Context, q fsm.Request) (*hawserv1.ForkResponse, error) {
+		result, err := b.submit(ctx, &fsm.Fork{Agent: agent, Request: q, Source: source, Number: r.GetSourceVersion(), Instance: r.GetInstance()})
+		if err != nil {
+			return nil, err
+		}
+		return &hawserv1.ForkResponse{
+			Header: b.header(b.Machine.Info(), result.Revision), Version: wire.VersionToProto(result.Version), Repeated: result.Repeated,
+		}, nil
+	}, func(ctx context.Context, leader hawserv1.StateClient) (*hawserv1.ForkResponse, error) {
+		return leader.Fork(ctx, r)
 	})
 }
 

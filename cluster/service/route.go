@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
@@ -81,6 +83,22 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 		}
 		return zero, c.unknown(err)
 	}
+}
+
+// identified is route for a call that the machine knows by its id, which m is.
+// The request that remote sends on holds m, which counts the attempts.
+func identified[T any](
+	ctx context.Context, b *Backend, m *hawserv1.RequestID, id hawser.RequestID,
+	local func(context.Context, fsm.Request) (T, error), remote func(ctx context.Context, leader hawserv1.StateClient) (T, error),
+) (T, error) {
+	return route(ctx, b, call[T]{
+		first: m.GetAttempt(), kind: id.Kind, unknown: unknownOutcome(id),
+		local: func(ctx context.Context, attempt uint32) (T, error) { return local(ctx, requestOf(id, attempt)) },
+		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (T, error) {
+			m.Attempt = attempt
+			return remote(ctx, hawserv1.NewStateClient(conn))
+		},
+	})
 }
 
 // stillOpen is the answer to a delta that cannot follow the head when an

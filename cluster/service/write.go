@@ -71,25 +71,18 @@ func (s *Service) Delete(ctx context.Context, r *hawserv1.DeleteRequest) (*hawse
 	if err != nil {
 		return nil, err
 	}
-	return route(ctx, b, call[*hawserv1.DeleteResponse]{
-		first: r.GetRequest().GetAttempt(),
-		kind:  id.Kind,
-		local: func(ctx context.Context, attempt uint32) (*hawserv1.DeleteResponse, error) {
-			result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: requestOf(id, attempt)})
-			if err != nil {
-				return nil, err
-			}
-			return &hawserv1.DeleteResponse{
-				Header:   b.header(b.Machine.Info(), result.Revision),
-				Number:   result.Number,
-				Repeated: result.Repeated,
-			}, nil
-		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.DeleteResponse, error) {
-			r.GetRequest().Attempt = attempt
-			return hawserv1.NewStateClient(conn).Delete(ctx, r)
-		},
-		unknown: unknownOutcome(id),
+	return identified(ctx, b, r.GetRequest(), id, func(ctx context.Context, q fsm.Request) (*hawserv1.DeleteResponse, error) {
+		result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: q})
+		if err != nil {
+			return nil, err
+		}
+		return &hawserv1.DeleteResponse{
+			Header:   b.header(b.Machine.Info(), result.Revision),
+			Number:   result.Number,
+			Repeated: result.Repeated,
+		}, nil
+	}, func(ctx context.Context, leader hawserv1.StateClient) (*hawserv1.DeleteResponse, error) {
+		return leader.Delete(ctx, r)
 	})
 }
 
