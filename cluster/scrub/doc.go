@@ -15,7 +15,8 @@
 //   - A majority has the same bytes and none of them verifies: they are what
 //     was saved, and the saver said another hash. The leader, who looks for
 //     itself, proposes that the version is bad; then it is never served, and
-//     nothing is saved on top of it.
+//     nothing is saved on top of it. The rollbacks and forks that repeat it are
+//     looked into next.
 //   - Otherwise it is too early to tell: a node is behind, or does not answer.
 //     The question is asked again.
 //

@@ -97,6 +97,14 @@ func (v hangingView) ContentAt(uint64, uint32) (c record.Content, stamp uint64, 
 	return c, 0, errDown
 }
 
+func (v hangingView) Version(id hawser.AgentID, number uint64) (hawser.Version, error) {
+	return hawser.Version{Agent: id, Number: number}, nil
+}
+
+func (v hangingView) Impact(context.Context, hawser.VersionRef, int) ([]fsm.Affected, bool, error) {
+	return nil, false, nil
+}
+
 func (v hangingView) Load(c record.Content) (record.Content, error) { return c, errDown }
 
 func (v hangingView) Versions(id hawser.AgentID, _ uint64, _ int) ([]hawser.Version, error) {

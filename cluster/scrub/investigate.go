@@ -26,6 +26,10 @@ const (
 	submitTime = 5 * time.Second
 	// maxRepairs is after how many repairs that did not help a node stops.
 	maxRepairs = 3
+	// maxAffected bounds the agents, and the versions of all of them, among
+	// which repetitions of a bad version are looked for. The pass over
+	// everything finds the others.
+	maxAffected = 1000
 )
 
 // Suspect notes that a version does not verify at another node. The leader
@@ -151,6 +155,39 @@ func (s *Scrubber) markBad(ctx context.Context, version hawser.VersionRef, sha h
 	s.counts.bad.Add(1)
 	s.suspects.settle(version)
 	s.cfg.Logger.Error("a version is marked bad: its content is not what its hash says, on a majority of the voters", "version", version)
+	s.failed("look for repetitions of a bad version", s.view(func(v View) error { return s.suspectRepeats(ctx, v, version, sha) }))
+}
+
+// suspectRepeats suspects what shares the content of a bad version: what it
+// repeats, and the rollbacks and forks that repeat it.
+func (s *Scrubber) suspectRepeats(ctx context.Context, v View, bad hawser.VersionRef, sha hawser.Hash) error {
+	affected, _, err := v.Impact(ctx, bad, maxAffected)
+	if err != nil {
+		return err
+	}
+	var refs []hawser.VersionRef
+	for _, a := range affected {
+		for _, number := range a.Versions[:min(len(a.Versions), maxAffected-len(refs))] {
+			refs = append(refs, hawser.VersionRef{Agent: a.Agent, Number: number})
+		}
+	}
+	described, err := v.Version(bad.Agent, bad.Number)
+	if err != nil {
+		return err
+	}
+	if !described.Origin.IsZero() {
+		refs = append(refs, described.Origin) // last, because it may be gone
+	}
+	for _, ref := range refs {
+		version, err := v.Version(ref.Agent, ref.Number)
+		if err != nil {
+			return err
+		}
+		if version.SHA256 == sha && version.State == hawser.VersionLive {
+			s.suspects.add(ref, time.Now())
+		}
+	}
+	return nil
 }
 
 // repair puts right what differs from a node where the version verifies.

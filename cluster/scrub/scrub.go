@@ -29,6 +29,8 @@ type View interface {
 	Info() fsm.Info
 	AgentsAfter(after hawser.AgentID, limit int) ([]hawser.AgentID, error)
 	Sums(id hawser.AgentID, number uint64) (hawser.Version, []fsm.Sum, error)
+	Version(id hawser.AgentID, number uint64) (hawser.Version, error)
+	Impact(ctx context.Context, ref hawser.VersionRef, limit int) (affected []fsm.Affected, truncated bool, err error)
 	Close() error
 }
 

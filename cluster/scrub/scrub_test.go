@@ -78,6 +78,48 @@ func TestScrubber_LieBecomesBad(t *testing.T) {
 	}
 }
 
+// Claim: with a bad version the rollbacks and forks that repeat it become bad, and
+// what it repeats, whichever of them is found first, although nobody has verified
+// them; what was saved on top and is honest does not.
+func TestScrubber_RepeatsOfALieAreBad(t *testing.T) {
+	for _, found := range []int{0, 1, 2} {
+		t.Run(fmt.Sprint("found ", found), func(t *testing.T) {
+			r := newReplicas(t, 3)
+			id, other := agentID("liar"), agentID("other")
+			r.history(id, 3)
+			lie := r.save(id, append(slices.Clone(r.bytes[id]), "a lie"...), hawser.Hash{1})
+			fork := r.apply(&fsm.Fork{Agent: other, Request: fsm.Request{Nonce: hawser.NewNonce()}, Source: id, Number: lie})
+			honest := bytes.Repeat([]byte("the truth. "), 10)
+			sum := hawser.Hash(sha256.Sum256(honest))
+			kept := r.apply(&fsm.Save{
+				Agent: id, Request: fsm.Request{Nonce: hawser.NewNonce(), Seen: lie}, SHA256: sum,
+				Size: uint64(len(honest)), Content: record.EncodeKeyframe(honest),
+			})
+			back := r.apply(&fsm.Rollback{Agent: id, Request: fsm.Request{Nonce: hawser.NewNonce(), Seen: kept.Number}, Number: lie})
+			if err := errors.Join(fork.Err, kept.Err, back.Err); err != nil {
+				t.Fatal(err)
+			}
+			lies := []hawser.VersionRef{{Agent: id, Number: lie}, {Agent: id, Number: back.Number}, {Agent: other, Number: fork.Number}}
+			s := r.scrubbers[0]
+			s.Suspect(lies[found])
+			for range lies {
+				s.suspect(t.Context())
+			}
+			for _, version := range lies {
+				if state, _ := r.state(1, version); state != hawser.VersionBad {
+					t.Errorf("%s is %v", version, state)
+				}
+			}
+			if state, err := r.state(1, hawser.VersionRef{Agent: id, Number: kept.Number}); state != hawser.VersionLive || err != nil {
+				t.Errorf("the honest version is %v: %v", state, err)
+			}
+			if got := s.Stats(); got.Bad != 3 || got.Suspects != 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 // Claim: a node whose bytes were altered, inline or in a part, finds it by the
 // pass over everything or when the agent saves on top, fetches the right ones
 // and is like the others again; nobody else does anything.
