@@ -48,6 +48,11 @@ const (
 	// than contents on the path of a version, because only a fork shares.
 	maxNeeds = 1024
 	maxKey   = 2*maxName + 1
+	// maxBlockKeys is the most bytes of all keys of a block. They are told apart
+	// by what they do not share, so that a short block may have long ones.
+	maxBlockKeys = 8 << 20
+	// maxIndex is the most bytes of the index, unpacked.
+	maxIndex = 64 << 20
 )
 
 // key orders agents as the items are: by namespace, then name.

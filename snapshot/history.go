@@ -42,9 +42,13 @@ type run struct {
 	contents        []place
 }
 
-// maxContents bounds the index of a section, and of all those that an agent
-// needs beside its own: 128 MiB each.
-const maxContents = 1 << 24
+const (
+	// maxContents bounds the index of a section, and of all those that an agent
+	// needs beside its own: 256 MiB each. A segment counts as many contents.
+	maxContents    = 1 << 25
+	segmentWeight  = 8
+	tooManyInIndex = "more than %d contents, of which a segment counts as %d,"
+)
 
 // History reads the agent's section and those that it shares contents with. A
 // damaged section is an error that matches hawser.ErrCorrupt; what can still be
@@ -84,7 +88,7 @@ func (a *Archive) history(e Entry, c *cache, damaged func(offset int64, err erro
 		}
 		h.runs = append(h.runs, runs...)
 		if total += contentsIn(runs); total > maxContents {
-			damaged(e.offset, corruptAt(e.offset, "the agent needs more than %d contents of others", maxContents))
+			damaged(e.offset, corruptAt(e.offset, "the agent needs "+tooManyInIndex+" of others", maxContents, segmentWeight))
 			break
 		}
 	}
@@ -164,7 +168,10 @@ type runs struct {
 func (r *runs) note(item Item, p place) error {
 	switch item := item.(type) {
 	case *Segment:
-		r.count++
+		r.count += segmentWeight
+		if n := len(r.list); n > 0 && len(r.list[n-1].contents) == 0 {
+			r.list = r.list[:n-1] // its contents are damaged: nothing is found in it
+		}
 		r.list = append(r.list, run{
 			segment: item.ID, parent: item.Parent, parentPosition: item.ParentPosition, first: item.First, end: r.end,
 		})
@@ -173,7 +180,7 @@ func (r *runs) note(item Item, p place) error {
 		r.content(item, p)
 	}
 	if r.count > maxContents {
-		return corruptItem("more than %d contents in one section", maxContents)
+		return corruptItem(tooManyInIndex+" are in one section", maxContents, segmentWeight)
 	}
 	return nil
 }
@@ -191,6 +198,7 @@ func (r *runs) content(c *Content, p place) {
 	case uint64(c.Position) != uint64(last.from)+uint64(len(last.contents)):
 		next := *last
 		next.from, next.contents = c.Position, nil
+		r.count += segmentWeight
 		r.list = append(r.list, next)
 		last = &r.list[len(r.list)-1]
 	}
@@ -199,7 +207,7 @@ func (r *runs) content(c *Content, p place) {
 
 // contentsIn counts what an index takes memory for.
 func contentsIn(runs []run) int {
-	n := len(runs)
+	n := len(runs) * segmentWeight
 	for i := range runs {
 		n += len(runs[i].contents)
 	}

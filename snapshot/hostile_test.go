@@ -215,6 +215,11 @@ func (f *forge) end(s Summary) []byte {
 	if len(f.index) > 0 {
 		f.file = appendFrame(f.file, frameIndex, f.trailer.index, f.index)
 	}
+	return f.seal(s)
+}
+
+// seal adds the summary and the trailer.
+func (f *forge) seal(s Summary) []byte {
 	f.trailer.summary = int64(len(f.file))
 	f.file = appendFrame(f.file, frameSummary, f.trailer.summary, encodeSummary(s))
 	f.trailer.size = int64(len(f.file) + trailerSize)

@@ -25,13 +25,16 @@ func appendBlock(dst []byte, b block, sections int64) []byte {
 
 // readIndex reads the whole index and checks that blocks and sections lie
 // without a gap where the trailer says. The number of blocks is bounded by the
-// length of the table.
+// length of the table, their names by maxIndex.
 func readIndex(r io.ReaderAt, t trailer) ([]block, error) {
 	x := indexReader{t: t, next: block{offset: t.table, sections: t.agents}}
-	for at := t.index; at < t.summary; {
+	for at, bytes := t.index, 0; at < t.summary; {
 		payload, next, err := readFrame(r, frameIndex, at, t.summary)
 		if err != nil {
 			return nil, err
+		}
+		if bytes += len(payload); bytes > maxIndex {
+			return nil, corruptAt(at, "the index has more than %d bytes", maxIndex)
 		}
 		if err := x.frame(payload, at); err != nil {
 			return nil, err
@@ -95,9 +98,11 @@ func parseTable(payload []byte, b block, sections, first int64, after string) ([
 	n := r.count(6)
 	r.check(uint64(n) == b.agents, "the index says another number of agents")
 	entries := make([]Entry, 0, n)
-	before, newest, at := "", int64(0), b.sections
+	before, newest, at, names := "", int64(0), b.sections, 0
 	for i := 0; i < n && r.fault == ""; i++ {
 		e, k := r.entry(before, newest, at, first)
+		names += len(k)
+		r.check(names <= maxBlockKeys, "its names are too long")
 		r.check(i > 0 || k == b.first, "the index says another first agent")
 		r.check(e.length >= minFrame && e.length <= sections-at, "a section is not where the index says")
 		entries, before, at = append(entries, e), k, at+e.length

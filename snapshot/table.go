@@ -12,6 +12,7 @@ type tableWriter struct {
 	size    int     // about how many bytes they are
 	packed  [][]byte
 	index   [][]byte // payloads of its frames
+	indexed int      // bytes of those
 }
 
 func (t *tableWriter) add(e Entry) {
@@ -37,11 +38,15 @@ func (t *tableWriter) flush() {
 	}
 	n := len(t.index) - 1
 	t.index[n] = append(t.index[n], b...)
+	t.indexed += len(b)
 	t.entries, t.size = t.entries[:0], 0
 }
 
-// end returns the payloads of the index.
-func (t *tableWriter) end() [][]byte {
+// end returns the payloads of the index. One that no reader takes is an error.
+func (t *tableWriter) end() ([][]byte, error) {
 	t.flush()
-	return t.index
+	if t.indexed > maxIndex {
+		return nil, corruptItem("an index of %d bytes, the most is %d: there are too many agents for one archive", t.indexed, maxIndex)
+	}
+	return t.index, nil
 }

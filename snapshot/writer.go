@@ -30,6 +30,7 @@ type Writer struct {
 	order   order
 	section *section // of the agent being written, nil before the first
 	shared  *shared
+	indexed int   // by readers, of the section: see maxContents
 	entry   Entry // of the agent being written
 	table   tableWriter
 	trailer trailer
@@ -115,17 +116,28 @@ func (w *Writer) note(item Item) error {
 	case *Segment:
 		w.shared.segment(item)
 		w.summary.Segments++
+		return w.index(segmentWeight)
 	case *Content:
 		// Where the bytes lie, the next item will be: keep nothing of them.
 		w.section.content.Data = nil
 		w.shared.content(item)
 		w.summary.Contents++
+		return w.index(1)
 	case *Version:
 		w.shared.refer(item.Segment, item.Position)
 		w.entry.version(item)
 		if item.State == hawser.VersionBad {
 			w.summary.BadVersions++
 		}
+	}
+	return nil
+}
+
+// index counts what readers index of a section. What they would refuse is not
+// written.
+func (w *Writer) index(n int) error {
+	if w.indexed += n; w.indexed > maxContents {
+		return corruptItem("%s has "+tooManyInIndex+" which no reader takes", w.entry.ID, maxContents, segmentWeight)
 	}
 	return nil
 }
@@ -145,7 +157,7 @@ func (w *Writer) beginAgent(agent *Agent) error {
 	if err := w.endSection(); err != nil {
 		return err
 	}
-	w.kind, w.section = frameAgent, &section{}
+	w.kind, w.section, w.indexed = frameAgent, &section{}, 0
 	w.entry = Entry{ID: agent.ID, Head: agent.Head, Live: agent.Live, offset: w.offset}
 	return nil
 }
@@ -217,7 +229,10 @@ func (w *Writer) finish() error {
 		return err
 	}
 	w.trailer.table = w.offset
-	index := w.table.end()
+	index, err := w.table.end()
+	if err != nil {
+		return err
+	}
 	for i := range w.table.packed {
 		placeFrame(w.table.packed[i], w.offset)
 		if err := w.write(w.table.packed[i]); err != nil {
