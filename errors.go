@@ -72,6 +72,18 @@ const (
 	// head is another version than its base, or the chain of deltas is full.
 	// Nothing was executed; save the whole state. The client does that itself.
 	CodeKeyframeNeeded
+	// CodeCompacted is a watch from a point that is no longer kept. Read the
+	// state, then watch from now.
+	CodeCompacted
+	// CodeLeaseExpired is a lease that is not open, or not any more. What was
+	// held under it is lost; open another one.
+	CodeLeaseExpired
+	// CodeOwnershipLost is a claim or lock that this process held and can no
+	// longer count on. Stop what was done under it.
+	CodeOwnershipLost
+	// CodeBusy is a resource that somebody else holds, asked for by somebody
+	// who does not want to wait.
+	CodeBusy
 
 	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
@@ -84,7 +96,8 @@ var codeNames = [...]string{
 	CodeRequestMismatch: "request id used for another request", CodeWrongGeneration: "wrong generation",
 	CodeCorrupt: "corrupt", CodeUnauthenticated: "unauthenticated", CodePermissionDenied: "permission denied",
 	CodeUnimplemented: "unimplemented", CodeDeadline: "deadline exceeded", CodeCanceled: "canceled", CodeRefused: "refused",
-	CodeKeyframeNeeded: "keyframe needed",
+	CodeKeyframeNeeded: "keyframe needed", CodeCompacted: "compacted", CodeLeaseExpired: "lease expired",
+	CodeOwnershipLost: "ownership lost", CodeBusy: "busy",
 }
 
 // Codes returns every code but [CodeOK], in order.
@@ -137,7 +150,8 @@ func (c Code) Retry() Retry {
 		return RetrySameID
 	case CodeOK, CodeInternal, CodeInvalid, CodeNotFound, CodeVersionGone, CodeConflict, CodeFenced, CodeTooLarge,
 		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
-		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded:
+		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded,
+		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy:
 		return RetryNever
 	}
 	return RetryNever // a code of a newer server
@@ -168,6 +182,10 @@ var (
 	ErrCanceled         error = &Error{Code: CodeCanceled}
 	ErrRefused          error = &Error{Code: CodeRefused}
 	ErrKeyframeNeeded   error = &Error{Code: CodeKeyframeNeeded}
+	ErrCompacted        error = &Error{Code: CodeCompacted}
+	ErrLeaseExpired     error = &Error{Code: CodeLeaseExpired}
+	ErrOwnershipLost    error = &Error{Code: CodeOwnershipLost}
+	ErrBusy             error = &Error{Code: CodeBusy}
 )
 
 // Error is the error of every Hawser operation. All fields but Code may be
@@ -304,3 +322,47 @@ func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrOutcom
 
 // Unwrap returns the cause.
 func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+// FencedError is a write by somebody who does not own the agent, or not any
+// more. It matches [ErrFenced].
+type FencedError struct {
+	Agent AgentID
+	// Epoch is the agent's; Owner is the instance that owns it, empty when
+	// nobody does.
+	Epoch uint64
+	Owner string
+}
+
+// Error implements error.
+func (e *FencedError) Error() string {
+	who := "nobody owns it now: claim it first, or open it with unclaim"
+	if e.Owner != "" {
+		who = fmt.Sprintf("%q owns it", e.Owner)
+	}
+	return fmt.Sprintf("agent %q: fenced: the write does not carry the fence of the live claim; the epoch is %d and %s", e.Agent, e.Epoch, who)
+}
+
+// HawserCode returns [CodeFenced].
+func (e *FencedError) HawserCode() Code { return CodeFenced }
+
+// Is reports whether target is [ErrFenced].
+func (e *FencedError) Is(target error) bool { return target == ErrFenced }
+
+// CompactedError is a watch from a point that is no longer kept. It matches
+// [ErrCompacted]. Read the state of what is watched, then watch from now: what
+// happened in between is in the state.
+type CompactedError struct {
+	// Oldest is the earliest point from which a watch is possible.
+	Oldest Cursor
+}
+
+// Error implements error.
+func (e *CompactedError) Error() string {
+	return fmt.Sprintf("watch: compacted: the events after the cursor are no longer kept; read the state and watch from now, or from %s", e.Oldest)
+}
+
+// HawserCode returns [CodeCompacted].
+func (e *CompactedError) HawserCode() Code { return CodeCompacted }
+
+// Is reports whether target is [ErrCompacted].
+func (e *CompactedError) Is(target error) bool { return target == ErrCompacted }

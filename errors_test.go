@@ -45,6 +45,10 @@ var sentinels = []struct {
 	{21, hawser.CodeCanceled, hawser.ErrCanceled, hawser.RetryNever},
 	{22, hawser.CodeRefused, hawser.ErrRefused, hawser.RetryNever},
 	{23, hawser.CodeKeyframeNeeded, hawser.ErrKeyframeNeeded, hawser.RetryNever},
+	{24, hawser.CodeCompacted, hawser.ErrCompacted, hawser.RetryNever},
+	{25, hawser.CodeLeaseExpired, hawser.ErrLeaseExpired, hawser.RetryNever},
+	{26, hawser.CodeOwnershipLost, hawser.ErrOwnershipLost, hawser.RetryNever},
+	{27, hawser.CodeBusy, hawser.ErrBusy, hawser.RetryNever},
 }
 
 // Claim: every code has its own fixed number, words, sentinel and advice, and

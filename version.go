@@ -110,6 +110,11 @@ type Agent struct {
 	CreatedAt  time.Time
 	// Epoch is the ownership counter.
 	Epoch uint64
+	// Owner is the instance that owns the agent, empty for none.
+	Owner string
+	// Fenced is set when writes without a fence are refused: the agent is
+	// claimed, or was and nobody has opened it since.
+	Fenced bool
 }
 
 // Fence is what the holder of a claim or a lock shows to prove that it still

@@ -146,6 +146,8 @@ func AgentInfoToProto(a hawser.Agent) *hawserv1.AgentInfo {
 		StoredSize: uint64(a.StoredSize),
 		CreatedAt:  timestamppb.New(a.CreatedAt),
 		Epoch:      a.Epoch,
+		Owner:      a.Owner,
+		Fenced:     a.Fenced,
 	}
 	if a.Version != nil {
 		m.Version = VersionToProto(*a.Version)
@@ -162,6 +164,8 @@ func AgentInfoFromProto(m *hawserv1.AgentInfo) hawser.Agent {
 		StoredSize: int64(m.GetStoredSize()),
 		CreatedAt:  timeFromProto(m.GetCreatedAt()),
 		Epoch:      m.GetEpoch(),
+		Owner:      m.GetOwner(),
+		Fenced:     m.GetFenced(),
 	}
 	if m.GetVersion() != nil {
 		v := VersionFromProto(m.GetVersion())

@@ -23,7 +23,7 @@ func TestConvert_RoundTrips(t *testing.T) {
 	if got := VersionFromProto(VersionToProto(v)); !reflect.DeepEqual(got, v) {
 		t.Errorf("version: got %+v, want %+v", got, v)
 	}
-	a := hawser.Agent{ID: agent, Head: 5, Version: &v, Versions: 3, StoredSize: 70, CreatedAt: time.Unix(1, 0).UTC(), Epoch: 2}
+	a := hawser.Agent{ID: agent, Head: 5, Version: &v, Versions: 3, StoredSize: 70, CreatedAt: time.Unix(1, 0).UTC(), Epoch: 2, Owner: "i", Fenced: true}
 	if got := AgentInfoFromProto(AgentInfoToProto(a)); !reflect.DeepEqual(got, a) {
 		t.Errorf("agent: got %+v, want %+v", got, a)
 	}

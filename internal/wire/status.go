@@ -40,6 +40,10 @@ var statusCodes = map[hawser.Code]codes.Code{
 	hawser.CodeCanceled:         codes.Canceled,
 	hawser.CodeRefused:          codes.FailedPrecondition,
 	hawser.CodeKeyframeNeeded:   codes.FailedPrecondition,
+	hawser.CodeCompacted:        codes.OutOfRange,
+	hawser.CodeLeaseExpired:     codes.FailedPrecondition,
+	hawser.CodeOwnershipLost:    codes.FailedPrecondition,
+	hawser.CodeBusy:             codes.FailedPrecondition,
 }
 
 // bareCodes is what a status without detail means, which is one that the
@@ -93,6 +97,13 @@ func ToStatus(err error, hint Leader) error {
 	}
 	if e, ok := errors.AsType[*hawser.UnknownOutcomeError](err); ok {
 		detail.RequestId = e.RequestID.String()
+	}
+	if e, ok := errors.AsType[*hawser.FencedError](err); ok {
+		detail.Key, detail.Epoch, detail.Owner = e.Agent.String(), e.Epoch, e.Owner
+		detail.Head = &hawserv1.Version{Agent: AgentToProto(e.Agent)}
+	}
+	if e, ok := errors.AsType[*hawser.CompactedError](err); ok {
+		detail.OldestCursor = e.Oldest.String()
 	}
 	if code.Retry() == hawser.RetryElsewhere || code == hawser.CodeUnavailable {
 		detail.Leader, detail.LeaderAddress = hint.ID, hint.Address
@@ -153,6 +164,12 @@ func FromStatus(err error) error {
 	case code == hawser.CodeConflict && detail.GetHead() != nil:
 		head := VersionFromProto(detail.GetHead())
 		return &hawser.ConflictError{Agent: head.Agent, Expected: detail.ExpectVersion, Head: head}
+	case code == hawser.CodeFenced && detail.GetHead() != nil:
+		return &hawser.FencedError{Agent: agentFromNode(detail.GetHead().GetAgent()), Epoch: detail.GetEpoch(), Owner: detail.GetOwner()}
+	case code == hawser.CodeCompacted && detail.GetOldestCursor() != "":
+		if oldest, err := hawser.ParseCursor(detail.GetOldestCursor()); err == nil {
+			return &hawser.CompactedError{Oldest: oldest}
+		}
 	case code == hawser.CodeOutcomeUnknown && detail.GetRequestId() != "":
 		id, err := hawser.ParseRequestID(detail.GetRequestId())
 		if err == nil {

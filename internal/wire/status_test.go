@@ -77,6 +77,15 @@ func TestStatus_TypedErrors(t *testing.T) {
 	if err := FromStatus(ToStatus(conflict, Leader{})); !errors.As(err, &gotConflict) || !reflect.DeepEqual(gotConflict, conflict) {
 		t.Fatalf("conflict: got %#v", err)
 	}
+	for _, want := range []error{
+		&hawser.FencedError{Agent: agent, Epoch: 7, Owner: "i"},
+		&hawser.FencedError{Agent: agent},
+		&hawser.CompactedError{Oldest: hawser.Cursor{Generation: 3, Revision: 9}},
+	} {
+		if got := FromStatus(ToStatus(fmt.Errorf("outer: %w", want), Leader{})); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %#v, want %#v", got, want)
+		}
+	}
 	none := &hawser.ConflictError{Agent: agent}
 	if err := FromStatus(ToStatus(none, Leader{})); !errors.As(err, &gotConflict) || gotConflict.Agent != agent || gotConflict.Head.Number != 0 {
 		t.Fatalf("conflict without head: got %#v", err)

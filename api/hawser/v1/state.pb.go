@@ -204,7 +204,12 @@ type SaveRequest struct {
 	// Versions that the state was computed from, at most 16.
 	DerivedFrom []*VersionRef `protobuf:"bytes,11,rep,name=derived_from,json=derivedFrom,proto3" json:"derived_from,omitempty"`
 	// Length of the whole state. 0 with a keyframe: payload.size.
-	StateSize     uint64 `protobuf:"varint,17,opt,name=state_size,json=stateSize,proto3" json:"state_size,omitempty"`
+	StateSize uint64 `protobuf:"varint,17,opt,name=state_size,json=stateSize,proto3" json:"state_size,omitempty"`
+	// Fence of the claim under which it is saved, generation<<32 | epoch; 0 for
+	// none. An agent that is or was claimed takes only the live one.
+	Fence uint64 `protobuf:"varint,10,opt,name=fence,proto3" json:"fence,omitempty"`
+	// End whatever claim there is, instead of carrying its fence.
+	Force         bool `protobuf:"varint,18,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +319,20 @@ func (x *SaveRequest) GetStateSize() uint64 {
 		return x.StateSize
 	}
 	return 0
+}
+
+func (x *SaveRequest) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *SaveRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // SavePartsRequest: first the save, then the parts, then the end.
@@ -1162,7 +1181,10 @@ type DeleteRequest struct {
 	Agent *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
 	// request.seen is the head that the caller saw; the delete is refused with
 	// a conflict when the head is another.
-	Request       *RequestID `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	Request *RequestID `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// 0 ends whatever claim there is; else the delete is refused unless it is
+	// that of the live claim.
+	Fence         uint64 `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1209,6 +1231,13 @@ func (x *DeleteRequest) GetRequest() *RequestID {
 		return x.Request
 	}
 	return nil
+}
+
+func (x *DeleteRequest) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
 }
 
 type DeleteResponse struct {
@@ -1415,8 +1444,11 @@ type RollbackRequest struct {
 	// As for a save.
 	ExpectVersion *uint64 `protobuf:"varint,3,opt,name=expect_version,json=expectVersion,proto3,oneof" json:"expect_version,omitempty"`
 	// Number of the version to return to.
-	Version       uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
-	Instance      string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	Version  uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	Instance string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	// As for a save.
+	Fence         uint64 `protobuf:"varint,6,opt,name=fence,proto3" json:"fence,omitempty"`
+	Force         bool   `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1484,6 +1516,20 @@ func (x *RollbackRequest) GetInstance() string {
 		return x.Instance
 	}
 	return ""
+}
+
+func (x *RollbackRequest) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *RollbackRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type RollbackResponse struct {
@@ -1556,6 +1602,8 @@ type ForkRequest struct {
 	// 0 for the source's head at that moment.
 	SourceVersion uint64 `protobuf:"varint,4,opt,name=source_version,json=sourceVersion,proto3" json:"source_version,omitempty"`
 	Instance      string `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Of a claim of the agent to make; as for a save.
+	Fence         uint64 `protobuf:"varint,6,opt,name=fence,proto3" json:"fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1623,6 +1671,13 @@ func (x *ForkRequest) GetInstance() string {
 		return x.Instance
 	}
 	return ""
+}
+
+func (x *ForkRequest) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
 }
 
 type ForkResponse struct {
@@ -2599,7 +2654,7 @@ var File_hawser_v1_state_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xa3\x04\n" +
+	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xc9\x04\n" +
 	"\vSaveRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12,\n" +
@@ -2612,12 +2667,14 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x06schema\x18\t \x01(\tR\x06schema\x128\n" +
 	"\fderived_from\x18\v \x03(\v2\x15.hawser.v1.VersionRefR\vderivedFrom\x12\x1d\n" +
 	"\n" +
-	"state_size\x18\x11 \x01(\x04R\tstateSize\x1a9\n" +
+	"state_size\x18\x11 \x01(\x04R\tstateSize\x12\x14\n" +
+	"\x05fence\x18\n" +
+	" \x01(\x04R\x05fence\x12\x14\n" +
+	"\x05force\x18\x12 \x01(\bR\x05force\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
-	"\x0f_expect_versionJ\x04\b\n" +
-	"\x10\vJ\x04\b\f\x10\x11J\x04\b\x12\x10\x1f\"\x8a\x01\n" +
+	"\x0f_expect_versionJ\x04\b\f\x10\x11J\x04\b\x13\x10\x1f\"\x8a\x01\n" +
 	"\x10SavePartsRequest\x12,\n" +
 	"\x04save\x18\x01 \x01(\v2\x16.hawser.v1.SaveRequestH\x00R\x04save\x12\x14\n" +
 	"\x04part\x18\x02 \x01(\fH\x00R\x04part\x12'\n" +
@@ -2679,10 +2736,11 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\fShowResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12*\n" +
 	"\x05agent\x18\x02 \x01(\v2\x14.hawser.v1.AgentInfoR\x05agent\x12,\n" +
-	"\aversion\x18\x03 \x01(\v2\x12.hawser.v1.VersionR\aversion\"m\n" +
+	"\aversion\x18\x03 \x01(\v2\x12.hawser.v1.VersionR\aversion\"\x83\x01\n" +
 	"\rDeleteRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
-	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequestJ\x04\b\x03\x10\v\"o\n" +
+	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12\x14\n" +
+	"\x05fence\x18\x03 \x01(\x04R\x05fenceJ\x04\b\x04\x10\v\"o\n" +
 	"\x0eDeleteResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x1a\n" +
@@ -2702,24 +2760,27 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fOUTCOME_DONE\x10\x01\x12\x14\n" +
 	"\x10OUTCOME_NOT_DONE\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\x03\"\xe4\x01\n" +
+	"\x0fOUTCOME_EXPIRED\x10\x03\"\x90\x02\n" +
 	"\x0fRollbackRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12*\n" +
 	"\x0eexpect_version\x18\x03 \x01(\x04H\x00R\rexpectVersion\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\x04R\aversion\x12\x1a\n" +
-	"\binstance\x18\x05 \x01(\tR\binstanceB\x11\n" +
-	"\x0f_expect_versionJ\x04\b\x06\x10\v\"\x87\x01\n" +
+	"\binstance\x18\x05 \x01(\tR\binstance\x12\x14\n" +
+	"\x05fence\x18\x06 \x01(\x04R\x05fence\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05forceB\x11\n" +
+	"\x0f_expect_versionJ\x04\b\b\x10\v\"\x87\x01\n" +
 	"\x10RollbackResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +
-	"\brepeated\x18\x03 \x01(\bR\brepeated\"\xd8\x01\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\"\xee\x01\n" +
 	"\vForkRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12(\n" +
 	"\x06source\x18\x03 \x01(\v2\x10.hawser.v1.AgentR\x06source\x12%\n" +
 	"\x0esource_version\x18\x04 \x01(\x04R\rsourceVersion\x12\x1a\n" +
-	"\binstance\x18\x05 \x01(\tR\binstanceJ\x04\b\x06\x10\v\"\x83\x01\n" +
+	"\binstance\x18\x05 \x01(\tR\binstance\x12\x14\n" +
+	"\x05fence\x18\x06 \x01(\x04R\x05fenceJ\x04\b\a\x10\v\"\x83\x01\n" +
 	"\fForkResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +

@@ -825,9 +825,13 @@ type AgentInfo struct {
 	// Live versions.
 	Versions uint64 `protobuf:"varint,4,opt,name=versions,proto3" json:"versions,omitempty"`
 	// Bytes stored for its live versions.
-	StoredSize    uint64                 `protobuf:"varint,5,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,7,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	StoredSize uint64                 `protobuf:"varint,5,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	CreatedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	Epoch      uint64                 `protobuf:"varint,7,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Instance that owns the agent; empty for none.
+	Owner string `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Writes without a fence are refused.
+	Fenced        bool `protobuf:"varint,11,opt,name=fenced,proto3" json:"fenced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -911,6 +915,20 @@ func (x *AgentInfo) GetEpoch() uint64 {
 	return 0
 }
 
+func (x *AgentInfo) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *AgentInfo) GetFenced() bool {
+	if x != nil {
+		return x.Fenced
+	}
+	return false
+}
+
 // ErrorDetail travels in the details of a gRPC status and carries what the
 // status code is too coarse for. The codes are those of the root package.
 type ErrorDetail struct {
@@ -931,6 +949,11 @@ type ErrorDetail struct {
 	Generation uint64 `protobuf:"varint,9,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Conflict: the number that the call expected.
 	ExpectVersion *uint64 `protobuf:"varint,10,opt,name=expect_version,json=expectVersion,proto3,oneof" json:"expect_version,omitempty"`
+	// Fenced: the epoch of the agent, and the instance that owns it.
+	Epoch uint64 `protobuf:"varint,11,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Owner string `protobuf:"bytes,14,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Compacted: a cursor from which a watch is possible.
+	OldestCursor  string `protobuf:"bytes,12,opt,name=oldest_cursor,json=oldestCursor,proto3" json:"oldest_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1035,6 +1058,27 @@ func (x *ErrorDetail) GetExpectVersion() uint64 {
 	return 0
 }
 
+func (x *ErrorDetail) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ErrorDetail) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetOldestCursor() string {
+	if x != nil {
+		return x.OldestCursor
+	}
+	return ""
+}
+
 var File_hawser_v1_types_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_types_proto_rawDesc = "" +
@@ -1105,7 +1149,7 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\x06origin\x18\x12 \x01(\v2\x15.hawser.v1.VersionRefR\x06origin\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x11\x10\x12J\x04\b\x13\x10\x19\"\x89\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x11\x10\x12J\x04\b\x13\x10\x19\"\xc3\x02\n" +
 	"\tAgentInfo\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x12\n" +
 	"\x04head\x18\x02 \x01(\x04R\x04head\x12,\n" +
@@ -1115,7 +1159,11 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"storedSize\x129\n" +
 	"\n" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x14\n" +
-	"\x05epoch\x18\a \x01(\x04R\x05epochJ\x04\b\b\x10\x15\"\xc8\x02\n" +
+	"\x05epoch\x18\a \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05owner\x18\b \x01(\tR\x05owner\x12\x16\n" +
+	"\x06fenced\x18\v \x01(\bR\x06fencedJ\x04\b\t\x10\n" +
+	"J\x04\b\n" +
+	"\x10\vJ\x04\b\f\x10\x15\"\x9f\x03\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x10\n" +
@@ -1130,8 +1178,11 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"generation\x18\t \x01(\x04R\n" +
 	"generation\x12*\n" +
 	"\x0eexpect_version\x18\n" +
-	" \x01(\x04H\x00R\rexpectVersion\x88\x01\x01B\x11\n" +
-	"\x0f_expect_versionJ\x04\b\v\x10\x15*I\n" +
+	" \x01(\x04H\x00R\rexpectVersion\x88\x01\x01\x12\x14\n" +
+	"\x05epoch\x18\v \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05owner\x18\x0e \x01(\tR\x05owner\x12#\n" +
+	"\roldest_cursor\x18\f \x01(\tR\foldestCursorB\x11\n" +
+	"\x0f_expect_versionJ\x04\b\r\x10\x0eJ\x04\b\x0f\x10\x15*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +

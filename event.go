@@ -1,0 +1,137 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package hawser
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+)
+
+// EventKind says what happened. Values are stored and cross the network: append
+// only.
+type EventKind uint8
+
+const (
+	// EventVersionSaved is a version that was made: by a save, rollback, fork.
+	EventVersionSaved EventKind = iota + 1
+	// EventVersionPruned is a range of versions that retention removed.
+	EventVersionPruned
+	// EventVersionBad is a version that was found corrupt.
+	EventVersionBad
+	// EventAgentDeleted is an agent that was deleted.
+	EventAgentDeleted
+	// EventClaimGranted is an agent that was given to an instance.
+	EventClaimGranted
+	// EventClaimEnded is the end of that, for Reason.
+	EventClaimEnded
+	// EventLockGranted is a lock that was given to an instance.
+	EventLockGranted
+	// EventLockEnded is the end of that, for Reason.
+	EventLockEnded
+)
+
+var eventNames = [...]string{
+	EventVersionSaved: "VERSION_SAVED", EventVersionPruned: "VERSION_PRUNED", EventVersionBad: "VERSION_BAD",
+	EventAgentDeleted: "AGENT_DELETED", EventClaimGranted: "CLAIM_GRANTED", EventClaimEnded: "CLAIM_ENDED",
+	EventLockGranted: "LOCK_GRANTED", EventLockEnded: "LOCK_ENDED",
+}
+
+// EventKinds returns every kind, in order.
+func EventKinds() []EventKind {
+	kinds := make([]EventKind, 0, len(eventNames)-1)
+	for k := range EventKind(len(eventNames) - 1) {
+		kinds = append(kinds, k+1)
+	}
+	return kinds
+}
+
+// String returns the kind as the command line prints it, such as
+// "VERSION_SAVED".
+func (k EventKind) String() string {
+	if k > 0 && int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return fmt.Sprintf("EVENT_%d", uint8(k))
+}
+
+// Event is one thing that happened, without content.
+type Event struct {
+	Kind     EventKind
+	Revision Revision
+	// Time is the cluster's clock.
+	Time time.Time
+	// Name is the agent or lock.
+	Name AgentID
+	// Number is the version that was saved or is bad, or the first one pruned;
+	// Last is the last one pruned.
+	Number, Last uint64
+	// Size is the length of the state that was saved, in bytes.
+	Size int64
+	// Token is the fence of the claim or lock; of a save that of the claim
+	// under which it was made, 0 for none.
+	Token uint64
+	// Instance saved, was granted, or held.
+	Instance string
+	// Reason says why a hold ended.
+	Reason string
+	// Lease is the holder's, of grants and ends.
+	Lease LeaseID
+}
+
+// Cursor is a place between the events of a cluster: after all of Revision. The
+// zero value is no place.
+type Cursor struct {
+	Generation Generation
+	Revision   Revision
+}
+
+// IsZero reports whether c is no place.
+func (c Cursor) IsZero() bool { return c == Cursor{} }
+
+const cursorFormat = 1
+
+// String returns the printed form, which [ParseCursor] reads. It is opaque:
+// only Hawser knows what is in it. The zero value is "".
+func (c Cursor) String() string {
+	if c.IsZero() {
+		return ""
+	}
+	b := []byte{cursorFormat, 0} // the second byte is the shard
+	b = binary.AppendUvarint(b, uint64(c.Generation))
+	b = binary.AppendUvarint(b, uint64(c.Revision))
+	return requestIDEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+}
+
+// ParseCursor reads the printed form of a cursor; "" is the zero value. Errors
+// match [ErrInvalid].
+func ParseCursor(s string) (Cursor, error) {
+	if s == "" {
+		return Cursor{}, nil
+	}
+	bad := func(why string) (Cursor, error) {
+		return Cursor{}, &Error{Code: CodeInvalid, Op: "cursor", Key: shorten(s), Msg: why + "; copy it whole"}
+	}
+	b, err := requestIDEncoding.DecodeString(s)
+	if err != nil || len(b) < 2+2+4 {
+		return bad("is not a cursor")
+	}
+	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
+	switch {
+	case crc32.Checksum(body, castagnoli) != sum:
+		return bad("has a wrong checksum")
+	case body[0] != cursorFormat || body[1] != 0:
+		return bad("is of a format or shard that this program does not know")
+	}
+	generation, n := binary.Uvarint(body[2:])
+	if n <= 0 {
+		return bad("is cut short")
+	}
+	revision, m := binary.Uvarint(body[2+n:])
+	if m <= 0 || 2+n+m != len(body) {
+		return bad("is cut short")
+	}
+	return Cursor{Generation: Generation(generation), Revision: Revision(revision)}, nil
+}
