@@ -38,7 +38,7 @@ func (p *program) app() *cli.App {
 			group("cluster", "show and change the set of nodes", p.clusterStatus(), p.clusterMembers(),
 				p.clusterTransfer(), p.clusterPromote(), p.clusterRemove()),
 			p.snapshot(),
-			group("bench", "measure a cluster", p.benchSave(), p.benchRestore(), p.benchTrace(), p.benchLarge()),
+			group("bench", "measure a cluster", p.benchSave(), p.benchRestore(), p.benchTrace(), p.benchLarge(), p.benchFailover()),
 			group("secret", "make cluster secrets", p.secretGenerate()),
 			p.version(), p.completion(),
 		},

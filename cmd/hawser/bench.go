@@ -54,19 +54,23 @@ func benchPlanOf(c *cli.Context) (benchPlan, error) {
 	if plan.agents == 0 {
 		plan.agents = plan.clients
 	}
+	return plan, plan.check()
+}
+
+func (plan benchPlan) check() error {
 	switch {
 	case plan.clients < 1 || plan.clients > maxBenchClients:
-		return plan, usageErrorf("--clients %d: from 1 to %d", plan.clients, maxBenchClients)
+		return usageErrorf("--clients %d: from 1 to %d", plan.clients, maxBenchClients)
 	case plan.agents < plan.clients || plan.agents > maxBenchAgents:
-		return plan, usageErrorf("--agents %d: from the number of clients, %d, to %d", plan.agents, plan.clients, maxBenchAgents)
+		return usageErrorf("--agents %d: from the number of clients, %d, to %d", plan.agents, plan.clients, maxBenchAgents)
 	case plan.size < 0 || plan.size > hawser.MaxStateSize:
-		return plan, usageErrorf("--size %d: from 0 to %d", plan.size, hawser.MaxStateSize)
+		return usageErrorf("--size %d: from 0 to %d", plan.size, hawser.MaxStateSize)
 	case plan.size*plan.clients > maxBenchMemory:
-		return plan, usageErrorf("--size %d times --clients %d: more than %d bytes", plan.size, plan.clients, int64(maxBenchMemory))
+		return usageErrorf("--size %d times --clients %d: more than %d bytes", plan.size, plan.clients, int64(maxBenchMemory))
 	case plan.duration <= 0 || plan.duration > maxBenchDuration:
-		return plan, usageErrorf("--duration %s: more than 0 and at most %s", plan.duration, maxBenchDuration)
+		return usageErrorf("--duration %s: more than 0 and at most %s", plan.duration, maxBenchDuration)
 	}
-	return plan, nil
+	return nil
 }
 
 // worker is one client of a benchmark: operate does one call, the nth, on one
@@ -237,12 +241,17 @@ func (p *program) printBench(c *cli.Context, r benchResult, workers []*worker) e
 			"duration", fmt.Sprintf("%.1f s", r.DurationS), "operations", fmt.Sprint(r.Ops), "per second", fmt.Sprintf("%.0f", r.OpsS),
 			"p50", ms(r.P50), "p95", ms(r.P95), "p99", ms(r.P99), "max", ms(r.Max), "errors", fmt.Sprint(r.Errors))
 	}
-	if r.Ops > 0 {
+	return withCause(err, r.Ops, workers, endpoints(c))
+}
+
+// withCause adds to err why no operation succeeded, if none did.
+func withCause(err error, succeeded uint64, workers []*worker, endpoints []string) error {
+	if succeeded > 0 {
 		return err
 	}
 	for _, w := range workers {
 		if w.lastError != nil {
-			return errors.Join(err, explain(fmt.Errorf("no operation succeeded: %w", w.lastError), endpoints(c)))
+			return errors.Join(err, explain(fmt.Errorf("no operation succeeded: %w", w.lastError), endpoints))
 		}
 	}
 	return errors.Join(err, errors.New("no operation ended within the duration"))

@@ -102,6 +102,7 @@ func TestInvalidArguments(t *testing.T) {
 		{"bench save --clients 0", "--clients 0"},
 		{"bench save --size 99999999", "--size"},
 		{"bench save --duration 2h", "--duration"},
+		{"bench failover --clients 0", "--clients 0"},
 		{"bench restore --clients 4 --agents 2", "--agents 2"},
 		{"dev --nodes 7", "7 nodes"},
 		{"dev --base-port 80", "base port 80"},
