@@ -94,9 +94,10 @@ func exitCode(err error) int {
 		return codeOK
 	case hawser.CodeInvalid:
 		return codeUsage
-	case hawser.CodeNotFound, hawser.CodeVersionGone:
+	case hawser.CodeNotFound, hawser.CodeVersionGone, hawser.CodeCompacted:
 		return codeNotFound
-	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration:
+	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration, hawser.CodeBusy,
+		hawser.CodeLeaseExpired, hawser.CodeOwnershipLost:
 		return codeConflict
 	case hawser.CodeUnavailable, hawser.CodeOverloaded, hawser.CodeNotLeader, hawser.CodeDeadline, hawser.CodeStorageFull:
 		return codeUnavailable
