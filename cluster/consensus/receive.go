@@ -140,6 +140,8 @@ func (t *transport) drain(rpc raft.RPC, resp *raft.InstallSnapshotResponse, err 
 
 // watchInstall hands the snapshot to raft and looks at raft's answer.
 func (t *transport) watchInstall(rpc raft.RPC, id entryID) {
+	t.receiving.Add(1)
+	defer t.receiving.Add(-1)
 	answer := make(chan raft.RPCResponse, 1)
 	outer := rpc.RespChan
 	rpc.RespChan = answer

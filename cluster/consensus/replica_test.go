@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
 	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/types"
 
@@ -234,22 +233,6 @@ func TestReplica_ReportsEveryTerm(t *testing.T) {
 	want := []Leadership{{2, true}, {2, false}, {4, true}, {4, false}, {6, true}, {6, false}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
-	}
-}
-
-// A replica can hurry an election by sending TimeoutNow to itself.
-func TestReplica_TimeoutNowToItself(t *testing.T) {
-	g := newGroup(t, 3, nil)
-	leader := g.leader()
-	g.propose(leader, 1, 10)
-	g.same(leader)
-	m := g.follower(leader)
-	req := &raft.TimeoutNowRequest{RPCHeader: header(m.id)}
-	if err := m.replica.trans.TimeoutNow(raft.ServerID(m.id), raft.ServerAddress(m.id), req, &raft.TimeoutNowResponse{}); err != nil {
-		t.Fatal(err)
-	}
-	if l := g.leader(leader.id); l != m {
-		t.Errorf("%s leads", l.id)
 	}
 }
 

@@ -4,6 +4,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,6 +53,8 @@ type transport struct {
 	logger   *slog.Logger
 	receiver receiver
 	peers    peerProgress
+	// receiving counts snapshots on their way to raft.
+	receiving atomic.Int64
 	// askInstall is askInstallFor, but for tests.
 	askInstall time.Duration
 
@@ -110,12 +114,8 @@ func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, 
 	return t.again(func() error { return t.NetworkTransport.RequestPreVote(id, target, args, resp) })
 }
 
-// TimeoutNow implements raft.Transport. To the replica itself it needs no
-// connection.
+// TimeoutNow implements raft.Transport.
 func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	if id == t.id {
-		return t.local(args)
-	}
 	return t.again(func() error { return t.NetworkTransport.TimeoutNow(id, target, args, resp) })
 }
 
@@ -232,23 +232,22 @@ func isStale(err error) bool {
 	return strings.HasSuffix(err.Error(), "EOF")
 }
 
-// local hands a request to the replica's own raft and waits for its answer.
-func (t *transport) local(command any) error {
+// local hands a request to the replica's own raft and waits for its answer. If
+// ctx ends first, raft does not get it any more, or its answer is lost.
+func (t *transport) local(ctx context.Context, command any) error {
 	answer := make(chan raft.RPCResponse, 1)
-	timer := time.NewTimer(t.timeout)
-	defer timer.Stop()
 	select {
 	case t.consumer <- raft.RPC{Command: command, RespChan: answer}:
-	case <-timer.C:
-		return errors.New("raft does not take requests")
+	case <-ctx.Done():
+		return fmt.Errorf("raft does not take requests: %w", ctx.Err())
 	case <-t.stopping:
 		return raft.ErrTransportShutdown
 	}
 	select {
 	case r := <-answer:
 		return r.Error
-	case <-timer.C:
-		return errors.New("raft does not answer")
+	case <-ctx.Done():
+		return fmt.Errorf("raft does not answer: %w", ctx.Err())
 	case <-t.stopping:
 		return raft.ErrTransportShutdown
 	}
