@@ -95,8 +95,7 @@ func (p *Port) admit(ctx context.Context, raw net.Conn) {
 		return
 	}
 	v := p.judge(theirs, ours)
-	target := p.target(theirs.kind)
-	if v == verdictOK && !target.ready() {
+	if v == verdictOK && !p.ready(theirs.kind) {
 		v = verdictBusy
 	}
 	if err := p.answer(c, &t, v); err != nil || v != verdictOK || !stop() {
@@ -106,17 +105,27 @@ func (p *Port) admit(ctx context.Context, raw net.Conn) {
 		}
 		return
 	}
-	if !target.deliver(conn) {
+	if !p.deliver(theirs.kind, conn) {
 		_ = conn.Close()
 	}
 }
 
-// target returns who takes connections of a kind.
+// target returns who takes connections of a kind; nil if nobody does now.
 func (p *Port) target(k kind) *intake {
 	if k == kindRaft {
 		return p.raftIntake()
 	}
 	return p.rpc
+}
+
+// ready reports whether a connection of a kind would be taken now.
+func (p *Port) ready(k kind) bool { return k == kindLine || p.target(k).ready() }
+
+func (p *Port) deliver(k kind, c *secured) bool {
+	if k == kindLine {
+		return p.holdLine(c)
+	}
+	return p.target(k).deliver(c)
 }
 
 // refused logs why a handshake from remote failed. A client that sent nothing

@@ -19,8 +19,8 @@
 //
 //	proof = HMAC-SHA256(secret, role ‖ exported keying material ‖ dialer's hello ‖ acceptor's hello)
 //
-//	hello:  0        8        10     11    12           28        92         108
-//	        | magic  | format | kind | 0   | cluster id | node id | reserved |
+//	hello:  0        8        10     11    12           28        92        100        108
+//	        | magic  | format | kind | 0   | cluster id | node id | boot id | reserved |
 //
 // The keying material ties a proof to one TLS session, so that it can be
 // neither replayed nor relayed; the roles differ, so that it cannot be
@@ -38,10 +38,18 @@
 // secret can claim any node id: the secret makes peers trusted, and Raft does
 // not defend against its own members.
 //
+// # Lines
+//
+// A [Line] is a connection that carries nothing. When its process dies the
+// kernel closes it, so whoever holds the other end knows within a moment that
+// something happened; whether the process is gone, the next dial tells: refused,
+// or answered under another boot id. At most 64 lines are held for others, the
+// oldest gives way.
+//
 // # Goroutines and failure
 //
-// A [Port] runs one accept loop and one goroutine for each unfinished
-// handshake; [Port.Close] ends and joins them and closes every connection,
+// A [Port] runs one accept loop, one goroutine for each unfinished handshake and
+// one for each line, at either end; [Port.Close] ends and joins them and closes every connection,
 // including those that Raft or gRPC still hold. Failed handshakes are logged
 // at most once a second, with the reason and the remote address and never
 // with anything of the secret.

@@ -141,7 +141,7 @@ func (p *Port) judge(theirs hello, ours Identity) verdict {
 		}
 		return verdictOK
 	}
-	if remote.HasCluster() && remote.ClusterID != ours.ClusterID {
+	if (remote.HasCluster() || theirs.kind == kindLine) && remote.ClusterID != ours.ClusterID {
 		return verdictWrongCluster
 	}
 	return verdictOK

@@ -16,6 +16,7 @@ type kind uint8
 const (
 	kindRaft kind = 1
 	kindRPC  kind = 2
+	kindLine kind = 3
 )
 
 // String returns the kind in words.
@@ -25,6 +26,8 @@ func (k kind) String() string {
 		return "raft"
 	case kindRPC:
 		return "rpc"
+	case kindLine:
+		return "line"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -51,6 +54,7 @@ func (h hello) encode() [helloSize]byte {
 	b[10] = byte(h.kind)
 	copy(b[12:28], h.identity.ClusterID[:])
 	copy(b[28:92], h.identity.NodeID)
+	binary.BigEndian.PutUint64(b[92:100], h.identity.BootID)
 	return b
 }
 
@@ -64,7 +68,7 @@ func decodeHello(b [helloSize]byte) (hello, error) {
 		return hello{}, fmt.Errorf("the other side speaks peer format %d, this binary format %d; run versions that understand each other", format, helloFormat)
 	}
 	h := hello{kind: kind(b[10])}
-	if h.kind != kindRaft && h.kind != kindRPC {
+	if h.kind != kindRaft && h.kind != kindRPC && h.kind != kindLine {
 		return hello{}, fmt.Errorf("unknown stream %s", h.kind)
 	}
 	copy(h.identity.ClusterID[:], b[12:28])
@@ -77,6 +81,7 @@ func decodeHello(b [helloSize]byte) (hello, error) {
 		return hello{}, fmt.Errorf("node id is not padded with zeros")
 	}
 	h.identity.NodeID = string(name[:end])
+	h.identity.BootID = binary.BigEndian.Uint64(b[92:100])
 	if err := checkNodeID(h.identity.NodeID); err != nil {
 		return hello{}, err
 	}

@@ -13,6 +13,7 @@ func TestHello_RoundTrip(t *testing.T) {
 	for _, h := range []hello{
 		{kind: kindRaft, identity: Identity{NodeID: "a"}},
 		{kind: kindRPC, identity: Identity{ClusterID: [16]byte{15: 1}, NodeID: strings.Repeat("~", MaxNodeID)}},
+		{kind: kindLine, identity: Identity{NodeID: "a", BootID: 1<<64 - 1}},
 	} {
 		if got, err := decodeHello(h.encode()); err != nil || got != h {
 			t.Errorf("%+v became %+v, %v", h, got, err)
@@ -23,7 +24,7 @@ func TestHello_RoundTrip(t *testing.T) {
 // Claim: a later version may fill the reserved bytes.
 func TestHello_IgnoresReservedBytes(t *testing.T) {
 	b := goodHello.encode()
-	b[11], b[92], b[107] = 1, 2, 3
+	b[11], b[100], b[107] = 1, 2, 3
 	if got, err := decodeHello(b); err != nil || got != goodHello {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -21,6 +21,8 @@ type Identity struct {
 	// NodeID is the ServerID: 1 to [MaxNodeID] bytes of printable ASCII
 	// without spaces.
 	NodeID string
+	// BootID is a random number of the process, 0 for unknown.
+	BootID uint64
 }
 
 // HasCluster reports whether the node belongs to a cluster.

@@ -27,6 +27,7 @@ var (
 type node struct {
 	*Port
 	id      string
+	boot    uint64
 	address string
 	log     *lines
 
@@ -86,7 +87,7 @@ func start(tb testing.TB, id string, options ...option) *node {
 func (n *node) identity() Identity {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return Identity{ClusterID: n.cluster, NodeID: n.id}
+	return Identity{ClusterID: n.cluster, NodeID: n.id, BootID: n.boot}
 }
 
 func (n *node) allow(id string) bool {

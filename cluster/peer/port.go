@@ -33,9 +33,11 @@ type Port struct {
 
 	rpc *intake
 
-	mu    sync.Mutex // guards raft and conns
+	mu    sync.Mutex // guards raft, conns and held
 	raft  *RaftStreams
 	conns map[string]*grpc.ClientConn
+	// held are the lines of others, oldest first.
+	held []*secured
 }
 
 // Open starts serving the listener. Errors match [hawser.ErrInvalid] when the

@@ -1717,6 +1717,244 @@ func (*SuspectResponse) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{26}
 }
 
+type PingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PingRequest) Reset() {
+	*x = PingRequest{}
+	mi := &file_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PingRequest) ProtoMessage() {}
+
+func (x *PingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
+func (*PingRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{27}
+}
+
+type PingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Random number of the process, as in the greeting of the peer port.
+	BootId        uint64 `protobuf:"fixed64,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PingResponse) Reset() {
+	*x = PingResponse{}
+	mi := &file_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PingResponse) ProtoMessage() {}
+
+func (x *PingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
+func (*PingResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PingResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *PingResponse) GetBootId() uint64 {
+	if x != nil {
+		return x.BootId
+	}
+	return 0
+}
+
+type SuspicionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Leader that the caller suspects, and the term in which it leads.
+	Leader        string `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
+	Term          uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspicionRequest) Reset() {
+	*x = SuspicionRequest{}
+	mi := &file_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspicionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspicionRequest) ProtoMessage() {}
+
+func (x *SuspicionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspicionRequest.ProtoReflect.Descriptor instead.
+func (*SuspicionRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SuspicionRequest) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *SuspicionRequest) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+type SuspicionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Term  uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	// The node, too, takes that leader of that term for gone.
+	Suspects bool `protobuf:"varint,3,opt,name=suspects,proto3" json:"suspects,omitempty"`
+	// Last entry of its log.
+	LastTerm  uint64 `protobuf:"varint,4,opt,name=last_term,json=lastTerm,proto3" json:"last_term,omitempty"`
+	LastIndex uint64 `protobuf:"varint,5,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	// It would stand for election now.
+	MayLead bool `protobuf:"varint,6,opt,name=may_lead,json=mayLead,proto3" json:"may_lead,omitempty"`
+	// What it sees of the leader, for people.
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspicionResponse) Reset() {
+	*x = SuspicionResponse{}
+	mi := &file_peer_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspicionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspicionResponse) ProtoMessage() {}
+
+func (x *SuspicionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspicionResponse.ProtoReflect.Descriptor instead.
+func (*SuspicionResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *SuspicionResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SuspicionResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *SuspicionResponse) GetSuspects() bool {
+	if x != nil {
+		return x.Suspects
+	}
+	return false
+}
+
+func (x *SuspicionResponse) GetLastTerm() uint64 {
+	if x != nil {
+		return x.LastTerm
+	}
+	return 0
+}
+
+func (x *SuspicionResponse) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *SuspicionResponse) GetMayLead() bool {
+	if x != nil {
+		return x.MayLead
+	}
+	return false
+}
+
+func (x *SuspicionResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_peer_proto protoreflect.FileDescriptor
 
 const file_peer_proto_rawDesc = "" +
@@ -1851,7 +2089,23 @@ const file_peer_proto_rawDesc = "" +
 	"\x05stamp\x18\x02 \x01(\x04R\x05stamp\"I\n" +
 	"\x0eSuspectRequest\x127\n" +
 	"\aversion\x18\x01 \x01(\v2\x1d.hawser.peer.v1.StoredVersionR\aversion\"\x11\n" +
-	"\x0fSuspectResponse2\xc8\x06\n" +
+	"\x0fSuspectResponse\"\r\n" +
+	"\vPingRequest\";\n" +
+	"\fPingResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
+	"\aboot_id\x18\x02 \x01(\x06R\x06bootId\">\n" +
+	"\x10SuspicionRequest\x12\x16\n" +
+	"\x06leader\x18\x01 \x01(\tR\x06leader\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\"\xc6\x01\n" +
+	"\x11SuspicionResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
+	"\bsuspects\x18\x03 \x01(\bR\bsuspects\x12\x1b\n" +
+	"\tlast_term\x18\x04 \x01(\x04R\blastTerm\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x05 \x01(\x04R\tlastIndex\x12\x19\n" +
+	"\bmay_lead\x18\x06 \x01(\bR\amayLead\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason2\xdd\a\n" +
 	"\x04Peer\x12J\n" +
 	"\aPromise\x12\x1e.hawser.peer.v1.PromiseRequest\x1a\x1f.hawser.peer.v1.PromiseResponse\x12A\n" +
 	"\x04Join\x12\x1b.hawser.peer.v1.JoinRequest\x1a\x1c.hawser.peer.v1.JoinResponse\x12A\n" +
@@ -1864,7 +2118,9 @@ const file_peer_proto_rawDesc = "" +
 	"\x0eReadCheckpoint\x12%.hawser.peer.v1.ReadCheckpointRequest\x1a&.hawser.peer.v1.ReadCheckpointResponse0\x01\x12G\n" +
 	"\x06Stored\x12\x1d.hawser.peer.v1.StoredRequest\x1a\x1e.hawser.peer.v1.StoredResponse\x12J\n" +
 	"\aContent\x12\x1e.hawser.peer.v1.ContentRequest\x1a\x1f.hawser.peer.v1.ContentResponse\x12J\n" +
-	"\aSuspect\x12\x1e.hawser.peer.v1.SuspectRequest\x1a\x1f.hawser.peer.v1.SuspectResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
+	"\aSuspect\x12\x1e.hawser.peer.v1.SuspectRequest\x1a\x1f.hawser.peer.v1.SuspectResponse\x12A\n" +
+	"\x04Ping\x12\x1b.hawser.peer.v1.PingRequest\x1a\x1c.hawser.peer.v1.PingResponse\x12P\n" +
+	"\tSuspicion\x12 .hawser.peer.v1.SuspicionRequest\x1a!.hawser.peer.v1.SuspicionResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
 
 var (
 	file_peer_proto_rawDescOnce sync.Once
@@ -1878,7 +2134,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_peer_proto_goTypes = []any{
 	(*Node)(nil),                   // 0: hawser.peer.v1.Node
 	(*PromiseRequest)(nil),         // 1: hawser.peer.v1.PromiseRequest
@@ -1907,6 +2163,10 @@ var file_peer_proto_goTypes = []any{
 	(*ContentResponse)(nil),        // 24: hawser.peer.v1.ContentResponse
 	(*SuspectRequest)(nil),         // 25: hawser.peer.v1.SuspectRequest
 	(*SuspectResponse)(nil),        // 26: hawser.peer.v1.SuspectResponse
+	(*PingRequest)(nil),            // 27: hawser.peer.v1.PingRequest
+	(*PingResponse)(nil),           // 28: hawser.peer.v1.PingResponse
+	(*SuspicionRequest)(nil),       // 29: hawser.peer.v1.SuspicionRequest
+	(*SuspicionResponse)(nil),      // 30: hawser.peer.v1.SuspicionResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: hawser.peer.v1.PromiseRequest.members:type_name -> hawser.peer.v1.Node
@@ -1930,19 +2190,23 @@ var file_peer_proto_depIdxs = []int32{
 	19, // 18: hawser.peer.v1.Peer.Stored:input_type -> hawser.peer.v1.StoredRequest
 	23, // 19: hawser.peer.v1.Peer.Content:input_type -> hawser.peer.v1.ContentRequest
 	25, // 20: hawser.peer.v1.Peer.Suspect:input_type -> hawser.peer.v1.SuspectRequest
-	2,  // 21: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
-	4,  // 22: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
-	6,  // 23: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
-	8,  // 24: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
-	10, // 25: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
-	12, // 26: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
-	14, // 27: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
-	18, // 28: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
-	21, // 29: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
-	24, // 30: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
-	26, // 31: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
-	21, // [21:32] is the sub-list for method output_type
-	10, // [10:21] is the sub-list for method input_type
+	27, // 21: hawser.peer.v1.Peer.Ping:input_type -> hawser.peer.v1.PingRequest
+	29, // 22: hawser.peer.v1.Peer.Suspicion:input_type -> hawser.peer.v1.SuspicionRequest
+	2,  // 23: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
+	4,  // 24: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
+	6,  // 25: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
+	8,  // 26: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
+	10, // 27: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
+	12, // 28: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
+	14, // 29: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
+	18, // 30: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
+	21, // 31: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
+	24, // 32: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
+	26, // 33: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
+	28, // 34: hawser.peer.v1.Peer.Ping:output_type -> hawser.peer.v1.PingResponse
+	30, // 35: hawser.peer.v1.Peer.Suspicion:output_type -> hawser.peer.v1.SuspicionResponse
+	23, // [23:36] is the sub-list for method output_type
+	10, // [10:23] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -1959,7 +2223,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,8 @@ const (
 	Peer_Stored_FullMethodName         = "/hawser.peer.v1.Peer/Stored"
 	Peer_Content_FullMethodName        = "/hawser.peer.v1.Peer/Content"
 	Peer_Suspect_FullMethodName        = "/hawser.peer.v1.Peer/Suspect"
+	Peer_Ping_FullMethodName           = "/hawser.peer.v1.Peer/Ping"
+	Peer_Suspicion_FullMethodName      = "/hawser.peer.v1.Peer/Suspicion"
 )
 
 // PeerClient is the client API for Peer service.
@@ -69,6 +71,12 @@ type PeerClient interface {
 	// Suspect asks the leader to look at a version that does not verify at the
 	// caller.
 	Suspect(ctx context.Context, in *SuspectRequest, opts ...grpc.CallOption) (*SuspectResponse, error)
+	// Ping is answered at once, by nothing but the process: neither raft nor the
+	// disk is asked. Members only, as the one below.
+	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingResponse, error)
+	// Suspicion asks a voter whether it takes the leader for gone, and how good a
+	// leader it would be itself.
+	Suspicion(ctx context.Context, in *SuspicionRequest, opts ...grpc.CallOption) (*SuspicionResponse, error)
 }
 
 type peerClient struct {
@@ -207,6 +215,26 @@ func (c *peerClient) Suspect(ctx context.Context, in *SuspectRequest, opts ...gr
 	return out, nil
 }
 
+func (c *peerClient) Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PingResponse)
+	err := c.cc.Invoke(ctx, Peer_Ping_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Suspicion(ctx context.Context, in *SuspicionRequest, opts ...grpc.CallOption) (*SuspicionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SuspicionResponse)
+	err := c.cc.Invoke(ctx, Peer_Suspicion_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -241,6 +269,12 @@ type PeerServer interface {
 	// Suspect asks the leader to look at a version that does not verify at the
 	// caller.
 	Suspect(context.Context, *SuspectRequest) (*SuspectResponse, error)
+	// Ping is answered at once, by nothing but the process: neither raft nor the
+	// disk is asked. Members only, as the one below.
+	Ping(context.Context, *PingRequest) (*PingResponse, error)
+	// Suspicion asks a voter whether it takes the leader for gone, and how good a
+	// leader it would be itself.
+	Suspicion(context.Context, *SuspicionRequest) (*SuspicionResponse, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -283,6 +317,12 @@ func (UnimplementedPeerServer) Content(context.Context, *ContentRequest) (*Conte
 }
 func (UnimplementedPeerServer) Suspect(context.Context, *SuspectRequest) (*SuspectResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Suspect not implemented")
+}
+func (UnimplementedPeerServer) Ping(context.Context, *PingRequest) (*PingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Ping not implemented")
+}
+func (UnimplementedPeerServer) Suspicion(context.Context, *SuspicionRequest) (*SuspicionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Suspicion not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -489,6 +529,42 @@ func _Peer_Suspect_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Ping_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Ping(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Ping_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Ping(ctx, req.(*PingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Suspicion_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuspicionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Suspicion(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Suspicion_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Suspicion(ctx, req.(*SuspicionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -531,6 +607,14 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Suspect",
 			Handler:    _Peer_Suspect_Handler,
+		},
+		{
+			MethodName: "Ping",
+			Handler:    _Peer_Ping_Handler,
+		},
+		{
+			MethodName: "Suspicion",
+			Handler:    _Peer_Suspicion_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
