@@ -28,6 +28,10 @@ type Config struct {
 	Args []string
 	// Env is the environment of the nodes; nil inherits.
 	Env []string
+	// Within returns the command that runs node i as its last arguments, such as
+	// [Network.Within]; nil runs it directly. The command must become the node:
+	// whatever signals the process signals the node.
+	Within func(i int) []string
 }
 
 // Cluster is a local cluster. Its methods may be called from any goroutine.
@@ -79,7 +83,11 @@ func (c *Cluster) Start(i int) error {
 	if err := os.MkdirAll(filepath.Dir(n.Dir), 0o700); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
-	p, err := Start(Command{Path: c.cfg.Path, Args: c.Args(i), Env: c.cfg.Env, Log: n.Log})
+	line := append([]string{c.cfg.Path}, c.Args(i)...)
+	if c.cfg.Within != nil {
+		line = append(c.cfg.Within(i), line...)
+	}
+	p, err := Start(Command{Path: line[0], Args: line[1:], Env: c.cfg.Env, Log: n.Log})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}

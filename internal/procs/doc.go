@@ -13,5 +13,8 @@
 // A [Cluster] is a few of them with addresses, data directories and log files
 // laid out by [Plan]. It restarts nothing by itself.
 //
+// A [Network], on Linux, gives each node a network namespace of its own, so
+// that it can be cut off.
+//
 // Each Process owns one goroutine, which waits for the child and ends with it.
 package procs

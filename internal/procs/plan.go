@@ -65,9 +65,23 @@ func PlanFree(dir string, nodes int) ([]Node, error) {
 	return plan, nil
 }
 
-func node(dir string, i int, ports [4]int) Node {
+// PlanHosts lays out one node under dir for each host, all with the ports of
+// the first node of [Plan].
+func PlanHosts(dir string, hosts []string) []Node {
+	plan := make([]Node, len(hosts))
+	for i, host := range hosts {
+		plan[i] = nodeOn(host, dir, i, [4]int{
+			DefaultBasePort, DefaultBasePort + peerOffset, DefaultBasePort + gossipOffset, DefaultBasePort + httpOffset,
+		})
+	}
+	return plan
+}
+
+func node(dir string, i int, ports [4]int) Node { return nodeOn("127.0.0.1", dir, i, ports) }
+
+func nodeOn(host, dir string, i int, ports [4]int) Node {
 	name := "n" + strconv.Itoa(i+1)
-	at := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+	at := func(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 	return Node{
 		Name: name, Dir: filepath.Join(dir, name), Log: filepath.Join(dir, name+".log"),
 		Client: at(ports[0]), Peer: at(ports[1]), Gossip: at(ports[2]), HTTP: at(ports[3]),

@@ -72,3 +72,15 @@ func TestCheckFree_NamesWhatIsTaken(t *testing.T) {
 		t.Errorf("error names a free address: %v", err)
 	}
 }
+
+// Claim: nodes on hosts of their own have the ports of a single server there.
+func TestPlanHosts(t *testing.T) {
+	nodes := PlanHosts("d", []string{"198.18.0.1", "198.18.0.2"})
+	want := Node{
+		Name: "n2", Dir: filepath.Join("d", "n2"), Log: filepath.Join("d", "n2.log"),
+		Client: "198.18.0.2:7420", Peer: "198.18.0.2:7421", Gossip: "198.18.0.2:7422", HTTP: "198.18.0.2:7480",
+	}
+	if len(nodes) != 2 || nodes[1] != want {
+		t.Errorf("%+v, want %+v", nodes, want)
+	}
+}
