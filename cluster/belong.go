@@ -32,7 +32,8 @@ func (n *Node) belong(ctx context.Context) error {
 		Self: n.id, Raft: c.replica, Progress: c.tracker, Gossip: c.liveness,
 		Wanted: n.cfg.Voters, Stabilise: n.cfg.Tuning.Stabilise, Logger: n.part("membership"),
 	})
-	c.startHousekeeping() //nolint:contextcheck // lives until core.close
+	c.detector = c.newDetector() //nolint:contextcheck // lives until core.close
+	c.startHousekeeping()        //nolint:contextcheck // lives until core.close
 	n.service.Start(&service.Backend{
 		Self: n.id, Machine: n.machine, Gate: c.gate, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
 		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,
@@ -221,6 +222,7 @@ func (c *core) describe() *hawserv1.StatusResponse {
 
 func (c *core) notes() []string {
 	notes := append(c.controller.Notes(), c.fetchers.notes()...)
+	notes = append(notes, c.detector.Notes()...)
 	if c.storageFull.Load() {
 		notes = append(notes, "storage is full: no majority of the voters is above the mark of free disk space; saves are refused")
 	}

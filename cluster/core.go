@@ -12,6 +12,7 @@ import (
 
 	"github.com/hawserdb/hawser/cluster/catchup"
 	"github.com/hawserdb/hawser/cluster/consensus"
+	"github.com/hawserdb/hawser/cluster/detect"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/propose"
 	"github.com/hawserdb/hawser/cluster/read"
@@ -52,6 +53,7 @@ type core struct {
 	// Made by belong, before the node's settled channel is closed.
 	controller *membership.Controller
 	keeping    housekeeping
+	detector   *detect.Detector
 
 	// scrubber works from belong on, and notes what is applied from the start.
 	scrubber *scrub.Scrubber
@@ -204,6 +206,9 @@ func (c *core) leader() wire.Leader {
 // close stops everything, outermost first. The servers are closed already. A
 // node that stops on purpose says good-bye to the others.
 func (c *core) close(ctx context.Context, goodbye bool) error {
+	if c.detector != nil {
+		c.detector.Close()
+	}
 	c.keeping.close()
 	c.scrubber.Close()
 	if c.controller != nil {

@@ -184,7 +184,7 @@ func (n *Node) openPort(ports listeners) error {
 		Listener: ports.peer, Secret: secret, Logger: n.part("peer"), Resolve: n.book.Resolve,
 		Identity: func() peer.Identity {
 			id, _ := n.dir.Node().State().Identity()
-			return peer.Identity{ClusterID: id, NodeID: n.id}
+			return peer.Identity{ClusterID: id, NodeID: n.id, BootID: n.bootID}
 		},
 		AllowRaft: func(node string) bool {
 			c := n.core.Load()

@@ -70,6 +70,23 @@ func (r *replica) hold(member string, index uint64) {
 	}
 }
 
+// lastEntry returns what an election compares, zeros while there is no raft.
+func (r *replica) lastEntry() (term, index uint64) {
+	if raft := r.now(); raft != nil {
+		return raft.LastEntry()
+	}
+	return 0, 0
+}
+
+// campaign has raft stand for election.
+func (r *replica) campaign(ctx context.Context, term uint64) error {
+	raft := r.now()
+	if raft == nil {
+		return errQuiesced
+	}
+	return raft.Campaign(ctx, term)
+}
+
 // reach returns the ends of the log, 0 while there is none.
 func (r *replica) reach() (first, last uint64) {
 	if raft := r.now(); raft != nil {

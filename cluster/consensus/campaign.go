@@ -24,8 +24,6 @@ type Standing struct {
 	Installing bool
 	// Contact is when it heard from a leader last; zero for never.
 	Contact time.Time
-	// LastTerm and LastIndex are of the last entry in the log or the snapshot.
-	LastTerm, LastIndex uint64
 }
 
 // Standing returns how the replica stands to the leadership. Term, leader and
@@ -42,13 +40,12 @@ func (r *Replica) Standing() Standing {
 	}
 	s.Installing = r.trans.receiving.Load() > 0
 	s.Contact = instance.LastContact()
-	s.LastTerm, s.LastIndex = r.lastEntry()
 	return s
 }
 
-// lastEntry returns the last entry as an election compares it, zeros for an
-// empty log and when it was removed meanwhile.
-func (r *Replica) lastEntry() (term, index uint64) {
+// LastEntry returns the last entry in the log or the snapshot as an election
+// compares it, zeros for an empty log and when it was removed meanwhile.
+func (r *Replica) LastEntry() (term, index uint64) {
 	applied, appliedTerm := r.cfg.Machine.Applied()
 	_, last := r.logs.bounds()
 	if last <= applied {

@@ -36,7 +36,8 @@ func TestCampaign_WinsAtOnce(t *testing.T) {
 	g.propose(second, 3, 10)
 	g.same(second)
 	s := second.replica.Standing()
-	if s.Leader != "n2" || !s.Leads || s.Candidate || s.Term <= term || s.LastIndex != second.replica.LastIndex() || s.LastTerm != s.Term {
+	lastTerm, lastIndex := second.replica.LastEntry()
+	if s.Leader != "n2" || !s.Leads || s.Candidate || s.Term <= term || lastIndex != second.replica.LastIndex() || lastTerm != s.Term {
 		t.Errorf("standing %+v", s)
 	}
 	if s := g.members["n3"].replica.Standing(); s.Leader != "n2" || s.Leads || time.Since(s.Contact) > 10*time.Second {
