@@ -34,7 +34,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo clean
+	deps-check cross vuln check demo failover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -125,6 +125,9 @@ check: ## everything that CI checks
 
 demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir for real states)
 	$(GO) run ./cmd/hawser demo $(if $(STATES),--states '$(STATES)')
+
+failover: ## kill and freeze the leader TRIALS (30) times each, and judge the gaps in writes
+	$(GO) test -count=1 -v -timeout 60m -run '^TestFailover_Trials$$' ./cmd/hawser -args -failover.trials=$(or $(TRIALS),30)
 
 clean: ## remove what was built
 	rm -rf bin
