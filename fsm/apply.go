@@ -121,6 +121,7 @@ func (c *changes) commands(data []byte, out *Applied) error {
 		if out.Results[i], err = cmd.apply(c); err != nil {
 			return err
 		}
+		out.Results[i].Events = c.logEvents()
 	}
 	return nil
 }

@@ -38,6 +38,10 @@ type changes struct {
 	uploadOrder  []*upload
 	// values holds small values that were written, nil for one removed.
 	values map[string][]byte
+	// events are those of the command at hand, logged the revisions of the batch
+	// that have some.
+	events []hawser.Event
+	logged []logged
 	key    []byte
 	value  []byte
 }

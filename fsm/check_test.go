@@ -33,6 +33,7 @@ func CheckStore(t *testing.T, m *Machine) {
 	k.checkAgents()
 	k.checkSegments()
 	k.checkUploads()
+	k.equal(v.state.events, k.events, "events")
 }
 
 type checker struct {
@@ -46,6 +47,7 @@ type checker struct {
 	uploads  map[[16]byte]uploadRecord
 	parts    map[[16]byte]map[uint32][]byte
 	derived  map[string]bool
+	events   uint64
 }
 
 func (k *checker) read() {
@@ -83,6 +85,12 @@ func (k *checker) value(key, value []byte) (err error) {
 		}
 	case key[0] == prefixDerived:
 		k.derived[string(key)] = true
+	case key[0] == prefixEvent:
+		var events []hawser.Event
+		revision := binary.BigEndian.Uint64(key[1:])
+		events, err = parseEvents(nil, revision, value)
+		k.events += uint64(len(events))
+		k.equal(revision > k.v.state.trimmed && revision <= k.v.state.revision, true, "events of revision %d", revision)
 	case key[0] == prefixGarbage:
 		id, _ := splitAgentKey(key)
 		k.garbage[id] = true

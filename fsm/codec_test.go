@@ -52,6 +52,7 @@ var (
 		&ImportItems{Archive: hawser.Hash{5}, Sequence: 300, Items: [][]byte{{1, 2}, {}, {3}}},
 		&ImportEnd{Archive: hawser.Hash{5}, Agents: 300, Versions: 4},
 		&ImportAbort{Archive: hawser.Hash{5}},
+		&TrimEvents{Before: 1 << 40},
 	}
 	sampleChain = &chainRecord{
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
@@ -64,6 +65,10 @@ var (
 		newest: 1e18, stage: importAgents, last: "key", agent: sampleRef.Agent, want: 308, seen: 309, late: true,
 		segment: 310, parent: place{311, 312}, first: 313, shared: true, empty: true,
 		content: record.Content{Kind: record.Keyframe, Encoding: record.Zstd, Size: 314, CRC32C: 315, Parts: 316}, got: 317, sum: 318,
+	}
+	sampleEvents = []hawser.Event{
+		{Kind: hawser.EventVersionSaved, Name: sampleRef.Agent, Number: 300, Size: 1 << 40, Token: 1 << 60, Instance: "i"},
+		{Kind: hawser.EventClaimEnded, Name: sampleRef.Agent, Last: 4, Reason: "why", Lease: hawser.LeaseID{4}},
 	}
 	sampleSegment = &segmentRecord{
 		shared: true, parent: place{segment: 300, position: 7}, base: record.Chain{Keyframe: 1 << 40, Deltas: 7, DeltaBytes: 300},
@@ -101,8 +106,9 @@ func TestBatch_RoundTrip(t *testing.T) {
 // State and log entries of builds that were never released say so.
 func TestFormats_OfEarlierBuilds(t *testing.T) {
 	_, stateErr := parseState([]byte{1, 1, 0}, MaxLevel)
+	_, eventless := parseState([]byte{2, 1, 0}, MaxLevel)
 	_, batchErr := DecodeBatch([]byte{1, 0})
-	for _, err := range []error{stateErr, batchErr} {
+	for _, err := range []error{stateErr, eventless, batchErr} {
 		h, ok := errors.AsType[*halt.Error](err)
 		if !ok || h.Reason != halt.Level || !strings.Contains(err.Error(), "earlier development build") {
 			t.Error(err)
@@ -147,7 +153,7 @@ func FuzzDecodeBatch(f *testing.F) {
 // FuzzStored: the same for every stored value.
 func FuzzStored(f *testing.F) {
 	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2}
-	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20}
+	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20, trimmed: 301, events: 302}
 	u := uploadRecord{parts: 3, end: 9, short: 9, bytes: 1 << 18, touched: 1e18}
 	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}
 	f.Add(a.append(nil))
@@ -158,6 +164,7 @@ func FuzzStored(f *testing.F) {
 	f.Add(floorRecord{number: 300, epoch: 2}.encode())
 	f.Add(sampleImport.encode())
 	f.Add(sampleSegment.append(nil))
+	f.Add(appendEvents(nil, 1e18, sampleEvents))
 	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(what string, got []byte) {
@@ -194,6 +201,9 @@ func FuzzStored(f *testing.F) {
 			if err == nil && (v != candidate{c.number, c.created, c.size, c.stored, c.place(), c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
 				t.Fatalf("%+v is seen as %+v", c, v)
 			}
+		}
+		if events, err := parseEvents(nil, 5, data); err == nil {
+			check("events", appendEvents(nil, events[0].Time.UnixNano(), events))
 		}
 		if s, err := parseSegment(data); err == nil {
 			check("segment", s.append(nil))

@@ -46,6 +46,7 @@ const (
 	kindImportItems
 	kindImportEnd
 	kindImportAbort
+	kindTrimEvents
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -76,6 +77,7 @@ var commandTypes = [...]struct {
 	kindImportItems:   {1, func() Command { return new(ImportItems) }},
 	kindImportEnd:     {1, func() Command { return new(ImportEnd) }},
 	kindImportAbort:   {1, func() Command { return new(ImportAbort) }},
+	kindTrimEvents:    {1, func() Command { return new(TrimEvents) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -50,6 +50,7 @@ func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
 	if err := c.take(a, rec); err != nil {
 		return Result{}, err
 	}
+	c.emit(hawser.Event{Kind: hawser.EventAgentDeleted, Name: a.id})
 	res := c.result()
 	res.Number = rec.number
 	return res, nil

@@ -127,6 +127,8 @@ func (g *generator) fresh() []fsm.Command {
 		return one(g.part())
 	case n < 48:
 		return one(g.expire())
+	case n < 50:
+		return one(&fsm.TrimEvents{Before: hawser.Revision(g.rng.Uint64N(g.model.revision + 3))})
 	}
 	return g.save(id, a, q, expect)
 }

@@ -233,6 +233,7 @@ func (i *ImportEnd) apply(c *changes) (Result, error) {
 	c.state.generation = max(c.state.generation, rec.generation+1, uint64(c.state.time)/uint64(time.Second))
 	c.state.revision = max(c.state.revision, rec.revision) + 1
 	c.state.retention = c.state.revision
+	c.state.trimmed = c.state.revision
 	rec.end = c.state.revision
 	c.put(importKey(), rec.encode())
 	return c.imported(rec)

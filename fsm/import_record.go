@@ -126,6 +126,7 @@ func (c *changes) wipe() {
 	c.agents, c.order = make(map[hawser.AgentID]*agent), nil
 	c.chain = make(map[chainRef]*chainRecord)
 	c.segments, c.segmentOrder, c.uploads, c.uploadOrder, c.values = nil, nil, nil, nil, nil
+	c.state.trimmed, c.state.events, c.logged = 0, 0, nil
 	c.src = wiped{c.src}
 	c.drop(importKey())
 }

@@ -17,6 +17,7 @@ import (
 //	c ns 0 name 0 ^number    one record a number of the chain, newest first
 //	d ns 0 name 0 number ns 0 name 0 number
 //	                         the second version was computed from the first
+//	e revision               events of a revision
 //	f ns                     floors: where new agents of the namespace start
 //	g ns 0 name              agent with deleted versions left to reclaim
 //	m applied|configuration|import|state
@@ -28,12 +29,13 @@ import (
 //	t ns 0 name              agent without a live version: its counters
 //	u upload                 upload that belongs to no content yet
 //
-// Numbers are big endian: 8 bytes, a position and an index 4; an upload is
+// Numbers and revisions are big endian: 8 bytes, a position and an index 4; an upload is
 // 16 bytes.
 const (
 	prefixAgent   = 'a'
 	prefixChain   = 'c'
 	prefixDerived = 'd'
+	prefixEvent   = 'e'
 	prefixFloor   = 'f'
 	prefixGarbage = 'g'
 	prefixMeta    = 'm'

@@ -34,15 +34,17 @@ func (p *Prune) apply(c *changes) (Result, error) {
 		return c.refuse(notFound("prune", p.Agent, "there is no such agent"))
 	}
 	before := a.versions
+	var gone []uint64
 	for _, r := range p.Ranges {
 		if r.To = min(r.To, a.head); r.From <= r.To {
-			if err := c.prune(a, r.From, r.To); err != nil {
+			if gone, err = c.prune(a, r.From, r.To, gone); err != nil {
 				return Result{}, err
 			}
 		}
 	}
 	if a.versions != before {
 		c.state.revision++
+		c.prunedEvents(p.Agent, gone)
 	}
 	res := c.result()
 	res.Pruned = before - a.versions
@@ -66,10 +68,11 @@ func (p *Prune) check() error {
 	return nil
 }
 
-func (c *changes) prune(a *agent, from, to uint64) error {
+// prune removes versions, and appends the numbers of those that went to gone.
+func (c *changes) prune(a *agent, from, to uint64, gone []uint64) ([]uint64, error) {
 	recs, err := c.records(a.id, from, to)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, rec := range recs {
 		number := from + uint64(i)
@@ -81,16 +84,17 @@ func (c *changes) prune(a *agent, from, to uint64) error {
 				a.stubs = max(a.stubs, number)
 			}
 			if err := c.dropVersion(a, rec); err != nil {
-				return err
+				return nil, err
 			}
 			there = false
+			gone = append(gone, number)
 		}
 		if !there && number == a.oldest {
 			a.oldest++
 		}
 		a.changed = true
 	}
-	return nil
+	return gone, nil
 }
 
 // apply pins a version, or ends that.
@@ -156,6 +160,7 @@ func (m *MarkBad) apply(c *changes) (Result, error) {
 	c.state.revision++
 	// What is to be pruned may be all that can be restored now.
 	c.state.retention = c.state.revision
+	c.emit(hawser.Event{Kind: hawser.EventVersionBad, Name: m.Agent, Number: m.Number})
 	return c.described(m.Agent, &changed), nil
 }
 

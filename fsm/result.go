@@ -32,6 +32,9 @@ type Result struct {
 	Revision hawser.Revision
 	// Time is the machine's clock when the command was executed or refused.
 	Time time.Time
+	// Events are what the command made happen, in order, 1,000 at most; none of
+	// a repeat. They must not be modified.
+	Events []hawser.Event
 }
 
 func (c *changes) result() Result {

@@ -151,6 +151,11 @@ func (c *changes) addVersion(a *agent, rec *chainRecord) (Result, error) {
 	if err := c.take(a, rec); err != nil {
 		return Result{}, err
 	}
+	e := hawser.Event{Kind: hawser.EventVersionSaved, Name: a.id, Number: rec.number, Size: int64(rec.size), Instance: rec.instance}
+	if rec.epoch != 0 {
+		e.Token = hawser.NewToken(hawser.Generation(c.state.generation), rec.epoch)
+	}
+	c.emit(e)
 	res := c.result()
 	res.Version, res.Number = rec.version(a.id), rec.number
 	var err error

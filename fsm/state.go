@@ -29,6 +29,9 @@ type state struct {
 	retention uint64
 	// staged is the number of bytes in parts that belong to no content yet.
 	staged uint64
+	// trimmed is the newest revision of which the events are gone, events how
+	// many there are.
+	trimmed, events uint64
 	// importing is set while the machine is being filled from an archive.
 	importing bool
 }
@@ -40,7 +43,7 @@ func (s *state) append(dst []byte) []byte {
 	// Format and level come first in every format, so that an old binary can say why it refuses.
 	dst = binary.AppendUvarint(append(dst, storedFormat), uint64(s.level))
 	dst = append(dst, s.cluster[:]...)
-	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments, s.retention, s.staged} {
+	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments, s.retention, s.staged, s.trimmed, s.events} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return appendBytes(appendBool(dst, s.importing), s.leaderNode)
@@ -55,7 +58,7 @@ func parseState(b []byte, maxLevel uint32) (state, error) {
 	if !r.bad && s.level > maxLevel {
 		return state{}, levelError(fmt.Errorf("the state is of feature level %d, this binary knows levels up to %d", s.level, maxLevel))
 	}
-	if !r.bad && format == 1 {
+	if !r.bad && format > 0 && format < storedFormat {
 		return state{}, earlierBuild("the state")
 	}
 	if format != storedFormat || s.level == 0 {
@@ -64,7 +67,8 @@ func parseState(b []byte, maxLevel uint32) (state, error) {
 	copy(s.cluster[:], r.take(uint64(len(s.cluster))))
 	s.generation, s.revision, s.time = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	s.agents, s.leaderTerm, s.segments = r.uvarint(), r.uvarint(), r.uvarint()
-	s.retention, s.staged, s.importing = r.uvarint(), r.uvarint(), r.bool()
+	s.retention, s.staged, s.trimmed, s.events = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
+	s.importing = r.bool()
 	s.leaderNode = r.string()
 	return s, r.end()
 }

@@ -11,8 +11,9 @@ import (
 )
 
 // storedFormat is the first byte of every stored value but contents and parts.
-// Format 1 was that of development builds that knew no deltas.
-const storedFormat = 2
+// Formats 1 and 2 were those of development builds that knew no deltas or no
+// events.
+const storedFormat = 3
 
 // agentRecord is what the machine keeps of an agent.
 type agentRecord struct {
