@@ -111,9 +111,10 @@ const (
 	MaxReason = 256
 )
 
-// NewToken returns the fencing token of an epoch or a grant number.
+// NewToken returns the fencing token of an epoch or a grant number. It grows
+// with the number even beyond 32 bits.
 func NewToken(generation Generation, number uint64) uint64 {
-	return uint64(generation)<<32 | number&(1<<32-1)
+	return uint64(generation)<<32 + number
 }
 
 // SplitToken is the reverse of [NewToken].

@@ -12,9 +12,9 @@ import (
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
-// batchFormat is the first byte of an encoded batch. Format 1 was that of
-// development builds that knew no deltas.
-const batchFormat = 2
+// batchFormat is the first byte of an encoded batch. Formats 1 and 2 were those
+// of development builds that knew no deltas or no claims.
+const batchFormat = 3
 
 // BatchID names one batch; its proposer finds its waiters by it.
 type BatchID [16]byte
@@ -64,7 +64,7 @@ func DecodeBatch(data []byte) (Batch, error) {
 	r := &reader{b: data}
 	switch format := r.byte(); {
 	case r.bad || format == batchFormat:
-	case format == 1:
+	case format < batchFormat:
 		return Batch{}, earlierBuild("a log entry")
 	default:
 		return Batch{}, levelError(fmt.Errorf("a log entry has format %d, this binary knows %d", format, batchFormat))

@@ -32,12 +32,18 @@ type changes struct {
 	chain map[chainRef]*chainRecord
 	// segments and uploads hold what was looked at or made, in the order of
 	// the first look in the slices; it is written at the end.
-	segments     map[uint64]*segment
-	segmentOrder []*segment
-	uploads      map[[16]byte]*upload
-	uploadOrder  []*upload
-	// values holds small values that were written, nil for one removed.
+	segments      map[uint64]*segment
+	segmentOrder  []*segment
+	uploads       map[[16]byte]*upload
+	uploadOrder   []*upload
+	leases        map[hawser.LeaseID]*lease
+	leaseOrder    []*lease
+	resources     map[hawser.Resource]*resource
+	resourceOrder []*resource
+	// values holds small values that were written, nil for one removed; listed
+	// are the keys of those that are scanned, in order.
 	values map[string][]byte
+	listed []string
 	// events are those of the command at hand, logged the revisions of the batch
 	// that have some.
 	events []hawser.Event
@@ -58,6 +64,8 @@ type agent struct {
 	// wasLive and wasTomb say which family it was read from.
 	wasLive, wasTomb bool
 	changed          bool
+	// under is the epoch under which the command at hand writes, 0 for none.
+	under uint64
 }
 
 func newChanges(src source, batch *engine.Batch, s state, maxLevel uint32) *changes {
@@ -188,6 +196,8 @@ func (c *changes) finish(meta *Meta, newConfiguration bool) {
 	}
 	c.finishSegments()
 	c.finishUploads()
+	c.finishLeases()
+	c.finishResources()
 	applied, configuration, stateKey := metaKeys()
 	c.value = c.state.append(c.value[:0])
 	c.batch.Set(stateKey, c.value)

@@ -27,27 +27,33 @@ func CheckStore(t *testing.T, m *Machine) {
 	k := &checker{
 		t: t, v: v, agents: map[hawser.AgentID]agentRecord{}, chains: map[hawser.AgentID][]*chainRecord{}, segments: map[uint64]segmentRecord{},
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
-		garbage: map[hawser.AgentID]bool{},
+		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
+		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
 	}
 	k.read()
 	k.checkAgents()
 	k.checkSegments()
 	k.checkUploads()
+	k.checkCoordination()
 	k.equal(v.state.events, k.events, "events")
 }
 
 type checker struct {
-	t        *testing.T
-	v        *View
-	agents   map[hawser.AgentID]agentRecord
-	chains   map[hawser.AgentID][]*chainRecord
-	garbage  map[hawser.AgentID]bool
-	segments map[uint64]segmentRecord
-	contents map[place]record.Content
-	uploads  map[[16]byte]uploadRecord
-	parts    map[[16]byte]map[uint32][]byte
-	derived  map[string]bool
-	events   uint64
+	t         *testing.T
+	v         *View
+	agents    map[hawser.AgentID]agentRecord
+	chains    map[hawser.AgentID][]*chainRecord
+	garbage   map[hawser.AgentID]bool
+	segments  map[uint64]segmentRecord
+	contents  map[place]record.Content
+	uploads   map[[16]byte]uploadRecord
+	parts     map[[16]byte]map[uint32][]byte
+	derived   map[string]bool
+	events    uint64
+	leases    map[hawser.LeaseID]leaseRecord
+	resources map[hawser.Resource]resourceRecord
+	held      map[hawser.LeaseID]map[hawser.Resource]hold
+	waiters   map[hawser.Resource][]contender
 }
 
 func (k *checker) read() {
@@ -85,6 +91,23 @@ func (k *checker) value(key, value []byte) (err error) {
 		}
 	case key[0] == prefixDerived:
 		k.derived[string(key)] = true
+	case key[0] == prefixLease:
+		k.leases[hawser.LeaseID(key[1:])], err = parseLease(value)
+	case key[0] == prefixResource:
+		name, _ := splitResource(key[1:])
+		k.resources[name], err = parseResource(value)
+	case key[0] == prefixHeld:
+		name, _ := splitHeldKey(key)
+		id := hawser.LeaseID(key[1:17])
+		if k.held[id] == nil {
+			k.held[id] = map[hawser.Resource]hold{}
+		}
+		k.held[id][name], err = parseHold(value)
+	case key[0] == prefixWaiter:
+		name, _ := splitResource(key[1 : len(key)-1-turnSize])
+		var w contender
+		w, err = parseContender(key, value)
+		k.waiters[name] = append(k.waiters[name], w)
 	case key[0] == prefixEvent:
 		var events []hawser.Event
 		revision := binary.BigEndian.Uint64(key[1:])
@@ -206,6 +229,50 @@ func (k *checker) checkSegments() {
 	}
 	k.equal(len(refs), 0, "references to nothing: %v", refs)
 	k.equal(len(k.contents), 0, "contents that nothing leads to: %v", k.contents)
+}
+
+// checkCoordination: whoever holds or waits is known on both sides, and counted.
+func (k *checker) checkCoordination() {
+	k.t.Helper()
+	open, held := uint64(0), 0
+	for id, l := range k.leases {
+		if l.isOpen() {
+			open++
+		}
+		k.equal(uint64(len(k.held[id])), l.held, "lease %s: held", id)
+	}
+	k.equal(k.v.state.leases, open, "open leases")
+	for name, r := range k.resources {
+		for _, h := range r.holders {
+			has, ok := k.held[h.lease][name]
+			k.equal(ok && !has.queued, true, "%s is held by %s", name, h.lease)
+		}
+		k.equal(uint64(len(k.waiters[name])), r.waiting, "%s: waiting", name)
+		for i, w := range k.waiters[name] {
+			has, ok := k.held[w.lease][name]
+			k.equal(ok && has.queued && has.turn == w.turn, true, "%s waits for %s", w.lease, name)
+			k.equal(!w.before(r.front) && w.sequence < r.sequence, true, "%s: place %d of the queue", name, i)
+		}
+		k.equal(r.waiting == 0 || uint64(len(r.holders)) == r.capacity, true, "%s: somebody waits and it is free", name)
+		k.equal(uint64(len(r.holders)) <= r.capacity, true, "%s: too many holders", name)
+		held += len(r.holders) + len(k.waiters[name])
+		if name.Kind == hawser.ResourceClaim {
+			a := k.agents[name.Name]
+			k.equal(a.busy, true, "%s: busy", name)
+			if live := r.live(); live != nil {
+				k.equal(live.number == a.epoch && a.fenced, true, "%s: epoch %d of a live claim", name, live.number)
+			}
+		}
+	}
+	for id, holds := range k.held {
+		held -= len(holds)
+		k.equal(k.leases[id].ttl > 0, true, "lease %s", id)
+	}
+	k.equal(held, 0, "holds on either side")
+	for id, a := range k.agents {
+		_, ok := k.resources[claimOf(id)]
+		k.equal(a.busy, ok, "%s: busy", id)
+	}
 }
 
 func (k *checker) checkUploads() {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/halt"
@@ -53,8 +54,20 @@ var (
 		&ImportEnd{Archive: hawser.Hash{5}, Agents: 300, Versions: 4},
 		&ImportAbort{Archive: hawser.Hash{5}},
 		&TrimEvents{Before: 1 << 40},
+		&OpenLease{Lease: sampleLease, Instance: "i", TTL: time.Second, Generation: 300},
+		&EndLease{Lease: sampleLease, Term: 300, Rankings: []Ranking{{Resource: sampleLock, Candidates: []hawser.LeaseID{{1}, {2}}}}, Generation: 301},
+		&Acquire{Resource: sampleLock, Lease: sampleLease, Priority: -5, Capacity: 300, NoWait: true, Generation: 301},
+		&Release{Resource: sampleLock, Lease: sampleLease, Token: 300, Ranking: []hawser.LeaseID{{1}}, Generation: 301},
+		&EndClaim{Agent: sampleRef.Agent, Epoch: 300, To: "i", Unclaim: true, Reason: "r", Generation: 301},
+		&Succeed{Resource: sampleLock, Token: 300, Term: 301, Ranking: []hawser.LeaseID{{1}}},
 	}
-	sampleChain = &chainRecord{
+	sampleLease    = hawser.LeaseID{1, 2, 3}
+	sampleLock     = hawser.Resource{Kind: hawser.ResourceLock, Name: sampleRef.Agent}
+	sampleResource = resourceRecord{capacity: 300, waiting: 301, sequence: 302, front: turn{-1, 303}, holders: []holder{
+		{lease: sampleLease, instance: "i", ttl: 1e9, number: 304, since: 1e18, ended: "e", successor: hawser.LeaseID{9}}, {},
+	}}
+	sampleLeaseRecord = leaseRecord{instance: "i", ttl: 1e9, opened: 1e18, held: 300, ended: "e"}
+	sampleChain       = &chainRecord{
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
@@ -164,6 +177,10 @@ func FuzzStored(f *testing.F) {
 	f.Add(floorRecord{number: 300, epoch: 2}.encode())
 	f.Add(sampleImport.encode())
 	f.Add(sampleSegment.append(nil))
+	f.Add(sampleResource.append(nil))
+	f.Add(sampleLeaseRecord.append(nil))
+	f.Add(hold{queued: true, turn: turn{-7, 300}}.encode())
+	f.Add(hold{}.encode())
 	f.Add(appendEvents(nil, 1e18, sampleEvents))
 	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -204,6 +221,15 @@ func FuzzStored(f *testing.F) {
 		}
 		if events, err := parseEvents(nil, 5, data); err == nil {
 			check("events", appendEvents(nil, events[0].Time.UnixNano(), events))
+		}
+		if r, err := parseResource(data); err == nil {
+			check("resource", r.append(nil))
+		}
+		if l, err := parseLease(data); err == nil {
+			check("lease", l.append(nil))
+		}
+		if h, err := parseHold(data); err == nil {
+			check("hold", h.encode())
 		}
 		if s, err := parseSegment(data); err == nil {
 			check("segment", s.append(nil))

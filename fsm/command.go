@@ -47,6 +47,12 @@ const (
 	kindImportEnd
 	kindImportAbort
 	kindTrimEvents
+	kindOpenLease
+	kindEndLease
+	kindAcquire
+	kindRelease
+	kindEndClaim
+	kindSucceed
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -78,6 +84,12 @@ var commandTypes = [...]struct {
 	kindImportEnd:     {1, func() Command { return new(ImportEnd) }},
 	kindImportAbort:   {1, func() Command { return new(ImportAbort) }},
 	kindTrimEvents:    {1, func() Command { return new(TrimEvents) }},
+	kindOpenLease:     {1, func() Command { return new(OpenLease) }},
+	kindEndLease:      {1, func() Command { return new(EndLease) }},
+	kindAcquire:       {1, func() Command { return new(Acquire) }},
+	kindRelease:       {1, func() Command { return new(Release) }},
+	kindEndClaim:      {1, func() Command { return new(EndClaim) }},
+	kindSucceed:       {1, func() Command { return new(Succeed) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -99,6 +111,10 @@ type Save struct {
 	// Expect is the number that the newest live version must have, 0 for
 	// none; nil for no condition.
 	Expect *uint64
+	// Fence is the token of the claim under which it is saved, 0 for none. Force,
+	// instead, ends whatever claim there is.
+	Fence uint64
+	Force bool
 	// Instance is the process that saves.
 	Instance            string
 	Labels              map[string]string
@@ -134,6 +150,9 @@ type Rollback struct {
 	// Number is the version to return to.
 	Number   uint64
 	Instance string
+	// Fence and Force are as in [Save].
+	Fence uint64
+	Force bool
 }
 
 // Fork makes Agent, which must have no version, with one version equal to one
@@ -145,6 +164,8 @@ type Fork struct {
 	// Number is the source's version, 0 for its head.
 	Number   uint64
 	Instance string
+	// Fence is as in [Save], of Agent.
+	Fence uint64
 }
 
 // Pin protects a version from [Prune], or ends that. Pinning a pinned version
@@ -204,10 +225,13 @@ type MarkBad struct {
 }
 
 // Delete removes an agent with all its versions. Request.Seen is its
-// condition: the number of the newest live version.
+// condition: the number of the newest live version. A claim stays when the
+// delete carries its fence, and ends without one.
 type Delete struct {
 	Agent   hawser.AgentID
 	Request Request
+	// Fence is as in [Save].
+	Fence uint64
 }
 
 // LeaderStart is the first command of every leader. The first one of all

@@ -14,6 +14,7 @@ func (c *Save) appendBody(dst []byte) []byte {
 	dst = slices.Grow(dst, len(c.Content.Data)+512) // mostly enough for the rest
 	dst = appendRequest(appendAgent(dst, c.Agent), c.Request)
 	dst = appendOptional(dst, c.Expect)
+	dst = appendBool(binary.AppendUvarint(dst, c.Fence), c.Force)
 	dst = appendBytes(dst, c.Instance)
 	dst = appendLabels(dst, c.Labels)
 	dst = appendBytes(appendBytes(dst, c.ContentType), c.Schema)
@@ -31,6 +32,7 @@ func (c *Save) appendBody(dst []byte) []byte {
 func (c *Save) parseBody(r *reader) {
 	c.Agent, c.Request = r.agent(), r.request()
 	c.Expect = r.optional()
+	c.Fence, c.Force = r.uvarint(), r.bool()
 	c.Instance = r.string()
 	c.Labels = r.labels()
 	c.ContentType, c.Schema = r.string(), r.string()
@@ -43,10 +45,12 @@ func (c *Save) parseBody(r *reader) {
 }
 
 func (c *Delete) appendBody(dst []byte) []byte {
-	return appendRequest(appendAgent(dst, c.Agent), c.Request)
+	return binary.AppendUvarint(appendRequest(appendAgent(dst, c.Agent), c.Request), c.Fence)
 }
 
-func (c *Delete) parseBody(r *reader) { c.Agent, c.Request = r.agent(), r.request() }
+func (c *Delete) parseBody(r *reader) {
+	c.Agent, c.Request, c.Fence = r.agent(), r.request(), r.uvarint()
+}
 
 func (c *LeaderStart) appendBody(dst []byte) []byte {
 	dst = appendBytes(binary.AppendUvarint(dst, c.Term), c.Node)
@@ -74,23 +78,24 @@ func (c *Reclaim) parseBody(r *reader) { c.Agent, c.Limit = r.agent(), r.uint32(
 func (c *Rollback) appendBody(dst []byte) []byte {
 	dst = appendRequest(appendAgent(dst, c.Agent), c.Request)
 	dst = binary.AppendUvarint(appendOptional(dst, c.Expect), c.Number)
-	return appendBytes(dst, c.Instance)
+	return appendBool(binary.AppendUvarint(appendBytes(dst, c.Instance), c.Fence), c.Force)
 }
 
 func (c *Rollback) parseBody(r *reader) {
 	c.Agent, c.Request = r.agent(), r.request()
 	c.Expect, c.Number, c.Instance = r.optional(), r.uvarint(), r.string()
+	c.Fence, c.Force = r.uvarint(), r.bool()
 }
 
 func (c *Fork) appendBody(dst []byte) []byte {
 	dst = appendRequest(appendAgent(dst, c.Agent), c.Request)
 	dst = binary.AppendUvarint(appendAgent(dst, c.Source), c.Number)
-	return appendBytes(dst, c.Instance)
+	return binary.AppendUvarint(appendBytes(dst, c.Instance), c.Fence)
 }
 
 func (c *Fork) parseBody(r *reader) {
 	c.Agent, c.Request = r.agent(), r.request()
-	c.Source, c.Number, c.Instance = r.agent(), r.uvarint(), r.string()
+	c.Source, c.Number, c.Instance, c.Fence = r.agent(), r.uvarint(), r.string(), r.uvarint()
 }
 
 func (c *Pin) appendBody(dst []byte) []byte {

@@ -29,7 +29,15 @@ func (d *Delete) apply(c *changes) (Result, error) {
 	if res, done, err := c.repeat(a, hawser.RequestDelete, d.Request, &d.Request.Seen, nil); done {
 		return res, err
 	}
-	// The fence is checked here, once agents can be claimed.
+	if d.Fence != 0 { // without one it ends the claim
+		_, refusal, err := c.authorise("delete", a, authority{fence: d.Fence})
+		if err != nil {
+			return Result{}, err
+		}
+		if refusal != nil {
+			return c.refuse(refusal)
+		}
+	}
 	if d.Request.Seen != a.live {
 		return c.conflict(a, &d.Request.Seen)
 	}
@@ -37,12 +45,17 @@ func (d *Delete) apply(c *changes) (Result, error) {
 }
 
 func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
+	if d.Fence == 0 {
+		if err := c.depose(a, reasonDeleted); err != nil {
+			return Result{}, err
+		}
+	}
 	c.state.agents--
 	c.state.revision++
 	rec := &chainRecord{
 		number: a.head + 1, kind: hawser.RequestDelete, state: hawser.VersionGone,
 		nonce: d.Request.Nonce, expect: &d.Request.Seen,
-		parent: a.live, epoch: a.epoch, created: c.state.time, revision: hawser.Revision(c.state.revision),
+		parent: a.live, created: c.state.time, revision: hawser.Revision(c.state.revision),
 	}
 	a.live, a.versions, a.stored, a.pins, a.floor = 0, 0, 0, 0, rec.number
 	a.oldest, a.stubs, a.deleted = rec.number+1, 0, c.state.time

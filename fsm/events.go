@@ -16,10 +16,9 @@ const maxEvents = 10_000
 // logged is a revision of the batch at hand and how many events it made.
 type logged struct{ revision, events uint64 }
 
-// emit notes what the command that is being applied has made happen, after it
-// has raised the revision. It sets the event's revision and time.
+// emit notes what the command that is being applied has made happen. The
+// command raises the revision.
 func (c *changes) emit(e hawser.Event) {
-	e.Revision, e.Time = hawser.Revision(c.state.revision), unix(c.state.time)
 	c.events = append(c.events, e)
 }
 
@@ -31,6 +30,9 @@ func (c *changes) logEvents() []hawser.Event {
 		return nil
 	}
 	c.events = nil
+	for i := range events {
+		events[i].Revision, events[i].Time = hawser.Revision(c.state.revision), unix(c.state.time)
+	}
 	c.key = eventKey(c.key[:0], c.state.revision)
 	c.value = appendEvents(c.value[:0], c.state.time, events)
 	c.batch.Set(c.key, c.value)

@@ -17,7 +17,7 @@ func (r *Rollback) apply(c *changes) (Result, error) {
 		return c.refuse(invalidCommand("rollback", "it names no version"))
 	}
 	same := func(rec *chainRecord) bool { return rec.origin.Number == r.Number }
-	a, res, done, err := c.begin(r.Agent, hawser.RequestRollback, r.Request, r.Expect, same)
+	a, res, done, err := c.begin(r.Agent, hawser.RequestRollback, r.Request, authority{r.Fence, r.Force}, r.Expect, same)
 	if done {
 		return res, err
 	}
@@ -29,12 +29,12 @@ func (r *Rollback) apply(c *changes) (Result, error) {
 		return c.refuse(refusal)
 	}
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestRollback, r.Request.Nonce, r.Expect, r.Instance
-	return c.addVersion(a, rec)
+	return c.addVersion(a, rec, r.Force)
 }
 
 // apply makes an agent that refers to the content of another one's version.
-// What is checked, in this order: form, generation, repeat, expiry, that the
-// agent has no version, the source.
+// What is checked, in this order: form, generation, repeat, expiry, fence, that
+// the agent has no version, the source.
 func (f *Fork) apply(c *changes) (Result, error) {
 	if !validAgent(f.Agent) || !validAgent(f.Source) {
 		return c.refuse(invalidCommand("fork", "an agent's name is not valid"))
@@ -43,7 +43,7 @@ func (f *Fork) apply(c *changes) (Result, error) {
 	same := func(rec *chainRecord) bool {
 		return rec.origin.Agent == f.Source && (f.Number == 0 || rec.origin.Number == f.Number)
 	}
-	a, res, done, err := c.begin(f.Agent, hawser.RequestFork, f.Request, &none, same)
+	a, res, done, err := c.begin(f.Agent, hawser.RequestFork, f.Request, authority{fence: f.Fence}, &none, same)
 	if done {
 		return res, err
 	}
@@ -58,7 +58,7 @@ func (f *Fork) apply(c *changes) (Result, error) {
 		return Result{}, err
 	}
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestFork, f.Request.Nonce, &none, f.Instance
-	return c.addVersion(a, rec)
+	return c.addVersion(a, rec, false)
 }
 
 // share notes that several agents may need the contents that lead to a place.

@@ -110,11 +110,11 @@ func (g *generator) fresh() []fsm.Command {
 	case n < 6:
 		return one(&fsm.Reclaim{Agent: id, Limit: 1 + g.rng.Uint32N(20)})
 	case n < 8:
-		return one(&fsm.Delete{Agent: id, Request: q})
+		return one(&fsm.Delete{Agent: id, Request: q, Fence: g.fence(id)})
 	case n < 14:
-		return one(&fsm.Rollback{Agent: id, Request: q, Expect: expect, Number: 1 + g.number(a), Instance: "roller"})
+		return one(&fsm.Rollback{Agent: id, Request: q, Expect: expect, Number: 1 + g.number(a), Instance: "roller", Fence: g.fence(id), Force: g.rng.IntN(9) == 0})
 	case n < 20:
-		return one(&fsm.Fork{Agent: id, Request: q, Source: g.name(), Number: g.number(a), Instance: "forker"})
+		return one(&fsm.Fork{Agent: id, Request: q, Source: g.name(), Number: g.number(a), Instance: "forker", Fence: g.fence(id)})
 	case n < 24:
 		return one(&fsm.Pin{Agent: id, Number: g.number(a) + 1, Pinned: g.rng.IntN(2) == 0})
 	case n < 34:
@@ -127,8 +127,10 @@ func (g *generator) fresh() []fsm.Command {
 		return one(g.part())
 	case n < 48:
 		return one(g.expire())
-	case n < 50:
+	case n < 49:
 		return one(&fsm.TrimEvents{Before: hawser.Revision(g.rng.Uint64N(g.model.revision + 3))})
+	case n < 70:
+		return one(g.coordinate())
 	}
 	return g.save(id, a, q, expect)
 }
@@ -236,7 +238,7 @@ func (g *generator) save(id hawser.AgentID, a *modelAgent, q fsm.Request, expect
 		base = a.numbers[a.head()-1-min(a.head()-1, uint64(g.rng.IntN(30)/28))]
 	}
 	state := g.state(base)
-	s := &fsm.Save{Agent: id, Request: q, Expect: expect, Instance: "saver", SHA256: sha256.Sum256(state), Size: uint64(len(state))}
+	s := &fsm.Save{Agent: id, Request: q, Expect: expect, Instance: "saver", Fence: g.fence(id), Force: g.rng.IntN(40) == 0, SHA256: sha256.Sum256(state), Size: uint64(len(state))}
 	g.states[s.SHA256] = state
 	content := record.EncodeKeyframe(state)
 	if base != nil && base.kind.MakesVersion() && g.rng.IntN(8) > 0 {

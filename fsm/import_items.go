@@ -154,6 +154,7 @@ func (m *importer) agent(item *snapshot.Agent) (refusal, err error) {
 	a.agentRecord = agentRecord{
 		head: item.Head, live: item.Live, floor: item.Floor, cleared: item.Floor, oldest: item.Floor + 1, blind: item.Head,
 		created: item.Created, deleted: item.Deleted, epoch: item.Epoch,
+		fenced: item.Epoch > 0, // claims are not in an archive, and their holders must not go on
 	}
 	a.changed = true
 	m.rec.all++

@@ -127,6 +127,8 @@ func (c *changes) wipe() {
 	c.chain = make(map[chainRef]*chainRecord)
 	c.segments, c.segmentOrder, c.uploads, c.uploadOrder, c.values = nil, nil, nil, nil, nil
 	c.state.trimmed, c.state.events, c.logged = 0, 0, nil
+	c.state.leases, c.leases, c.leaseOrder = 0, nil, nil
+	c.resources, c.resourceOrder, c.listed = nil, nil, nil
 	c.src = wiped{c.src}
 	c.drop(importKey())
 }

@@ -20,7 +20,10 @@ import (
 //	e revision               events of a revision
 //	f ns                     floors: where new agents of the namespace start
 //	g ns 0 name              agent with deleted versions left to reclaim
+//	h kind ns 0 name         resource that is held or waited for
+//	l lease                  lease
 //	m applied|configuration|import|state
+//	o lease kind ns 0 name   what a lease holds or waits for
 //	p upload index           part of a content that is staged in parts
 //	r                        number of retention policies
 //	r ns 0 prefix            retention policy
@@ -28,22 +31,27 @@ import (
 //	s segment position       content
 //	t ns 0 name              agent without a live version: its counters
 //	u upload                 upload that belongs to no content yet
+//	w kind ns 0 name 0 turn  who waits for a resource, in order
 //
-// Numbers and revisions are big endian: 8 bytes, a position and an index 4; an upload is
-// 16 bytes.
+// Numbers and revisions are big endian: 8 bytes, a position and an index 4; an
+// upload and a lease are 16 bytes, a kind is one, a turn 12.
 const (
-	prefixAgent   = 'a'
-	prefixChain   = 'c'
-	prefixDerived = 'd'
-	prefixEvent   = 'e'
-	prefixFloor   = 'f'
-	prefixGarbage = 'g'
-	prefixMeta    = 'm'
-	prefixPart    = 'p'
-	prefixPolicy  = 'r'
-	prefixSegment = 's'
-	prefixTomb    = 't'
-	prefixUpload  = 'u'
+	prefixAgent    = 'a'
+	prefixChain    = 'c'
+	prefixDerived  = 'd'
+	prefixEvent    = 'e'
+	prefixFloor    = 'f'
+	prefixGarbage  = 'g'
+	prefixResource = 'h'
+	prefixLease    = 'l'
+	prefixMeta     = 'm'
+	prefixHeld     = 'o'
+	prefixPart     = 'p'
+	prefixPolicy   = 'r'
+	prefixSegment  = 's'
+	prefixTomb     = 't'
+	prefixUpload   = 'u'
+	prefixWaiter   = 'w'
 )
 
 func metaKeys() (applied, configuration, state []byte) {
@@ -84,6 +92,54 @@ func uploadKey(dst []byte, upload [16]byte) []byte {
 
 func partKey(dst []byte, upload [16]byte, index uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(append(dst, prefixPart), upload[:]...), index)
+}
+
+// resourceKey is the key of a resource in the family of prefix h or w.
+func resourceKey(dst []byte, prefix byte, r hawser.Resource) []byte {
+	dst = append(append(dst, prefix, byte(r.Kind)), r.Name.Namespace...)
+	return append(append(dst, 0), r.Name.Name...)
+}
+
+// splitResource is the reverse of resourceKey, without the prefix.
+func splitResource(key []byte) (r hawser.Resource, ok bool) {
+	if len(key) == 0 {
+		return r, false
+	}
+	r.Kind = hawser.ResourceKind(key[0])
+	r.Name, ok = splitAgentKey(key)
+	return r, ok
+}
+
+func waiterKey(r hawser.Resource, t turn) []byte {
+	return t.append(append(resourceKey(nil, prefixWaiter, r), 0))
+}
+
+func leaseKey(dst []byte, id hawser.LeaseID) []byte {
+	return append(append(dst, prefixLease), id[:]...)
+}
+
+func heldKey(id hawser.LeaseID, r hawser.Resource) []byte {
+	dst := append([]byte{prefixHeld}, id[:]...)
+	dst = append(append(dst, byte(r.Kind)), r.Name.Namespace...)
+	return append(append(dst, 0), r.Name.Name...)
+}
+
+func splitHeldKey(key []byte) (hawser.Resource, bool) {
+	if len(key) < 1+len(hawser.LeaseID{}) {
+		return hawser.Resource{}, false
+	}
+	return splitResource(key[1+len(hawser.LeaseID{}):])
+}
+
+// keyAfter is the first key after all that start with prefix.
+func keyAfter(prefix []byte) []byte {
+	upper := append([]byte{}, prefix...)
+	for i := len(upper) - 1; i >= 0; i-- {
+		if upper[i]++; upper[i] != 0 {
+			return upper[:i+1]
+		}
+	}
+	return upper // no family starts with 0xff
 }
 
 // derivedFromKey is what the keys of all versions start with that were

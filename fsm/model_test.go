@@ -24,7 +24,8 @@ type model struct {
 	revision   uint64
 	// refused counts deltas that were refused though their base was the head,
 	// which the model cannot tell beforehand.
-	refused int
+	refused      int
+	coordination modelCoordination
 	// retention is the stamp that a prune needs.
 	retention uint64
 }
@@ -33,6 +34,9 @@ type modelAgent struct {
 	live, floor uint64
 	// numbers holds what every number was given to; number n is at n-1.
 	numbers []*modelNumber
+	// epoch and fenced are of its claims.
+	epoch  uint64
+	fenced bool
 }
 
 type modelNumber struct {
@@ -88,10 +92,11 @@ func (a *modelAgent) find(q fsm.Request) uint64 {
 
 // answered is what is expected of a request before it is looked into; go on
 // when decided is false.
-func (m *model) answered(a *modelAgent, kind hawser.RequestKind, q fsm.Request, expect *uint64, sha *hawser.Hash) (code hawser.Code, number uint64, decided bool) {
+func (m *model) answered(id hawser.AgentID, kind hawser.RequestKind, q fsm.Request, fenced hawser.Code, expect *uint64, sha *hawser.Hash) (code hawser.Code, number uint64, decided bool) {
 	if q.Generation != 0 && q.Generation != m.generation {
 		return hawser.CodeWrongGeneration, 0, true
 	}
+	a := m.agent(id)
 	late := a.head() > q.Seen+64
 	holds := expect == nil || *expect == a.live
 	n := a.find(q)
@@ -109,6 +114,8 @@ func (m *model) answered(a *modelAgent, kind hawser.RequestKind, q fsm.Request, 
 		return hawser.CodeInvalid, 0, true
 	case late && (q.Attempt != 0 || holds):
 		return hawser.CodeRequestExpired, 0, true
+	case fenced != hawser.CodeOK && !late:
+		return fenced, 0, true
 	case !holds:
 		return hawser.CodeConflict, 0, true
 	}
@@ -123,25 +130,28 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 	before := m.revision
 	switch c := c.(type) {
 	case *fsm.LeaderStart:
-		m.generation = c.Generation
+		m.generation, m.coordination.term = c.Generation, c.Term
 	case *fsm.Save:
-		if code, number, repeated = m.answered(m.agent(c.Agent), hawser.RequestSave, c.Request, c.Expect, &c.SHA256); !repeated {
+		if code, number, repeated = m.answered(c.Agent, hawser.RequestSave, c.Request, m.fence(c.Agent, c.Fence, c.Force), c.Expect, &c.SHA256); !repeated {
 			code, number = m.save(c, got, states)
+			m.force(c.Agent, c.Force && number != 0)
 		}
 	case *fsm.Rollback:
-		if code, number, repeated = m.answered(m.agent(c.Agent), hawser.RequestRollback, c.Request, c.Expect, nil); !repeated {
+		if code, number, repeated = m.answered(c.Agent, hawser.RequestRollback, c.Request, m.fence(c.Agent, c.Fence, c.Force), c.Expect, nil); !repeated {
 			code, number = m.copy(c.Agent, c.Agent, c.Number, modelNumber{kind: hawser.RequestRollback, nonce: c.Request.Nonce, expect: c.Expect})
+			m.force(c.Agent, c.Force && number != 0)
 		}
 	case *fsm.Fork:
 		none := uint64(0)
-		if code, number, repeated = m.answered(m.agent(c.Agent), hawser.RequestFork, c.Request, &none, nil); !repeated {
+		if code, number, repeated = m.answered(c.Agent, hawser.RequestFork, c.Request, m.fence(c.Agent, c.Fence, false), &none, nil); !repeated {
 			code, number = m.copy(c.Agent, c.Source, c.Number, modelNumber{kind: hawser.RequestFork, nonce: c.Request.Nonce, expect: &none})
 		}
 	case *fsm.Delete:
 		a := m.agent(c.Agent)
-		if code, number, repeated = m.answered(a, hawser.RequestDelete, c.Request, &c.Request.Seen, nil); !repeated {
+		if code, number, repeated = m.answered(c.Agent, hawser.RequestDelete, c.Request, m.fence(c.Agent, c.Fence, c.Fence == 0), &c.Request.Seen, nil); !repeated {
 			number = m.add(a, modelNumber{kind: hawser.RequestDelete, nonce: c.Request.Nonce, expect: &c.Request.Seen, gone: true})
 			a.live, a.floor = 0, number
+			m.force(c.Agent, c.Fence == 0)
 		}
 	case *fsm.Pin:
 		var v *modelNumber
@@ -160,6 +170,12 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 		}
 	case *fsm.Prune:
 		code = m.prune(c)
+	case *fsm.OpenLease, *fsm.EndLease, *fsm.Acquire, *fsm.Release, *fsm.EndClaim, *fsm.Succeed:
+		code = m.coordinate(c, res)
+		switch c.(type) {
+		case *fsm.OpenLease, *fsm.Acquire, *fsm.EndClaim:
+			repeated = m.revision == before
+		}
 	default: // changes nothing that the model knows; the store is checked
 		code = got
 	}
@@ -238,6 +254,7 @@ func (m *model) check(machine *fsm.Machine) {
 		m.t.Fatal(err)
 	}
 	defer v.Close()
+	m.checkHoldings(v)
 	for id, a := range m.agents {
 		if a.head() == 0 {
 			continue
@@ -267,6 +284,9 @@ func (m *model) checkAgent(v *fsm.View, id hawser.AgentID, a *modelAgent) {
 		if !a.numbers[n-1].gone {
 			there = append(there, n)
 		}
+	}
+	if got.Epoch != a.epoch || got.Fenced != a.fenced {
+		m.t.Fatalf("%s: epoch %d, fenced %t, expected %d, %t", id, got.Epoch, got.Fenced, a.epoch, a.fenced)
 	}
 	if got.Head != a.head() || got.Versions != uint64(len(there)) || (got.Version == nil) != (a.live == 0) || got.Version != nil && got.Version.Number != a.live {
 		m.t.Fatalf("%+v, expected head %d, live %d, %d versions", got, a.head(), a.live, len(there))

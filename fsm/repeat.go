@@ -17,7 +17,7 @@ const window = hawser.IdempotencyWindow
 // be executed: then done is set and the rest is its result. What is checked, in
 // this order: generation, repeat, expiry, fence, condition.
 func (c *changes) begin(
-	id hawser.AgentID, kind hawser.RequestKind, q Request, expect *uint64, same func(*chainRecord) bool,
+	id hawser.AgentID, kind hawser.RequestKind, q Request, by authority, expect *uint64, same func(*chainRecord) bool,
 ) (a *agent, res Result, done bool, err error) {
 	if g := q.Generation; g != 0 && g != c.state.generation {
 		res, err = c.refuse(wrongGeneration(kind.String(), id, g, c.state.generation))
@@ -29,7 +29,14 @@ func (c *changes) begin(
 	if res, done, err = c.repeat(a, kind, q, expect, same); done {
 		return nil, res, true, err
 	}
-	// The fence is checked here, once agents can be claimed.
+	var refusal error
+	if a.under, refusal, err = c.authorise(kind.String(), a, by); err != nil {
+		return nil, Result{}, true, err
+	}
+	if refusal != nil {
+		res, err = c.refuse(refusal)
+		return nil, res, true, err
+	}
 	if expect != nil && *expect != a.live {
 		res, err = c.conflict(a, expect)
 		return nil, res, true, err

@@ -32,6 +32,11 @@ type Result struct {
 	Revision hawser.Revision
 	// Time is the machine's clock when the command was executed or refused.
 	Time time.Time
+	// Grant is what became of an [Acquire].
+	Grant *Grant
+	// Released is set when a lease, hold or place in a queue was there and is not
+	// any more, More when [EndLease] is to be repeated.
+	Released, More bool
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

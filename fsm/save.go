@@ -27,7 +27,7 @@ func (s *Save) apply(c *changes) (Result, error) {
 		return c.refuse(err)
 	}
 	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 }
-	a, res, done, err := c.begin(s.Agent, hawser.RequestSave, s.Request, s.Expect, same)
+	a, res, done, err := c.begin(s.Agent, hawser.RequestSave, s.Request, authority{s.Fence, s.Force}, s.Expect, same)
 	if done {
 		return res, err
 	}
@@ -130,19 +130,24 @@ func (c *changes) appendVersion(a *agent, s *Save, at place, bytes uint64) (Resu
 		kind: hawser.RequestSave, nonce: s.Request.Nonce, expect: s.Expect,
 		sha: s.SHA256, size: size, stored: bytes, segment: at.segment, position: at.position,
 		instance: s.Instance, contentType: s.ContentType, schema: s.Schema, labels: s.Labels, derived: s.DerivedFrom,
-	})
+	}, s.Force)
 }
 
 // addVersion makes rec, whose content has its reference, the head of a. It
-// sets what follows from that.
-func (c *changes) addVersion(a *agent, rec *chainRecord) (Result, error) {
+// sets what follows from that. Forced, it ends the claim that there is.
+func (c *changes) addVersion(a *agent, rec *chainRecord, forced bool) (Result, error) {
+	if forced {
+		if err := c.depose(a, fmt.Sprintf("%s by force, by %q", rec.kind, rec.instance)); err != nil {
+			return Result{}, err
+		}
+	}
 	rec.number, rec.state = a.head+1, hawser.VersionLive
 	if a.live == 0 {
 		a.created, a.oldest = c.state.time, rec.number
 		c.state.agents++
 	}
 	c.state.revision++
-	rec.parent, rec.epoch = a.live, a.epoch
+	rec.parent, rec.epoch = a.live, a.under
 	rec.created, rec.revision = c.state.time, hawser.Revision(c.state.revision)
 	a.live = rec.number
 	a.versions++
@@ -153,7 +158,7 @@ func (c *changes) addVersion(a *agent, rec *chainRecord) (Result, error) {
 	}
 	e := hawser.Event{Kind: hawser.EventVersionSaved, Name: a.id, Number: rec.number, Size: int64(rec.size), Instance: rec.instance}
 	if rec.epoch != 0 {
-		e.Token = hawser.NewToken(hawser.Generation(c.state.generation), rec.epoch)
+		e.Token = c.token(rec.epoch)
 	}
 	c.emit(e)
 	res := c.result()

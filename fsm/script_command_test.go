@@ -27,6 +27,7 @@ import (
 //	replace SEGMENT POSITION STATE [stamp=N]
 //	part U STATE [index=N] · expire U... before=SECONDS
 //	leader NODE term=N cluster=C generation=N · level N
+//	open|end|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
 //
 // A STATE is a word as it is, or word/N: N bytes that are hard to pack and
 // depend on the word, or word/N+more: the same with more at the end.
@@ -40,13 +41,13 @@ func (s *script) parse(line string) fsm.Command {
 	case "save", "delta":
 		return p.save()
 	case "delete":
-		return &fsm.Delete{Agent: agentID(words[1]), Request: q}
+		return &fsm.Delete{Agent: agentID(words[1]), Request: q, Fence: p.fence()}
 	case "reclaim":
 		return &fsm.Reclaim{Agent: agentID(words[1]), Limit: uint32(p.values["limit"])}
 	case "rollback":
 		return &fsm.Rollback{Agent: agentID(words[1]), Request: q, Expect: p.expect, Number: p.number(2), Instance: "i"}
 	case "fork":
-		return &fsm.Fork{Agent: agentID(words[1]), Request: q, Source: agentID(p.texts["source"]), Number: p.values["number"], Instance: "i"}
+		return &fsm.Fork{Agent: agentID(words[1]), Request: q, Source: agentID(p.texts["source"]), Number: p.values["number"], Instance: "i", Fence: p.fence()}
 	case "pin", "unpin":
 		return &fsm.Pin{Agent: agentID(words[1]), Number: p.number(2), Pinned: words[0] == "pin"}
 	case "bad":
@@ -69,6 +70,9 @@ func (s *script) parse(line string) fsm.Command {
 	}
 	if words[0] == "prune" && strings.Contains(words[2], "-") {
 		return p.prune()
+	}
+	if c := p.coordination(); c != nil {
+		return c
 	}
 	if c := parsePolicyCommand(words, p.values); c != nil {
 		return c
@@ -132,6 +136,7 @@ func (p *parser) save() fsm.Command {
 	target := state(p.words[2])
 	save := newSave(agentID(p.words[1]), string(target), "")
 	save.Request, save.Expect, save.Labels, save.DerivedFrom = p.request, p.expect, p.labels, p.from
+	save.Fence, save.Force = p.fence(), p.values["force"] > 0
 	save.Size = uint64(len(target))
 	save.Content = p.content(p.words[2])
 	if p.words[0] == "save" {

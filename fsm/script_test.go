@@ -45,6 +45,7 @@ type script struct {
 //	apply [time=SECONDS]      one entry with one command a line
 //	fill AGENT n=N            N conditional saves, an entry each
 //	agent|versions|version|content|agents|outcome|info|garbage
+//	claim|lock NAME, events [after=N], leases
 //	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -96,6 +97,15 @@ func describe(res fsm.Result) string {
 		line = version(res.Version)
 	case res.Version.Number != 0:
 		line = "saved " + version(res.Version)
+	case res.Grant != nil && res.Grant.Granted:
+		line = fmt.Sprintf("granted %d", res.Grant.Token&(1<<32-1))
+		if res.Grant.Head != nil {
+			line += fmt.Sprintf(" at version %d", res.Grant.Head.Number)
+		}
+	case res.Grant != nil:
+		line = fmt.Sprintf("queued after %d", res.Grant.Position)
+	case res.Released:
+		line = "released"
 	case res.Pruned != 0:
 		line = fmt.Sprintf("pruned %d", res.Pruned)
 	case res.Number != 0:
@@ -203,6 +213,12 @@ func (s *script) ask(d *datadriven.TestData) string {
 		return describeSegment(v.Segment(n))
 	case "uploads":
 		return describeUploads(v.Uploads(0))
+	case "claim", "lock":
+		return s.askHolding(v, d.Cmd+":"+id.Name)
+	case "events":
+		return askEvents(v, uint64(a.number("after", 0)))
+	case "leases":
+		return askLeases(v)
 	case "check":
 		fsm.CheckStore(s.t, s.m)
 		return "ok\n"

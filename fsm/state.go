@@ -32,6 +32,8 @@ type state struct {
 	// trimmed is the newest revision of which the events are gone, events how
 	// many there are.
 	trimmed, events uint64
+	// leases counts the open ones, grants the locks that were ever granted.
+	leases, grants uint64
 	// importing is set while the machine is being filled from an archive.
 	importing bool
 }
@@ -43,7 +45,7 @@ func (s *state) append(dst []byte) []byte {
 	// Format and level come first in every format, so that an old binary can say why it refuses.
 	dst = binary.AppendUvarint(append(dst, storedFormat), uint64(s.level))
 	dst = append(dst, s.cluster[:]...)
-	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments, s.retention, s.staged, s.trimmed, s.events} {
+	for _, v := range [...]uint64{s.generation, s.revision, uint64(s.time), s.agents, s.leaderTerm, s.segments, s.retention, s.staged, s.trimmed, s.events, s.leases, s.grants} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return appendBytes(appendBool(dst, s.importing), s.leaderNode)
@@ -68,6 +70,7 @@ func parseState(b []byte, maxLevel uint32) (state, error) {
 	s.generation, s.revision, s.time = r.uvarint(), r.uvarint(), int64(r.uvarint())
 	s.agents, s.leaderTerm, s.segments = r.uvarint(), r.uvarint(), r.uvarint()
 	s.retention, s.staged, s.trimmed, s.events = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
+	s.leases, s.grants = r.uvarint(), r.uvarint()
 	s.importing = r.bool()
 	s.leaderNode = r.string()
 	return s, r.end()

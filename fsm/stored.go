@@ -39,8 +39,13 @@ type agentRecord struct {
 	versions, stored, pins uint64
 	// created is when the first version since the last delete was made,
 	// deleted when the last delete was, 0 for never.
+	// The end of a claim while there was no version counts as a delete.
 	created, deleted int64
-	epoch            uint64
+	// epoch counts the grants and ends of claims.
+	epoch uint64
+	// fenced is set when writes need the fence of a claim; busy when there is a
+	// claim or somebody waits for one, of which the resource tells.
+	fenced, busy bool
 }
 
 func (a *agentRecord) append(dst []byte) []byte {
@@ -51,7 +56,7 @@ func (a *agentRecord) append(dst []byte) []byte {
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	return dst
+	return appendBool(appendBool(dst, a.fenced), a.busy)
 }
 
 func parseAgent(b []byte) (agentRecord, error) {
@@ -62,6 +67,7 @@ func parseAgent(b []byte) (agentRecord, error) {
 	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint(), blind: r.uvarint()}
 	a.versions, a.stored, a.pins = r.uvarint(), r.uvarint(), r.uvarint()
 	a.created, a.deleted, a.epoch = int64(r.uvarint()), int64(r.uvarint()), r.uvarint()
+	a.fenced, a.busy = r.bool(), r.bool()
 	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head || a.blind > a.head {
 		r.fail()
 	}

@@ -75,8 +75,10 @@ func (p *PruneTombs) apply(c *changes) (Result, error) {
 func (a *agent) isTomb() bool { return a.live == 0 && (a.wasTomb || a.wasLive || a.changed) }
 
 // removable reports whether a, which has no live version, was deleted before
-// a stamp and is reclaimed.
-func (a *agentRecord) removable(before int64) bool { return a.deleted < before && a.cleared == a.floor }
+// a stamp, is reclaimed, and not claimed or waited for.
+func (a *agentRecord) removable(before int64) bool {
+	return a.deleted < before && a.cleared == a.floor && !a.busy
+}
 
 func (c *changes) dropTomb(a *agent) error {
 	floor, err := c.floor(a.id.Namespace)

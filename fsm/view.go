@@ -103,7 +103,16 @@ func (v *View) known(id hawser.AgentID) (agentRecord, error) {
 }
 
 func (v *View) describe(id hawser.AgentID, rec agentRecord) (hawser.Agent, error) {
-	a := hawser.Agent{ID: id, Head: rec.head, Versions: rec.versions, StoredSize: int64(rec.stored), CreatedAt: unix(rec.created), Epoch: rec.epoch}
+	a := hawser.Agent{ID: id, Head: rec.head, Versions: rec.versions, StoredSize: int64(rec.stored), CreatedAt: unix(rec.created), Epoch: rec.epoch, Fenced: rec.fenced}
+	if rec.busy {
+		claim, _, err := v.resource(claimOf(id))
+		if err != nil {
+			return hawser.Agent{}, err
+		}
+		if live := claim.live(); live != nil {
+			a.Owner = live.instance
+		}
+	}
 	if rec.live == 0 {
 		return a, nil
 	}
