@@ -27,7 +27,7 @@ import (
 //	replace SEGMENT POSITION STATE [stamp=N]
 //	part U STATE [index=N] · expire U... before=SECONDS
 //	leader NODE term=N cluster=C generation=N · level N
-//	open|end|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
+//	open|close|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
 //
 // A STATE is a word as it is, or word/N: N bytes that are hard to pack and
 // depend on the word, or word/N+more: the same with more at the end.

@@ -45,7 +45,7 @@ func (p *parser) token(number uint64) uint64 {
 
 // coordination reads
 //
-//	open LEASE INSTANCE · end LEASE [term=N] [rank=RESOURCE,LEASE...]
+//	open LEASE INSTANCE · close LEASE [term=N] [rank=RESOURCE,LEASE...]
 //	acquire RESOURCE LEASE [priority=N] [capacity=N] [nowait=1]
 //	release RESOURCE LEASE [number=N] [next=LEASE,...]
 //	handover AGENT to=INSTANCE epoch=N · unclaim AGENT epoch=N
@@ -61,7 +61,7 @@ func (p *parser) coordination() fsm.Command {
 	switch w[0] {
 	case "open":
 		return &fsm.OpenLease{Lease: leaseID(w[1]), Instance: w[2], TTL: time.Second, Generation: p.values["generation"]}
-	case "end":
+	case "close":
 		e := &fsm.EndLease{Lease: leaseID(w[1]), Term: p.values["term"], Generation: p.values["generation"]}
 		if name, leases, ok := strings.Cut(p.texts["rank"], ","); ok {
 			e.Rankings = []fsm.Ranking{{Resource: resource(name), Candidates: []hawser.LeaseID{leaseID(leases)}}}
