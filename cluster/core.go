@@ -13,10 +13,12 @@ import (
 	"github.com/hawserdb/hawser/cluster/catchup"
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/detect"
+	"github.com/hawserdb/hawser/cluster/lease"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/propose"
 	"github.com/hawserdb/hawser/cluster/read"
 	"github.com/hawserdb/hawser/cluster/scrub"
+	"github.com/hawserdb/hawser/cluster/watch"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/gossip"
 	"github.com/hawserdb/hawser/internal/peerpb"
@@ -55,6 +57,10 @@ type core struct {
 	keeping    housekeeping
 	detector   *detect.Detector
 
+	// leases and hub follow what is applied from the start.
+	leases *lease.Manager
+	hub    *watch.Hub
+
 	// scrubber works from belong on, and notes what is applied from the start.
 	scrubber *scrub.Scrubber
 	// gate is what all who rebuild versions here go through.
@@ -64,6 +70,11 @@ type core struct {
 // newCore builds the core of n and starts raft.
 func newCore(n *Node) (*core, error) {
 	c := &core{node: n, gate: rebuild.New(), disks: newDiskWatch(n.cfg.MinFreeDisk)}
+	hub, err := watch.New(watch.Config{View: c.eventView})
+	if err != nil {
+		return nil, err
+	}
+	c.hub = hub
 	c.replica = &replica{open: c.openRaft, failed: n.halt}
 	if err := c.openCatchUp(); err != nil {
 		return nil, err
@@ -94,6 +105,7 @@ func newCore(n *Node) (*core, error) {
 		return nil, errors.Join(err, c.source.Close())
 	}
 	c.reads = reads
+	c.leases = lease.New(c.leaseConfig())
 	c.tracker = membership.NewTracker(membership.TrackerConfig{
 		Self: n.id, Raft: c.replica, Logger: n.part("membership"), Ask: c.askTerm,
 	})
@@ -129,6 +141,8 @@ func (c *core) raftConfig() consensus.Config {
 
 // applied tells what the machine has applied.
 func (c *core) applied(applied []fsm.Applied) {
+	c.leases.OnApplied(applied) // before those who wait for a result learn of it
+	c.hub.OnApplied(applied)
 	c.proposer.OnApplied(applied)
 	c.scrubber.OnApplied(applied)
 }
@@ -217,6 +231,8 @@ func (c *core) close(ctx context.Context, goodbye bool) error {
 	c.catchUp.Close()
 	c.tracker.Close()
 	c.elders.close()
+	c.hub.Close()
+	c.leases.Close()
 	c.reads.Close()
 	c.proposer.Close()
 	err := errors.Join(c.replica.end(ctx), c.source.Close())

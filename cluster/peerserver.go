@@ -39,6 +39,7 @@ func (n *Node) peersServer() *grpc.Server {
 	hawserv1.RegisterStateServer(server, n.service)
 	hawserv1.RegisterClusterServer(server, n.service)
 	hawserv1.RegisterArchiveServer(server, n.service)
+	hawserv1.RegisterCoordinationServer(server, n.service)
 	return server
 }
 

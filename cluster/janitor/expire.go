@@ -17,7 +17,10 @@ const (
 	// each so many records in one command.
 	reclaimAgents  = 16
 	reclaimRecords = 256
-	// expireEvery is how often uploads and tombs are looked at.
+	// keptEvents and eventTime are how many events are kept, and how long.
+	keptEvents = 1_000_000
+	eventTime  = time.Hour
+	// expireEvery is how often uploads, tombs and events are looked at.
 	expireEvery = time.Minute
 	// uploadTime is how long an upload may get no part, tombTime how long the
 	// counters of a deleted agent are kept, of the cluster's time.
@@ -44,7 +47,7 @@ func (j *Janitor) reclaim(ctx context.Context) bool {
 }
 
 // expire removes uploads that were given up and counters of agents that were
-// deleted long ago, and reports whether there may be more.
+// deleted long ago, and events that no watch needs any more, and reports whether there may be more.
 func (j *Janitor) expire(ctx context.Context) bool {
 	if time.Since(j.expired) < expireEvery {
 		return false
@@ -52,12 +55,16 @@ func (j *Janitor) expire(ctx context.Context) bool {
 	now := j.cfg.Now()
 	var uploads [][16]byte
 	var tombs []hawser.AgentID
+	var trim hawser.Revision
 	err := j.view(func(v View) error {
 		listed, err := v.Uploads(hawser.MaxPage)
 		for _, u := range listed {
 			if now.Sub(u.TouchedAt) > uploadTime {
 				uploads = append(uploads, u.ID)
 			}
+		}
+		if err == nil {
+			trim, err = v.EventsToTrim(keptEvents, now.Add(-eventTime))
 		}
 		if err == nil {
 			tombs, err = v.Tombs(now.Add(-tombTime), hawser.MaxPage)
@@ -76,6 +83,11 @@ func (j *Janitor) expire(ctx context.Context) bool {
 	}
 	for chunk := range slices.Chunk(tombs, tombsAtOnce) {
 		if !j.submit(ctx, &fsm.PruneTombs{Agents: chunk, Before: now.Add(-tombTime).UnixNano()}) {
+			return false
+		}
+	}
+	if trim != 0 {
+		if more = true; !j.submit(ctx, &fsm.TrimEvents{Before: trim}) {
 			return false
 		}
 	}

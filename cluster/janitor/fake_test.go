@@ -36,6 +36,7 @@ type fakeMachine struct {
 	states  map[hawser.AgentID][]byte
 	uploads []fsm.Upload
 	tombs   []hawser.AgentID
+	events  uint64
 	// refuse is what every command is answered with, if set.
 	refuse error
 	scans  int
@@ -100,6 +101,8 @@ func (m *fakeMachine) submit(ctx context.Context, c fsm.Command) (fsm.Result, er
 		m.uploads = slices.DeleteFunc(m.uploads, func(u fsm.Upload) bool {
 			return slices.Contains(c.Uploads, u.ID) && u.TouchedAt.UnixNano() < c.Before
 		})
+	case *fsm.TrimEvents:
+		m.events -= min(m.events, 400_000, uint64(c.Before))
 	case *fsm.PruneTombs:
 		m.tombs = slices.DeleteFunc(m.tombs, func(id hawser.AgentID) bool { return slices.Contains(c.Agents, id) })
 	}
@@ -216,6 +219,16 @@ func (v fakeView) Uploads(limit int) (list []fsm.Upload, _ error) {
 func (v fakeView) Tombs(_ time.Time, limit int) (list []hawser.AgentID, _ error) {
 	v.locked(func(m *fakeMachine) { list = slices.Clone(m.tombs[:min(limit, len(m.tombs))]) })
 	return list, nil
+}
+
+// EventsToTrim wants events gone as long as there are some of before.
+func (v fakeView) EventsToTrim(keep uint64, _ time.Time) (trim hawser.Revision, _ error) {
+	v.locked(func(m *fakeMachine) {
+		if m.events > keep {
+			trim = hawser.Revision(m.events - keep)
+		}
+	})
+	return trim, nil
 }
 
 func (v fakeView) Close() error { return nil }

@@ -223,9 +223,13 @@ func TestJanitor_Expires(t *testing.T) {
 		m := newFake()
 		m.uploads = []fsm.Upload{{ID: [16]byte{1}, TouchedAt: time.Now()}, {ID: [16]byte{2}, TouchedAt: time.Now().Add(5 * time.Minute)}}
 		m.tombs = []hawser.AgentID{agentID("a")}
+		m.events = 2_000_000
 		m.start(t)
 		time.Sleep(uploadTime - turn)
 		m.look(func() {
+			if m.events != keptEvents {
+				t.Errorf("%d events are left", m.events)
+			}
 			if len(m.uploads) != 2 || len(m.tombs) != 0 {
 				t.Errorf("uploads %v, tombs %v", m.uploads, m.tombs)
 			}

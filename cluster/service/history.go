@@ -35,7 +35,7 @@ func (s *Service) Rollback(ctx context.Context, r *hawserv1.RollbackRequest) (*h
 		return nil, err
 	}
 	return identified(ctx, b, r.GetRequest(), id, func(ctx context.Context, q fsm.Request) (*hawserv1.RollbackResponse, error) {
-		result, err := b.submit(ctx, &fsm.Rollback{Agent: agent, Request: q, Expect: id.Expect, Number: r.GetVersion(), Instance: r.GetInstance()})
+		result, err := b.submit(ctx, &fsm.Rollback{Agent: agent, Request: q, Expect: id.Expect, Number: r.GetVersion(), Instance: r.GetInstance(), Fence: r.GetFence(), Force: r.GetForce()})
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +69,7 @@ func (s *Service) Fork(ctx context.Context, r *hawserv1.ForkRequest) (*hawserv1.
 		return nil, err
 	}
 	return identified(ctx, b, r.GetRequest(), id, func(ctx context.Context, q fsm.Request) (*hawserv1.ForkResponse, error) {
-		result, err := b.submit(ctx, &fsm.Fork{Agent: agent, Request: q, Source: source, Number: r.GetSourceVersion(), Instance: r.GetInstance()})
+		result, err := b.submit(ctx, &fsm.Fork{Agent: agent, Request: q, Source: source, Number: r.GetSourceVersion(), Instance: r.GetInstance(), Fence: r.GetFence()})
 		if err != nil {
 			return nil, err
 		}

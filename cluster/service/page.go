@@ -38,6 +38,7 @@ const (
 	pageAgents pageKind = iota + 1
 	pageVersions
 	pageMembers
+	pageHoldings
 )
 
 const (

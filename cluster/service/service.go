@@ -13,6 +13,8 @@ import (
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/lease"
+	"github.com/hawserdb/hawser/cluster/watch"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/wire"
@@ -50,6 +52,9 @@ type Backend struct {
 	Proposer Proposer
 	Reads    Reads
 	Members  Members
+	// Leases has the deadlines while the node leads, Hub what happens here.
+	Leases *lease.Manager
+	Hub    *watch.Hub
 	// Leader returns the leader and its client address as far as known.
 	Leader func() wire.Leader
 	// Term returns the Raft term, for diagnosis.
@@ -71,11 +76,13 @@ type Disk struct {
 	LogAppended int64
 }
 
-// Service implements the State, Archive and Cluster services. Make one with [New].
+// Service implements the State, Archive, Coordination, Watch and Cluster services. Make one with [New].
 type Service struct {
 	hawserv1.UnimplementedStateServer
 	hawserv1.UnimplementedClusterServer
 	hawserv1.UnimplementedArchiveServer
+	hawserv1.UnimplementedCoordinationServer
+	hawserv1.UnimplementedWatchServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool

@@ -33,10 +33,11 @@ func saveCommand(r *hawserv1.SaveRequest) (*fsm.Save, hawser.RequestID, error) {
 		return nil, none, invalidSave(agent, "%s", why)
 	}
 	command := &fsm.Save{
-		Agent:       agent,
-		Request:     requestOf(id, r.GetRequest().GetAttempt()),
-		Expect:      id.Expect,
-		Instance:    r.GetInstance(),
+		Agent:    agent,
+		Request:  requestOf(id, r.GetRequest().GetAttempt()),
+		Expect:   id.Expect,
+		Instance: r.GetInstance(),
+		Fence:    r.GetFence(), Force: r.GetForce(),
 		Labels:      r.GetLabels(),
 		ContentType: r.GetContentType(),
 		Schema:      r.GetSchema(),

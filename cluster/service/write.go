@@ -72,7 +72,7 @@ func (s *Service) Delete(ctx context.Context, r *hawserv1.DeleteRequest) (*hawse
 		return nil, err
 	}
 	return identified(ctx, b, r.GetRequest(), id, func(ctx context.Context, q fsm.Request) (*hawserv1.DeleteResponse, error) {
-		result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: q})
+		result, err := b.submit(ctx, &fsm.Delete{Agent: agent, Request: q, Fence: r.GetFence()})
 		if err != nil {
 			return nil, err
 		}

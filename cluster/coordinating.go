@@ -1,0 +1,38 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+
+	"github.com/hawserdb/hawser/cluster/lease"
+	"github.com/hawserdb/hawser/cluster/watch"
+)
+
+// leaseConfig is what the deadlines of leases are kept with.
+func (c *core) leaseConfig() lease.Config {
+	return lease.Config{
+		Self: c.node.id, Submit: c.proposer.Submit, ReadyTerm: c.proposer.ReadyTerm, Logger: c.node.part("lease"),
+		Round: func(ctx context.Context) error {
+			_, err := c.reads.LeaderIndex(ctx)
+			return err
+		},
+		View: func() (lease.View, error) {
+			view, err := c.node.machine.View()
+			if err != nil {
+				return nil, err
+			}
+			return view, nil
+		},
+	}
+}
+
+// eventView is the machine as the hub of watches reads it.
+func (c *core) eventView() (watch.View, error) {
+	view, err := c.node.machine.View()
+	if err != nil {
+		return nil, err
+	}
+	return view, nil
+}
