@@ -69,6 +69,16 @@ func (c *cache) hold(agent hawser.AgentID) *held {
 	return h
 }
 
+// newest returns the number of the version that is kept of an agent, 0 for none.
+func (c *cache) newest(agent hawser.AgentID) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[agent]; e != nil {
+		return e.Value.(*held).number
+	}
+	return 0
+}
+
 func (c *cache) release(h *held) {
 	if h == nil {
 		return

@@ -24,6 +24,7 @@ type Client struct {
 	// retries decides when a call is repeated; see [Client.retry].
 	retries retrypolicy.RetryPolicy[any]
 	cache   *cache
+	keeper  *keeper
 	// generation is the one in the newest response, 0 before the first.
 	generation atomic.Uint64
 }
@@ -40,13 +41,16 @@ func Dial(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, router: router, retries: newRetries(), cache: newCache(cfg.MaxCachedBytes)}, nil
+	c := &Client{cfg: cfg, router: router, retries: newRetries(), cache: newCache(cfg.MaxCachedBytes)}
+	c.keeper = newKeeper(c)
+	return c, nil
 }
 
 // Close closes all connections. Calls that are under way end: with an unknown
 // outcome if they had sent a write, as canceled otherwise, and so do all later
 // ones. Closing again does nothing. It returns nil.
 func (c *Client) Close() error {
+	c.keeper.close()
 	c.router.close()
 	return nil
 }

@@ -37,7 +37,7 @@ func (a *Agent) Delete(ctx context.Context, opts ...DeleteOption) error {
 	}
 	defer a.give()
 	if o.id != nil {
-		return a.sendDelete(ctx, *o.id, true)
+		return a.sendDelete(ctx, *o.id, o.fence, true)
 	}
 	return a.delete(ctx, &o)
 }
@@ -57,7 +57,7 @@ func (a *Agent) delete(ctx context.Context, o *writeOptions) error {
 		if err != nil {
 			return err
 		}
-		err = a.sendDelete(ctx, id, false)
+		err = a.sendDelete(ctx, id, o.fence, false)
 		if err == nil || renewals == maxRenewals || errors.Is(err, hawser.ErrOutcomeUnknown) {
 			return err
 		}
@@ -104,8 +104,8 @@ func (a *Agent) describeExpired(ctx context.Context, id hawser.RequestID, err er
 	return &hawser.ConflictError{Agent: a.id, Expected: &id.Seen, Head: *found.Version}
 }
 
-func (a *Agent) sendDelete(ctx context.Context, id hawser.RequestID, repeat bool) error {
-	req := &hawserv1.DeleteRequest{Agent: wire.AgentToProto(a.id)}
+func (a *Agent) sendDelete(ctx context.Context, id hawser.RequestID, fence uint64, repeat bool) error {
+	req := &hawserv1.DeleteRequest{Agent: wire.AgentToProto(a.id), Fence: fence}
 	var resp *hawserv1.DeleteResponse
 	err := a.client.do(ctx, &call{
 		op: "delete", key: a.id.String(), id: &id, write: true, repeat: repeat, leader: true,

@@ -39,13 +39,14 @@ func (a *Agent) Fork(ctx context.Context, name string, opts ...ForkOption) (haws
 	ctx, cancel := a.client.budget(ctx, 0)
 	defer cancel()
 	return target.write(ctx, hawser.RequestFork, &o.writeOptions, func(ctx context.Context, id hawser.RequestID, repeat bool) (hawser.Version, error) {
-		return target.sendFork(ctx, a.id, o.version, id, repeat)
+		return target.sendFork(ctx, a.id, &o, id, repeat)
 	})
 }
 
-func (a *Agent) sendFork(ctx context.Context, source hawser.AgentID, number uint64, id hawser.RequestID, repeat bool) (hawser.Version, error) {
+func (a *Agent) sendFork(ctx context.Context, source hawser.AgentID, o *forkOptions, id hawser.RequestID, repeat bool) (hawser.Version, error) {
 	req := &hawserv1.ForkRequest{
-		Agent: wire.AgentToProto(a.id), Source: wire.AgentToProto(source), SourceVersion: number, Instance: a.client.cfg.Instance,
+		Agent: wire.AgentToProto(a.id), Source: wire.AgentToProto(source), SourceVersion: o.version, Instance: a.client.cfg.Instance,
+		Fence: o.fence,
 	}
 	var resp *hawserv1.ForkResponse
 	err := a.client.do(ctx, &call{

@@ -65,6 +65,8 @@ type writeOptions struct {
 	condition condition
 	expect    uint64
 	id        *hawser.RequestID
+	fence     uint64
+	force     bool
 }
 
 type saveOptions struct {
@@ -131,6 +133,18 @@ func ExpectVersion(number uint64) WriteOption {
 // Overwrite makes the write unconditional: it follows whatever the head is.
 func Overwrite() WriteOption {
 	return writeOption(func(o *writeOptions) { o.condition = conditionNone })
+}
+
+// WithFence has a write carry the token of a claim, [hawser.Fence], that this
+// process was given by whoever claimed the agent. A [Claim] does it by itself.
+func WithFence(token uint64) RequestOption {
+	return requestOption(func(o *writeOptions) { o.fence = token })
+}
+
+// Force has a save or rollback end whatever claim there is on the agent, and go
+// on without one. It is for people who mend something by hand.
+func Force() WriteOption {
+	return writeOption(func(o *writeOptions) { o.force = true })
 }
 
 // WithRequestID repeats an earlier write whose outcome was unknown, under its

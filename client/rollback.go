@@ -40,7 +40,7 @@ func (a *Agent) Rollback(ctx context.Context, number uint64, opts ...WriteOption
 	}
 	defer a.give()
 	return a.write(ctx, hawser.RequestRollback, &o, func(ctx context.Context, id hawser.RequestID, repeat bool) (hawser.Version, error) {
-		return a.sendRollback(ctx, number, id, repeat)
+		return a.sendRollback(ctx, number, &o, id, repeat)
 	})
 }
 
@@ -51,9 +51,10 @@ func checkNumber(op string, agent hawser.AgentID, number uint64) error {
 	return &hawser.Error{Code: hawser.CodeInvalid, Op: op, Key: agent.String(), Msg: "needs the number of a version; they count from 1"}
 }
 
-func (a *Agent) sendRollback(ctx context.Context, number uint64, id hawser.RequestID, repeat bool) (hawser.Version, error) {
+func (a *Agent) sendRollback(ctx context.Context, number uint64, o *writeOptions, id hawser.RequestID, repeat bool) (hawser.Version, error) {
 	req := &hawserv1.RollbackRequest{
 		Agent: wire.AgentToProto(a.id), ExpectVersion: id.Expect, Version: number, Instance: a.client.cfg.Instance,
+		Fence: o.fence, Force: o.force,
 	}
 	var resp *hawserv1.RollbackResponse
 	err := a.client.do(ctx, &call{

@@ -284,3 +284,15 @@ func (r *router) close() {
 		_ = e.conn.Close() // only fails when closed already
 	}
 }
+
+// succeededStream takes what a message of a stream says of the leader.
+func (r *router) succeededStream(h *hawserv1.Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h.GetLeader() == "" || h.GetGeneration() < r.generation || h.GetGeneration() == r.generation && h.GetTerm() <= r.term {
+		return
+	}
+	if leader := r.lookupLocked(wire.Leader{ID: h.GetLeader(), Address: h.GetLeaderAddress()}); leader != nil {
+		r.leader, r.generation, r.term = leader, h.GetGeneration(), h.GetTerm()
+	}
+}

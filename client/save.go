@@ -99,6 +99,8 @@ func (a *Agent) saveRequest(o *saveOptions) *hawserv1.SaveRequest {
 		ContentType: o.contentType,
 		Schema:      o.schema,
 		DerivedFrom: convert(o.derivedFrom, wire.RefToProto),
+		Fence:       o.fence,
+		Force:       o.force,
 	}
 }
 

@@ -189,7 +189,7 @@ func (m *Manager) rankings(lease hawser.LeaseID) []fsm.Ranking {
 	if err != nil {
 		return nil // the order of the queue is good enough
 	}
-	defer view.Close()
+	defer closeView(view)
 	held, err := view.HoldsOf(lease, maxRankings)
 	if err != nil {
 		return nil
@@ -214,7 +214,7 @@ func (m *Manager) Ranking(name hawser.Resource) []hawser.LeaseID {
 	if err != nil {
 		return nil // the order of the queue is good enough
 	}
-	defer view.Close()
+	defer closeView(view)
 	return m.rank(view, name)
 }
 
@@ -332,7 +332,7 @@ func (m *Manager) loadOnce(t *table) error {
 	if err != nil {
 		return err
 	}
-	defer view.Close()
+	defer closeView(view)
 	ended, err := view.EndedHolds()
 	if err != nil {
 		return err
@@ -350,7 +350,7 @@ func (m *Manager) loadLeases(t *table) error {
 	if err != nil {
 		return err
 	}
-	defer view.Close()
+	defer closeView(view)
 	for after := (hawser.LeaseID{}); ; {
 		leases, err := view.Leases(after, loadPage)
 		if err != nil {
@@ -370,3 +370,5 @@ func (m *Manager) loadLeases(t *table) error {
 		after = leases[len(leases)-1].ID
 	}
 }
+
+func closeView(view View) { _ = view.Close() } // reads only

@@ -18,9 +18,13 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-// observeEvery is how often a resource that is observed is looked at though no
-// event told of a change: queues change without one.
-const observeEvery = 2 * time.Second
+// What is observed is looked at now and then though no event told of a change:
+// queues change without one. Who waits for its own turn is told of that by an
+// event, and there may be many of those.
+const (
+	observeEvery = 200 * time.Millisecond
+	awaitEvery   = 2 * time.Second
+)
 
 // Observe implements hawserv1.CoordinationServer. The node that is asked serves
 // it.
@@ -51,6 +55,10 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 		return err
 	}
 	defer sub.Close()
+	every := observeEvery
+	if !of.IsZero() {
+		every = awaitEvery
+	}
 	var last *hawserv1.ObserveResponse
 	for {
 		resp, err := b.observed(view, name, of)
@@ -64,7 +72,7 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 			}
 			last = resp
 		}
-		if err := awaitChange(ctx, sub); err != nil {
+		if err := awaitChange(ctx, sub, every); err != nil {
 			return err
 		}
 		if b, err = s.open(); err != nil {
@@ -77,8 +85,8 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 }
 
 // awaitChange returns when something may have changed.
-func awaitChange(ctx context.Context, sub *watch.Subscription) error {
-	waiting, cancel := context.WithTimeout(ctx, observeEvery)
+func awaitChange(ctx context.Context, sub *watch.Subscription, every time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, every)
 	defer cancel()
 	_, _, err := sub.Next(waiting)
 	switch {
