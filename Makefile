@@ -34,7 +34,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo failover clean
+	deps-check cross vuln check demo failover takeover claims-judge clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -125,6 +125,12 @@ check: ## everything that CI checks
 
 demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir for real states)
 	$(GO) run ./cmd/hawser demo $(if $(STATES),--states '$(STATES)')
+
+takeover: ## kill the owner of an agent TRIALS (50) times, and judge how soon its successor saves
+	$(GO) test -count=1 -v -timeout 60m -run '^TestTakeover_Trials$$' ./cmd/hawser -args -takeover.trials=$(or $(TRIALS),50)
+
+claims-judge: ## kill and freeze the active of three instances FAULTS (40) times, while a judge reads who has saved
+	$(GO) test -count=1 -v -timeout 60m -run '^TestClaims_Judge$$' ./cmd/hawser -args -judge.faults=$(or $(FAULTS),40)
 
 failover: ## kill and freeze the leader TRIALS (30) times each, and judge the gaps in writes
 	$(GO) test -count=1 -v -timeout 60m -run '^TestFailover_Trials$$' ./cmd/hawser -args -failover.trials=$(or $(TRIALS),30)

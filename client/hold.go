@@ -162,7 +162,11 @@ func (h *hold) Err() error {
 }
 
 func (h *hold) lost(cause error) error {
-	return &hawser.Error{Code: hawser.CodeOwnershipLost, Op: h.resource.Kind.String(), Key: h.resource.Name.String(), Err: errors.New(cause.Error())}
+	lost := &hawser.Error{Code: hawser.CodeOwnershipLost, Op: h.resource.Kind.String(), Key: h.resource.Name.String()}
+	if why, ok := errors.AsType[*hawser.Error](cause); ok {
+		lost.Msg = why.Msg
+	}
+	return lost
 }
 
 // Do runs f with a context that ends when what is held can no longer be counted

@@ -197,7 +197,7 @@ func (l *lease) end(ctx context.Context) error {
 }
 
 // background runs what nobody waits for, within bounds. Close waits for it.
-func (c *Client) background(f func(context.Context) error) { //nolint:contextcheck // it outlives the call that causes it
+func (c *Client) background(f func(context.Context) error) {
 	c.keeper.goSome(func() {
 		ctx, cancel := context.WithTimeout(c.keeper.ends, endTimeout)
 		defer cancel()

@@ -33,7 +33,9 @@ func (p *program) app() *cli.App {
 			group("state", "save, restore and list the states of agents",
 				p.stateSave(), p.stateRestore(), p.stateVersions(), p.stateShow(), p.stateDiff(), p.stateRollback(),
 				p.statePin(), p.stateVerify(), p.stateImpact()),
-			group("agent", "list, show, fork and delete agents", p.agentList(), p.agentShow(), p.agentFork(), p.agentDelete()),
+			group("agent", "list, show, own, fork and delete agents", p.agentList(), p.agentShow(), p.agentRun(), p.agentClaims(),
+				p.agentHandover(), p.agentUnclaim(), p.agentFork(), p.agentDelete()),
+			p.lock(), p.watchEvents(),
 			group("retention", "say which versions are kept", p.retentionShow(), p.retentionSet()),
 			group("cluster", "show and change the set of nodes", p.clusterStatus(), p.clusterMembers(),
 				p.clusterTransfer(), p.clusterPromote(), p.clusterRemove()),
@@ -123,7 +125,7 @@ func checkArguments(leaf *cli.Command, arguments []string) error {
 	if len(arguments) < needed {
 		return usageErrorf("%s is missing", names[len(arguments)])
 	}
-	if len(arguments) > len(names) {
+	if len(arguments) > len(names) && !strings.HasSuffix(leaf.ArgsUsage, "...]") {
 		return usageErrorf("surplus argument %q", arguments[len(names)])
 	}
 	return nil

@@ -70,6 +70,9 @@ func (p *program) report(err error) int {
 		return codeOK
 	}
 	code := exitCode(err)
+	if _, silent := err.(*exitError); silent { //nolint:errorlint // one that is wrapped has something to say
+		return code
+	}
 	say(p.stderr, "hawser: %s\n", escapeLines(err.Error()))
 	if advice := adviceFor(err); advice != "" {
 		say(p.stderr, "%s\n", escapeLines(advice))
@@ -81,6 +84,9 @@ func (p *program) report(err error) int {
 func exitCode(err error) int {
 	if _, ok := errors.AsType[usage](err); ok {
 		return codeUsage
+	}
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		return exit.code
 	}
 	if stopped, ok := errors.AsType[*halt.Error](err); ok {
 		return stopped.Reason.ExitCode()

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func (p *program) execute(ctx context.Context, args []string) error {
-	app := p.app() //nolint:contextcheck // the commands get ctx from cli, inside its own context
+	app := p.app()
 	if len(args) > 1 && args[1] == completeCommand {
 		return complete(app, args[2:], p.stdout)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,6 +23,7 @@ const (
 	flagRequestID = "request-id"
 	flagLabel     = "label"
 	flagDerived   = "derived-from"
+	flagFence     = "fence"
 )
 
 func (p *program) stateSave() *cli.Command {
@@ -44,6 +46,8 @@ Examples:
 			&cli.StringFlag{Name: flagRequestID, Usage: "repeat the save that printed this `ID`, unchanged"},
 			&cli.StringSliceFlag{Name: flagLabel, Usage: "record the label `KEY=VALUE`; may be given repeatedly"},
 			&cli.StringFlag{Name: "content-type", Usage: "record that the state is of this `TYPE`"},
+			&cli.Uint64Flag{Name: flagFence, Usage: "save under the claim with the fence `TOKEN`", DefaultText: "HAWSER_FENCE under hawser agent run"},
+			&cli.BoolFlag{Name: flagForce, Usage: "end the claim that there is on the agent, and save"},
 			&cli.StringFlag{Name: "schema", Usage: "record the `SCHEMA` by which the state was written"},
 			&cli.StringSliceFlag{Name: flagDerived, Usage: "record that the state was computed from `AGENT@VERSION`; may be given repeatedly"},
 		},
@@ -52,7 +56,7 @@ Examples:
 }
 
 func (p *program) runStateSave(c *cli.Context) error {
-	options, err := saveOptions(c)
+	options, err := p.saveOptions(c)
 	if err != nil {
 		return err
 	}
@@ -98,7 +102,7 @@ func headNumber(ctx context.Context, agent *client.Agent) (uint64, error) {
 	return info.Version.Number, nil
 }
 
-func saveOptions(c *cli.Context) ([]client.SaveOption, error) {
+func (p *program) saveOptions(c *cli.Context) ([]client.SaveOption, error) {
 	var options []client.SaveOption
 	conditions := 0
 	if c.IsSet(flagExpect) {
@@ -120,6 +124,13 @@ func saveOptions(c *cli.Context) ([]client.SaveOption, error) {
 	if conditions > 1 {
 		return nil, usageErrorf("--%s, --%s and --%s exclude each other", flagExpect, flagOverwrite, flagRequestID)
 	}
+	fence, err := p.fenceOption(c)
+	if err != nil {
+		return nil, err
+	}
+	if fence != nil {
+		options = append(options, fence)
+	}
 	for _, label := range c.StringSlice(flagLabel) {
 		key, value, found := strings.Cut(label, "=")
 		if !found || key == "" {
@@ -135,6 +146,29 @@ func saveOptions(c *cli.Context) ([]client.SaveOption, error) {
 		options = append(options, client.DerivedFrom(ref))
 	}
 	return append(options, client.ContentType(c.String("content-type")), client.Schema(c.String("schema"))), nil
+}
+
+// fenceOption is what the save shows to an agent that is claimed: the fence of
+// the flag, or of the environment that hawser agent run makes for that agent;
+// nil for nothing.
+func (p *program) fenceOption(c *cli.Context) (client.WriteOption, error) {
+	switch {
+	case c.Bool(flagForce) && c.IsSet(flagFence):
+		return nil, usageErrorf("--%s and --%s exclude each other", flagForce, flagFence)
+	case c.Bool(flagForce):
+		return client.Force(), nil
+	case c.IsSet(flagFence):
+		return client.WithFence(c.Uint64(flagFence)), nil
+	}
+	name := c.String(flagNamespace) + "/" + c.Args().First()
+	if p.getenv(envAgent) != name {
+		return nil, nil //nolint:nilnil // nil for nothing, as documented
+	}
+	fence, err := strconv.ParseUint(p.getenv(envFence), 10, 64)
+	if err != nil {
+		return nil, usageErrorf("%s %q: is not a fence", envFence, p.getenv(envFence))
+	}
+	return client.WithFence(fence), nil
 }
 
 // parseRequest reads --request-id and compares it with the command that is to

@@ -75,6 +75,8 @@ type agentView struct {
 	StoredSize int64        `json:"stored_size"`
 	CreatedAt  string       `json:"created_at"`
 	Epoch      uint64       `json:"epoch"`
+	Owner      string       `json:"owner"`
+	Fenced     bool         `json:"fenced"`
 	Version    *versionView `json:"version"`
 }
 
@@ -82,6 +84,7 @@ func viewAgent(a hawser.Agent) agentView {
 	view := agentView{
 		Namespace: a.ID.Namespace, Agent: a.ID.Name, Head: a.Head, Versions: a.Versions,
 		StoredSize: a.StoredSize, CreatedAt: timestamp(a.CreatedAt), Epoch: a.Epoch,
+		Owner: a.Owner, Fenced: a.Fenced,
 	}
 	if a.Version != nil {
 		head := viewVersion(*a.Version)

@@ -1,0 +1,204 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os/exec"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+)
+
+const (
+	flagTTL      = "ttl"
+	flagPriority = "priority"
+	flagNoWait   = "no-wait"
+	flagCapacity = "capacity"
+	flagInstance = "instance"
+	flagGrace    = "grace"
+)
+
+// What a command that runs under a claim or lock finds in its environment.
+const (
+	envFence    = "HAWSER_FENCE"
+	envAgent    = "HAWSER_AGENT"
+	envLock     = "HAWSER_LOCK"
+	envInstance = "HAWSER_INSTANCE"
+)
+
+// held is a claim or a lock.
+type held interface {
+	Fence() hawser.Fence
+	Done() <-chan struct{}
+	Err() error
+	Release(ctx context.Context) error
+}
+
+func holdFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: flagTTL, Value: hawser.DefaultTTL, Usage: "be given up this `TIME` after the last sign of life"},
+		&cli.IntFlag{Name: flagPriority, Usage: "be served before those who wait with a lower `N`"},
+		&cli.BoolFlag{Name: flagNoWait, Usage: "fail when somebody else holds it (exit code 4)"},
+		&cli.StringFlag{Name: flagInstance, Usage: "say who holds it: `NAME`", DefaultText: "host name, process, random"},
+		&cli.DurationFlag{Name: flagGrace, Value: 10 * time.Second, Usage: "after a signal, let COMMAND end within `TIME` before it is killed"},
+	}
+}
+
+func holdOptions(c *cli.Context) []client.HoldOption {
+	options := []client.HoldOption{client.TTL(c.Duration(flagTTL)), client.Priority(int32(c.Int(flagPriority)))}
+	if c.Bool(flagNoWait) {
+		options = append(options, client.NoWait())
+	}
+	return options
+}
+
+func (p *program) agentRun() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "run a command while this process owns an agent", ArgsUsage: "AGENT COMMAND [ARG...]",
+		Description: `Waits until the agent is this process's, runs COMMAND, and releases the agent
+when it ends, so that the next one in the queue takes over at once. COMMAND is
+told to end (SIGTERM) when the agent is lost, and killed before the cluster
+gives the agent to somebody else. Its exit code is this command's.
+
+COMMAND finds HAWSER_AGENT, HAWSER_INSTANCE and HAWSER_FENCE in its environment;
+"hawser state save" of that agent carries the fence by itself, other programs
+hand it on to the client (WithFence).
+
+Examples:
+   hawser agent run researcher-7 -- python3 agent.py
+   hawser agent run researcher-7 --ttl 10s -- sh -c 'date | hawser state save researcher-7'`,
+		Flags: holdFlags(),
+		Action: func(c *cli.Context) error {
+			return p.hold(c, func(ctx context.Context, conn *client.Client) (held, string, error) {
+				agent := conn.Agent(c.Args().First())
+				claim, err := agent.Claim(ctx, holdOptions(c)...)
+				return claim, envAgent + "=" + agent.ID().String(), err
+			})
+		},
+	}
+}
+
+func (p *program) lock() *cli.Command {
+	return &cli.Command{
+		Name: "lock", Usage: "run a command while this process holds a lock", ArgsUsage: "NAME COMMAND [ARG...]",
+		Description: `Waits until the lock is this process's, runs COMMAND, and releases the lock
+when it ends. COMMAND is told to end (SIGTERM) when the lock is lost, and killed
+before the cluster gives it to somebody else. Its exit code is this command's.
+
+COMMAND finds HAWSER_LOCK, HAWSER_INSTANCE and HAWSER_FENCE in its environment. A
+lock whose fence nobody checks protects nothing from a process that stood still:
+see docs/coordination.md.
+
+Examples:
+   hawser lock nightly-report -- ./report.sh
+   hawser lock gpu --capacity 2 --no-wait -- ./train.sh`,
+		Flags: append(holdFlags(), &cli.Uint64Flag{Name: flagCapacity, Value: 1, Usage: "let `N` hold it at once; all must say the same"}),
+		Action: func(c *cli.Context) error {
+			return p.hold(c, func(ctx context.Context, conn *client.Client) (held, string, error) {
+				name := c.Args().First()
+				lock, err := conn.Lock(ctx, name, append(holdOptions(c), client.Capacity(uint32(min(c.Uint64(flagCapacity), math.MaxUint32))))...)
+				return lock, envLock + "=" + conn.Namespace() + "/" + name, err
+			})
+		},
+	}
+}
+
+// hold runs the command under what acquire waits for.
+func (p *program) hold(c *cli.Context, acquire func(context.Context, *client.Client) (held, string, error)) error {
+	if c.Duration(flagGrace) < 0 {
+		return usageErrorf("--%s %s: must not be negative", flagGrace, c.Duration(flagGrace))
+	}
+	program, err := exec.LookPath(c.Args().Get(1))
+	if err != nil {
+		return usageErrorf("COMMAND: %v", err)
+	}
+	cfg, err := clientConfig(c, endpoints(c))
+	if err != nil {
+		return err
+	}
+	cfg.Instance = c.String(flagInstance)
+	conn, err := client.Dial(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	h, name, err := acquire(c.Context, conn)
+	if err != nil {
+		return explain(err, endpoints(c))
+	}
+	child := exec.Command(program, c.Args().Slice()[2:]...)
+	child.Stdin, child.Stdout, child.Stderr = p.stdin, p.stdout, p.stderr
+	child.Env = append(child.Environ(), name, fmt.Sprintf("%s=%d", envFence, h.Fence().Token), envInstance+"="+conn.Instance())
+	err = p.supervise(c.Context, child, h, limits{grace: c.Duration(flagGrace), lost: c.Duration(flagTTL) / 10})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), releaseTime)
+	defer cancel()
+	if releaseErr := h.Release(ctx); releaseErr != nil && err == nil {
+		say(p.stderr, "hawser: %v; the next one waits until the time to live is over\n", releaseErr)
+	}
+	return err
+}
+
+// releaseTime bounds the release after the command has ended.
+const releaseTime = 2 * time.Second
+
+// limits are how long a command may take to end: after a signal to this
+// process, and after what it runs under was lost.
+type limits struct{ grace, lost time.Duration }
+
+// supervise runs a command to its end. A signal to this process ends it, as does
+// the loss of what it runs under.
+func (p *program) supervise(ctx context.Context, child *exec.Cmd, h held, limit limits) error {
+	ended, err := start(child)
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-ended:
+		return exitOf(err)
+	case <-ctx.Done():
+		if err := exitOf(stop(child, ended, limit.grace)); err != nil {
+			return err
+		}
+		return &exitError{code: codeInterrupted}
+	case <-h.Done():
+		say(p.stderr, "hawser: %s; the command is stopped\n", escapeLines(h.Err().Error()))
+		_ = stop(child, ended, limit.lost) // that it was lost is the answer
+		return &exitError{code: codeConflict}
+	}
+}
+
+// stop tells a command to end, and kills it when that takes too long.
+func stop(child *exec.Cmd, ended <-chan error, grace time.Duration) error {
+	terminate(child.Process)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+	}
+	_ = child.Process.Kill() // it may just have ended
+	return <-ended
+}
+
+// exitError is the exit code of a command that was run, which has said itself
+// what it had to say.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("the command ended with exit code %d", e.code) }
+
+// exitOf makes the end of a command this program's.
+func exitOf(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return &exitError{code: exitCodeOf(exit)}
+	}
+	return err
+}
