@@ -90,8 +90,9 @@ func (k *keeper) close() {
 	k.leases = map[hawser.LeaseID]*lease{}
 	k.mu.Unlock()
 	for _, l := range leases {
-		l.lose("the client was closed")
-		k.client.background(l.end)
+		if idle := l.lose("the client was closed"); idle { // else what runs under it may go on for a moment
+			k.client.background(l.end)
+		}
 	}
 	k.mu.Lock()
 	k.closed = true
@@ -119,7 +120,7 @@ func (k *keeper) next() (leases []*lease, every time.Duration, ok bool) {
 
 func (k *keeper) run() {
 	s := &renewing{client: k.client, tour: tour{leader: true}}
-	defer s.drop()
+	defer s.end()
 	for {
 		leases, every, ok := k.next()
 		if !ok {
@@ -162,7 +163,10 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) error {
 	guard := time.AfterFunc(renewTimeout, r.cancel)
 	defer guard.Stop()
 	r.sequence++
-	req := &hawserv1.KeepAliveRequest{Sequence: r.sequence, Generation: leases[0].generation}
+	req := &hawserv1.KeepAliveRequest{Sequence: r.sequence}
+	for _, l := range leases {
+		req.Generation = max(req.GetGeneration(), l.generation)
+	}
 	asked := leases[:0:0]
 	for _, l := range leases {
 		if l.generation != req.GetGeneration() {
@@ -179,7 +183,7 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) error {
 	_ = r.stream.Send(req) // Recv tells why it failed
 	resp, err := r.stream.Recv()
 	if err != nil {
-		r.drop()
+		r.drop(err)
 		err = wire.FromStatus(err)
 		if hawser.CodeOf(err) == hawser.CodeWrongGeneration {
 			for _, l := range asked {
@@ -232,12 +236,23 @@ func (r *renewing) open(ctx context.Context) error {
 	return nil
 }
 
-// drop gives the stream up; the next one goes elsewhere.
-func (r *renewing) drop() {
+// drop gives the stream up; the next one goes where the leader is said to be, or
+// elsewhere.
+func (r *renewing) drop(err error) {
+	if wire.Detailed(err) {
+		r.client.router.answered(r.endpoint, &r.tour, wire.HintOf(err), false)
+	} else {
+		r.client.router.failed(r.endpoint)
+	}
+	r.cancel()
+	r.stream, r.endpoint = nil, nil
+}
+
+// end ends the stream, with which nothing is wrong.
+func (r *renewing) end() {
 	if r.stream == nil {
 		return
 	}
 	r.cancel()
-	r.client.router.failed(r.endpoint)
-	r.stream, r.endpoint = nil, nil
+	r.client.router.answered(r.endpoint, &r.tour, wire.Leader{}, false)
 }

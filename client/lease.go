@@ -136,9 +136,10 @@ func (l *lease) live() bool {
 
 // lose ends the lease on this side. If functions run under it, the cluster
 // learns of that when the last of them returns, else when its time is over or
-// the holder releases.
-func (l *lease) lose(why string) {
+// the holder releases. It reports whether none runs.
+func (l *lease) lose(why string) (idle bool) {
 	l.mu.Lock()
+	idle = l.active == 0
 	if l.ctx.Err() == nil {
 		l.ack = l.active > 0
 		l.timer.Stop()
@@ -146,6 +147,7 @@ func (l *lease) lose(why string) {
 	}
 	l.mu.Unlock()
 	l.client.keeper.remove(l)
+	return idle
 }
 
 // enter begins a function that runs under the lease; leave ends it.

@@ -33,9 +33,10 @@ const (
 	connWindow = 4 << 20
 	// maxAnswer is above the largest page of a list.
 	maxAnswer = 4 << 20
-	// maxClientConns and maxClientStreams bound what clients may hold open.
+	// maxClientConns and maxClientStreams bound what clients may hold open. Each
+	// claim that a program waits for and each watch is a stream.
 	maxClientConns   = 1024
-	maxClientStreams = 256
+	maxClientStreams = 1024
 	// maxHTTPConns is far more than probes and scrapers need.
 	maxHTTPConns = 256
 	// streamWorkers are goroutines that stay, with their stacks grown, from

@@ -310,7 +310,7 @@ func (m *Manager) load(t *table) {
 		if err == nil {
 			return
 		}
-		m.cfg.Logger.WarnContext(m.ctx, "leases: not loaded", "err", err)
+		m.cfg.Logger.DebugContext(m.ctx, "leases: not loaded", "err", err) // as long as an archive is being restored
 		select {
 		case <-m.ctx.Done():
 		case <-time.After(retryPause):

@@ -112,7 +112,7 @@ func (p *program) agentHandover() *cli.Command {
 	return &cli.Command{
 		Name: "handover", Usage: "give an agent to another instance that waits for it", ArgsUsage: "AGENT INSTANCE",
 		Description: "The owner's writes are refused at once; INSTANCE gets the agent when the owner has\n" +
-			"stopped, or its time to live is over.\n\nExamples:\n   hawser agent handover researcher-7 worker-b --reason 'worker-a is drained'",
+			"stopped, or its time to live is over.\n\nExamples:\n   hawser agent handover researcher-7 worker-b --reason drained",
 		Flags: []cli.Flag{&cli.StringFlag{Name: flagReason, Usage: "tell the owner why: `TEXT`"}},
 		Action: func(c *cli.Context) error {
 			return withClient(c, func(ctx context.Context, conn *client.Client) error {
@@ -131,7 +131,7 @@ func (p *program) agentUnclaim() *cli.Command {
 	return &cli.Command{
 		Name: "unclaim", Usage: "open an agent to writes without a claim", ArgsUsage: "AGENT",
 		Description: "Ends the claim that there is, if any. Who waits for the agent still gets it, and\n" +
-			"closes it again.\n\nExamples:\n   hawser agent unclaim researcher-7 --reason 'mended by hand'",
+			"closes it again.\n\nExamples:\n   hawser agent unclaim researcher-7 --reason mended",
 		Flags: []cli.Flag{&cli.StringFlag{Name: flagReason, Usage: "tell the owner why: `TEXT`"}},
 		Action: func(c *cli.Context) error {
 			return withClient(c, func(ctx context.Context, conn *client.Client) error {

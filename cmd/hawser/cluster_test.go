@@ -163,7 +163,7 @@ func TestProcesses_RequestIDRepeats(t *testing.T) {
 
 // Claim: every example of the help of the commands that need a cluster works
 // as printed. Method: in the order of the help, in one directory, against
-// three nodes; server, dev and demo have tests of their own.
+// three nodes; server, dev, demo and watch have tests of their own.
 func TestProcesses_EveryExampleRuns(t *testing.T) {
 	f := startFleet(t, 3)
 	dir := t.TempDir()
@@ -171,8 +171,22 @@ func TestProcesses_EveryExampleRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, leaf := range leaves((&program{}).app().Commands) {
-		if leaf.Name == "server" || leaf.Name == "dev" || leaf.Name == "demo" {
+		switch leaf.HelpName {
+		case "hawser server", "hawser dev", "hawser demo", "hawser watch":
 			continue
+		case "hawser agent handover":
+			f.instance(t, "worker-a", "researcher-7", "sleep 60")
+			c := f.dial(t, "test")
+			owner(t, c, "researcher-7", "")
+			f.instance(t, "worker-b", "researcher-7", "sleep 60")
+			for h, err := range c.Agent("researcher-7").Observe(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if h.Waiting == 1 {
+					break
+				}
+			}
 		}
 		for _, example := range examplesOf(leaf) {
 			if !strings.HasPrefix(example, "snapshot ") { // they want archives and a second cluster

@@ -73,8 +73,8 @@ COMMAND finds HAWSER_AGENT, HAWSER_INSTANCE and HAWSER_FENCE in its environment;
 hand it on to the client (WithFence).
 
 Examples:
-   hawser agent run researcher-7 -- python3 agent.py
-   hawser agent run researcher-7 --ttl 10s -- sh -c 'date | hawser state save researcher-7'`,
+   hawser agent run researcher-7 -- env
+   hawser agent run researcher-7 --ttl 10s --instance worker-a -- date`,
 		Flags: holdFlags(),
 		Action: func(c *cli.Context) error {
 			return p.hold(c, func(ctx context.Context, conn *client.Client) (held, string, error) {
@@ -98,8 +98,8 @@ lock whose fence nobody checks protects nothing from a process that stood still:
 see docs/coordination.md.
 
 Examples:
-   hawser lock nightly-report -- ./report.sh
-   hawser lock gpu --capacity 2 --no-wait -- ./train.sh`,
+   hawser lock nightly-report -- date
+   hawser lock gpu --capacity 2 --no-wait -- env`,
 		Flags: append(holdFlags(), &cli.Uint64Flag{Name: flagCapacity, Value: 1, Usage: "let `N` hold it at once; all must say the same"}),
 		Action: func(c *cli.Context) error {
 			return p.hold(c, func(ctx context.Context, conn *client.Client) (held, string, error) {

@@ -1,8 +1,6 @@
 // Copyright 2026 The Hawser Authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
-
 package main
 
 import (
@@ -235,6 +233,21 @@ func TestHolding_Commands(t *testing.T) {
 	f.want(t, 2, "", "lock", "l", "--", "no-such-command-anywhere")
 	f.want(t, 2, "", "watch", "--kind", "nothing")
 	f.want(t, 2, "", "watch", "--after", "nothing")
+	var past hawser.Cursor
+	for batch, err := range c.Watch(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		past = hawser.Cursor{Generation: batch.Cursor.Generation, Revision: 1}
+		break
+	}
+	told := strings.Split(strings.TrimSpace(f.want(t, 0, "", "watch", "--after", past.String(), "--count", "3", "-o", "json").stdout), "\n")
+	if first := decode[eventView](t, told[0]); len(told) != 3 || first.Kind != "CLAIM_GRANTED" || first.Instance != "w" || first.Cursor == "" {
+		t.Errorf("watch: %v", told)
+	}
+	if lines := f.want(t, 0, "", "watch", "planner", "--kind", "version_saved", "--after", past.String(), "--count", "1").stdout; !strings.Contains(lines, " VERSION_SAVED planner@1 bytes=4 ") {
+		t.Errorf("watch: %s", lines)
+	}
 	out := f.want(t, 0, "", "agent", "claims", "-o", "json").stdout
 	if holdings := decode[[]holdingView](t, out); len(holdings) != 0 {
 		t.Errorf("held at the end: %+v", holdings)
