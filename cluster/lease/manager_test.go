@@ -44,7 +44,12 @@ func start(t *testing.T) *cluster {
 	c := &cluster{round: func(context.Context) error { return nil }}
 	c.m = New(Config{
 		Self: "n1", Logger: slog.New(slog.DiscardHandler), View: func() (View, error) { return view{c}, nil }, Submit: c.submit,
-		Round:     func(ctx context.Context) error { return c.round(ctx) },
+		Round: func(ctx context.Context) error {
+			c.mu.Lock()
+			round := c.round
+			c.mu.Unlock()
+			return round(ctx)
+		},
 		ReadyTerm: func() uint64 { c.mu.Lock(); defer c.mu.Unlock(); return c.term },
 	})
 	t.Cleanup(c.m.Close)
@@ -55,10 +60,22 @@ func (c *cluster) apply(cmd fsm.Command, res fsm.Result) {
 	c.m.OnApplied([]fsm.Applied{{Commands: []fsm.Command{cmd}, Results: []fsm.Result{res}}})
 }
 
-func (c *cluster) lead(term uint64) {
+// set changes what the others read.
+func (c *cluster) set(change func()) {
 	c.mu.Lock()
-	c.term = term
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	change()
+}
+
+// nth returns a command that was submitted.
+func (c *cluster) nth(n int) fsm.Command {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.submitted[n].command
+}
+
+func (c *cluster) lead(term uint64) {
+	c.set(func() { c.term = term })
 	c.apply(&fsm.LeaderStart{Term: term, Node: "n1"}, fsm.Result{})
 	synctest.Wait()
 }
@@ -92,6 +109,8 @@ func (c *cluster) ends(since time.Time) (after []time.Duration) {
 type view struct{ c *cluster }
 
 func (v view) Leases(after hawser.LeaseID, limit int) (leases []fsm.LeaseInfo, _ error) {
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
 	for _, l := range v.c.leases {
 		if slices.Compare(l.ID[:], after[:]) > 0 && len(leases) < limit {
 			leases = append(leases, l)
@@ -100,13 +119,19 @@ func (v view) Leases(after hawser.LeaseID, limit int) (leases []fsm.LeaseInfo, _
 	return leases, nil
 }
 
-func (v view) EndedHolds() ([]fsm.EndedHold, error) { return v.c.ended, nil }
+func (v view) EndedHolds() ([]fsm.EndedHold, error) {
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
+	return v.c.ended, nil
+}
 
 func (v view) HoldsOf(hawser.LeaseID, int) ([]hawser.Resource, error) {
 	return []hawser.Resource{claimed}, nil
 }
 
 func (v view) Waiters(hawser.Resource, int) ([]hawser.Waiter, error) {
+	v.c.mu.Lock()
+	defer v.c.mu.Unlock()
 	return slices.Clone(v.c.waiters), nil
 }
 func (v view) Close() error { return nil }
@@ -139,8 +164,8 @@ func TestManager_ExpiresATTLAfterTheLastRenewal(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		within(t, c.ends(begin), 4*time.Second)
-		if e, ok := c.submitted[0].command.(*fsm.EndLease); !ok || e.Lease != l1 || e.Term != 5 {
-			t.Errorf("%+v", c.submitted[0].command)
+		if e, ok := c.nth(0).(*fsm.EndLease); !ok || e.Lease != l1 || e.Term != 5 {
+			t.Errorf("%+v", c.nth(0))
 		}
 		if r, err := c.m.Renew(t.Context(), []hawser.LeaseID{l1, l2}, nil); err != nil || !slices.Equal(r.Expired, []hawser.LeaseID{l1, l2}) {
 			t.Errorf("%+v, %v", r, err)
@@ -156,13 +181,15 @@ func TestManager_RenewalsAroundTheDeadline(t *testing.T) {
 		c := start(t)
 		c.lead(5)
 		c.open(l1, time.Second)
-		c.round = func(context.Context) error { time.Sleep(700 * time.Millisecond); return nil }
+		c.set(func() { c.round = func(context.Context) error { time.Sleep(700 * time.Millisecond); return nil } })
 		time.Sleep(900 * time.Millisecond)
 		if r, err := c.m.Renew(t.Context(), []hawser.LeaseID{l1}, nil); err != nil || len(r.Expired) > 0 {
 			t.Fatal(r, err)
 		}
-		c.round = func(context.Context) error { return nil }
-		c.fail = errors.New("no majority")
+		c.set(func() {
+			c.round = func(context.Context) error { return nil }
+			c.fail = errors.New("no majority")
+		})
 		time.Sleep(400 * time.Millisecond) // closing now, and its end is repeated
 		done := make(chan Renewed)
 		go func() {
@@ -178,9 +205,7 @@ func TestManager_RenewalsAroundTheDeadline(t *testing.T) {
 			t.Fatalf("answered %+v while the outcome was open", r)
 		default:
 		}
-		c.mu.Lock()
-		c.fail = nil
-		c.mu.Unlock()
+		c.set(func() { c.fail = nil })
 		if r := <-done; len(r.Expired) != 1 {
 			t.Errorf("%+v", r)
 		}
@@ -195,7 +220,9 @@ func TestManager_NewTermStartsAnew(t *testing.T) {
 		c.lead(5)
 		c.open(l1, 2*time.Second)
 		time.Sleep(1900 * time.Millisecond)
-		c.leases = []fsm.LeaseInfo{{ID: l1, TTL: 2 * time.Second}, {ID: l2, TTL: time.Second, Ended: true}}
+		c.set(func() {
+			c.leases = []fsm.LeaseInfo{{ID: l1, TTL: 2 * time.Second}, {ID: l2, TTL: time.Second, Ended: true}}
+		})
 		begin := time.Now()
 		c.lead(6)
 		time.Sleep(10 * time.Second)
@@ -204,7 +231,7 @@ func TestManager_NewTermStartsAnew(t *testing.T) {
 			t.Fatalf("ends at %v", got)
 		}
 		within(t, got[1:], 2*time.Second)
-		if e := c.submitted[1].command.(*fsm.EndLease); e.Lease != l1 || e.Term != 6 {
+		if e := c.nth(1).(*fsm.EndLease); e.Lease != l1 || e.Term != 6 {
 			t.Errorf("%+v", e)
 		}
 	})
@@ -234,10 +261,12 @@ func TestManager_LeaderChangesDuringTheRound(t *testing.T) {
 		c := start(t)
 		c.lead(5)
 		c.open(l1, time.Second)
-		c.round = func(context.Context) error {
-			c.apply(&fsm.LeaderStart{Term: 7, Node: "n1"}, fsm.Result{})
-			return nil
-		}
+		c.set(func() {
+			c.round = func(context.Context) error {
+				c.apply(&fsm.LeaderStart{Term: 7, Node: "n1"}, fsm.Result{})
+				return nil
+			}
+		})
 		if r, err := c.m.Renew(t.Context(), []hawser.LeaseID{l1}, nil); !errors.Is(err, hawser.ErrNotLeader) {
 			t.Error(r, err)
 		}
@@ -267,8 +296,10 @@ func TestManager_PausesDoNotCount(t *testing.T) {
 func TestManager_EndedHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := start(t)
-		c.ended = []fsm.EndedHold{{Resource: claimed, Lease: l2, Token: 3}}
-		c.leases = []fsm.LeaseInfo{{ID: l2, TTL: time.Second}}
+		c.set(func() {
+			c.ended = []fsm.EndedHold{{Resource: claimed, Lease: l2, Token: 3}}
+			c.leases = []fsm.LeaseInfo{{ID: l2, TTL: time.Second}}
+		})
 		c.lead(5)
 		c.open(l1, time.Second)
 		keep := func() (ended int) {
@@ -296,7 +327,7 @@ func TestManager_EndedHolds(t *testing.T) {
 			time.Sleep(200 * time.Millisecond)
 		}
 		within(t, c.ends(begin), time.Second)
-		if s := c.submitted[0].command.(*fsm.Succeed); s.Token != 7 || s.Term != 5 || s.Resource != claimed {
+		if s := c.nth(0).(*fsm.Succeed); s.Token != 7 || s.Term != 5 || s.Resource != claimed {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -308,7 +339,7 @@ func TestManager_EndsInPieces(t *testing.T) {
 		c := start(t)
 		c.lead(5)
 		c.open(l1, time.Second)
-		c.more = true
+		c.set(func() { c.more = true })
 		time.Sleep(3 * time.Second)
 		if n := len(c.ends(time.Now())); n != 2 {
 			t.Errorf("%d proposals", n)
@@ -323,8 +354,9 @@ func TestManager_Ranking(t *testing.T) {
 		c := start(t)
 		c.lead(5)
 		first, second, third := hawser.LeaseID{11}, hawser.LeaseID{12}, hawser.LeaseID{13}
-		c.waiters = []hawser.Waiter{{Lease: first, Priority: 1}, {Lease: second}, {Lease: third}}
-		for _, w := range c.waiters {
+		waiters := []hawser.Waiter{{Lease: first, Priority: 1}, {Lease: second}, {Lease: third}}
+		c.set(func() { c.waiters = waiters })
+		for _, w := range waiters {
 			c.open(w.Lease, time.Minute)
 		}
 		if got := c.m.Ranking(claimed); got != nil {
@@ -337,7 +369,7 @@ func TestManager_Ranking(t *testing.T) {
 		c.open(l1, time.Second)
 		time.Sleep(2 * time.Second)
 		want := []hawser.LeaseID{first, third, second}
-		if got := c.submitted[0].command.(*fsm.EndLease).Rankings; len(got) != 1 || !slices.Equal(got[0].Candidates, want) {
+		if got := c.nth(0).(*fsm.EndLease).Rankings; len(got) != 1 || !slices.Equal(got[0].Candidates, want) {
 			t.Errorf("ranked %+v, expected %v", got, want)
 		}
 	})

@@ -30,6 +30,7 @@ func (p *program) demo() *cli.Command {
 		Description: `Starts three nodes, saves the history of an agent step by step, kills the leader
 (kill -9) in the middle, goes on saving, restores every version and compares it
 by SHA-256, then restarts the killed node and reads every version through it.
+At last it kills the process that owns the agent, and lets another one go on.
 The history is synthetic, or the files 0001.json, 0002.json, ... of a directory.
 Fails if a single byte differs.
 
@@ -107,7 +108,10 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := d.check(ctx, d.conn, "through the cluster"); err != nil {
 		return err
 	}
-	return d.restart(ctx)
+	if err := d.restart(ctx); err != nil {
+		return err
+	}
+	return d.takeOver(ctx)
 }
 
 // save saves the states up to the one before until and returns the longest

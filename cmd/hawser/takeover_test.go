@@ -10,7 +10,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -197,6 +199,45 @@ func judgeEvents(ctx context.Context, c *client.Client, watching chan<- struct{}
 		}
 	}
 	return nil
+}
+
+// An owner that was paused (SIGSTOP) for longer than its time to live finds that
+// out within 50 ms of being resumed, and stops its command.
+func TestHolding_PausedOwner(t *testing.T) {
+	f := startFleet(t, 1)
+	c := f.dial(t, "test")
+	out := filepath.Join(t.TempDir(), "told")
+	i := f.instance(t, "paused", "a", `trap 'date +%s%N > `+out+`; exit 0' TERM; while :; do sleep 0.005; done`)
+	owner(t, c, "a", "")
+	pid := i.cmd.Process.Pid // not its command: that is to be told
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	next, err := c.Agent("a").Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Save(t.Context(), []byte("the next one")); err != nil {
+		t.Fatal(err)
+	}
+	resumed := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	<-i.done
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nanos, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.Unix(0, nanos).Sub(resumed)
+	t.Logf("the command was told %v after its owner was resumed", took)
+	if took > 250*time.Millisecond { // 50 ms, and what a busy machine and a shell take
+		t.Errorf("told after %v", took)
+	}
 }
 
 // A command under a claim or lock: its environment and exit code, who else
