@@ -206,9 +206,16 @@ func judgeEvents(ctx context.Context, c *client.Client, watching chan<- struct{}
 func TestHolding_PausedOwner(t *testing.T) {
 	f := startFleet(t, 1)
 	c := f.dial(t, "test")
-	out := filepath.Join(t.TempDir(), "told")
-	i := f.instance(t, "paused", "a", `trap 'date +%s%N > `+out+`; exit 0' TERM; while :; do sleep 0.005; done`)
-	owner(t, c, "a", "")
+	dir := t.TempDir()
+	out, ready := filepath.Join(dir, "told"), filepath.Join(dir, "ready")
+	i := f.instance(t, "paused", "a", `trap 'date +%s%N > `+out+`; exit 0' TERM; touch `+ready+`; while :; do sleep 0.005; done`)
+	for deadline := time.Now().Add(commandLimit); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal("the command did not start")
+		}
+	}
 	pid := i.cmd.Process.Pid // not its command: that is to be told
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
