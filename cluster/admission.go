@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/cluster/service"
 	"github.com/hawserdb/hawser/internal/wire"
 )
@@ -27,11 +29,37 @@ import (
 // can save at the same time.
 const maxCalls = 512
 
+// Streams that stay are counted apart once their handler runs, or the watchers
+// would leave no room for calls. A watch or observation has brought its only
+// message by then; a KeepAlive may bring one at any time, of a client with all
+// its leases.
+const (
+	maxWatches    = 20_000
+	maxKeepAlives = 4_096
+)
+
 // admission counts the calls under way. A call is counted from its headers,
 // before a byte of its message is read, until its stream ends.
 type admission struct {
-	limit int64
-	calls atomic.Int64
+	limit               int64
+	calls               atomic.Int64
+	watches, keepAlives atomic.Int64
+}
+
+// standing returns the counter of a method whose streams stay, with its limit;
+// nil for others.
+func (a *admission) standing(method string) (counter *atomic.Int64, limit int64) {
+	switch method {
+	case hawserv1.Watch_Watch_FullMethodName, hawserv1.Coordination_Observe_FullMethodName:
+		return &a.watches, maxWatches
+	case hawserv1.Coordination_KeepAlive_FullMethodName:
+		return &a.keepAlives, maxKeepAlives
+	}
+	return nil, 0
+}
+
+var errAdmission error = &hawser.Error{
+	Code: hawser.CodeOverloaded, Op: "call", Msg: "this node works on as many calls as it can; repeat it after a while, or at another node",
 }
 
 // releaseKey is the context key of the function that ends the count of a call.
@@ -47,9 +75,7 @@ func (a *admission) tap(ctx context.Context, call *tap.Info) (context.Context, e
 	}
 	if a.calls.Add(1) > a.limit {
 		a.calls.Add(-1)
-		return nil, wire.ToStatus(&hawser.Error{
-			Code: hawser.CodeOverloaded, Op: "call", Msg: "this node works on as many calls as it can; repeat it after a while, or at another node",
-		}, wire.Leader{})
+		return nil, wire.ToStatus(errAdmission, wire.Leader{})
 	}
 	ended := context.AfterFunc(ctx, func() { a.calls.Add(-1) })
 	release := func() {
@@ -70,9 +96,35 @@ func (a *admission) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 }
 
 // stream is unary for streaming calls.
-func (a *admission) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (a *admission) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if counter, limit := a.standing(info.FullMethod); counter != nil {
+		defer counter.Add(-1)
+		if counter.Add(1) > limit {
+			return wire.ToStatus(errAdmission, wire.Leader{})
+		}
+		return handler(srv, &standing{ServerStream: stream, once: sync.OnceFunc(func() {
+			if release, ok := stream.Context().Value(releaseKey{}).(func()); ok {
+				release()
+			}
+		})})
+	}
 	if release, ok := stream.Context().Value(releaseKey{}).(func()); ok {
 		defer release()
 	}
 	return handler(srv, stream)
+}
+
+// standing is a stream that stays. It is no call any more once its first message
+// was received.
+type standing struct {
+	grpc.ServerStream
+
+	once func()
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *standing) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	s.once()
+	return err
 }

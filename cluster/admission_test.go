@@ -158,3 +158,64 @@ func TestAdmission_CountsStreams(t *testing.T) {
 	}
 	waitFor(0)
 }
+
+// watching is a Watch service whose streams stay.
+type watching struct {
+	hawserv1.UnimplementedWatchServer
+	entered chan struct{}
+}
+
+func (w *watching) Watch(_ *hawserv1.WatchRequest, stream grpc.ServerStreamingServer[hawserv1.WatchResponse]) error {
+	w.entered <- struct{}{}
+	<-stream.Context().Done()
+	return nil
+}
+
+// Streams that stay are no calls once they have begun: any number of watchers,
+// up to a limit of their own, leaves the places for calls free.
+func TestAdmission_WatchersAreNoCalls(t *testing.T) {
+	a := &admission{limit: 2}
+	w := &watching{entered: make(chan struct{}, 8)}
+	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainStreamInterceptor(a.stream))
+	hawserv1.RegisterWatchServer(server, w)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := serveGRPC(l, server)
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.close(context.Background()) })
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 6 {
+		if _, err := hawserv1.NewWatchClient(conn).Watch(ctx, &hawserv1.WatchRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-w.entered:
+		case <-time.After(5 * time.Second):
+			t.Fatal("a watch was not let in")
+		}
+	}
+	if calls, watches := a.calls.Load(), a.watches.Load(); calls != 0 || watches != 6 {
+		t.Errorf("%d calls and %d watches are counted", calls, watches)
+	}
+	a.watches.Add(maxWatches)
+	stream, err := hawserv1.NewWatchClient(conn).Watch(ctx, &hawserv1.WatchRequest{})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if !errors.Is(wire.FromStatus(err), hawser.ErrOverloaded) {
+		t.Errorf("one too many got %v", err)
+	}
+	a.watches.Add(-maxWatches)
+	cancel()
+	_ = conn.Close()
+	for end := time.Now().Add(5 * time.Second); a.watches.Load() != 0 || a.calls.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d calls and %d watches are counted at the end", a.calls.Load(), a.watches.Load())
+		}
+	}
+}

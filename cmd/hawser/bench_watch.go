@@ -59,6 +59,7 @@ type watchBench struct {
 	saves     atomic.Uint64
 	delivered atomic.Uint64
 	errors    atomic.Int64
+	failed    atomic.Pointer[error] // why the first watch ended
 	ready     sync.WaitGroup
 }
 
@@ -96,6 +97,9 @@ func (p *program) runBenchWatch(c *cli.Context) error {
 		}
 	}
 	b.ready.Wait()
+	if err := b.failed.Load(); err != nil {
+		return explain(*err, endpoints(c))
+	}
 	begin := time.Now()
 	b.saveAll(ctx, rate, begin.Add(c.Duration("duration")))
 	took := time.Since(begin)
@@ -131,6 +135,7 @@ func (b *watchBench) watch(ctx context.Context, conn *client.Client, i int) {
 		if err != nil {
 			if ctx.Err() == nil {
 				b.errors.Add(1)
+				b.failed.CompareAndSwap(nil, &err)
 			}
 			return
 		}
