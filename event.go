@@ -133,5 +133,9 @@ func ParseCursor(s string) (Cursor, error) {
 	if m <= 0 || 2+n+m != len(body) {
 		return bad("is cut short")
 	}
-	return Cursor{Generation: Generation(generation), Revision: Revision(revision)}, nil
+	c := Cursor{Generation: Generation(generation), Revision: Revision(revision)}
+	if c.String() != s { // a line break in the middle, or a longer form of a number
+		return bad("is not as it was printed")
+	}
+	return c, nil
 }

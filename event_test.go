@@ -33,6 +33,7 @@ func TestCursor_PrintedForm(t *testing.T) {
 
 func FuzzParseCursor(f *testing.F) {
 	f.Add("")
+	f.Add("AQC\rA4s-qBirC6vc5")
 	f.Add(hawser.Cursor{Generation: 1_700_000_000, Revision: 42}.String())
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := hawser.ParseCursor(s)
