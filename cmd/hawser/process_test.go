@@ -78,16 +78,24 @@ type fleet struct {
 // killed when the test ends; its logs are shown when the test failed.
 func startFleet(t *testing.T, nodes int) *fleet {
 	t.Helper()
-	f := &fleet{bin: builtBinary(t), dir: t.TempDir()}
+	dir := t.TempDir()
+	plan, err := procs.PlanFree(dir, nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startFleetOf(t, dir, plan, nil)
+}
+
+// startFleetOf starts the nodes of a plan, each with these arguments and within
+// what procs.Config says.
+func startFleetOf(t *testing.T, dir string, plan []procs.Node, within func(int) []string, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{bin: builtBinary(t), dir: dir}
 	f.secret = filepath.Join(f.dir, "secret")
 	if got := command(t, nil, "secret", "generate", "-f", f.secret); got.code != codeOK {
 		t.Fatal(got.stderr)
 	}
-	plan, err := procs.PlanFree(f.dir, nodes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Cluster = procs.NewCluster(procs.Config{Path: f.bin, Nodes: plan, SecretFile: f.secret})
+	f.Cluster = procs.NewCluster(procs.Config{Path: f.bin, Nodes: plan, SecretFile: f.secret, Within: within, Args: args})
 	t.Cleanup(func() {
 		for i := range plan {
 			if p := f.Process(i); p != nil && t.Failed() {
