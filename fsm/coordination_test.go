@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,17 +52,18 @@ func numbered(n int) (id hawser.LeaseID) {
 
 // A queue takes 10,000 waiters and says so to the next one. It is served in
 // order, and neither the length of the queue nor how many have left its front
-// makes a step slow.
+// makes a step slow: a step allocates for each place that it looks at, and those
+// of a long queue allocate no more than those of a short one.
 func TestAcquire_LongQueue(t *testing.T) {
 	const waiters = 10_000
 	m := newMachine(t)
-	lock := hawser.Resource{Kind: hawser.ResourceLock, Name: agentID("m")}
-	var commands []fsm.Command
-	for i := range waiters + 2 {
-		commands = append(commands, &fsm.OpenLease{Lease: numbered(i), Instance: "i", TTL: time.Second}, &fsm.Acquire{Resource: lock, Lease: numbered(i)})
-	}
-	begin := time.Now()
-	results := m.apply(commands...)
+	long := strings.Repeat("long", 20) // a short name is looked at without allocating
+	short := hawser.Resource{Kind: hawser.ResourceLock, Name: agentID("short" + long)}
+	m.enqueue(short, 20)
+	least := m.serve(short, 0, 20) / 20
+
+	lock := hawser.Resource{Kind: hawser.ResourceLock, Name: agentID("m" + long)}
+	results := m.enqueue(lock, waiters+2)
 	if g := results[1].Grant; g == nil || !g.Granted {
 		t.Fatalf("the first: %+v", results[1])
 	}
@@ -70,26 +73,50 @@ func TestAcquire_LongQueue(t *testing.T) {
 	if err := results[2*waiters+3].Err; !errors.Is(err, hawser.ErrOverloaded) {
 		t.Fatalf("one more: %v", err)
 	}
-	commands = commands[:0]
-	for i := range waiters + 1 {
-		commands = append(commands, &fsm.Release{Resource: lock, Lease: numbered(i)})
+	for from := 0; from < waiters; from += 1000 {
+		if most := m.serve(lock, from, from+1000) / 1000; most > 2*least {
+			t.Errorf("releases from %d on allocate %d times, those of a short queue %d times", from, most, least)
+		}
 	}
+	m.serve(lock, waiters, waiters+1)
+	fsm.CheckStore(t, m.m)
+}
+
+// enqueue has the leases 0 to n-1 ask for a resource, one after the other.
+func (m *machine) enqueue(name hawser.Resource, n int) []fsm.Result {
+	m.t.Helper()
+	var commands []fsm.Command
+	for i := range n {
+		commands = append(commands, &fsm.OpenLease{Lease: numbered(i), Instance: "i", TTL: time.Second}, &fsm.Acquire{Resource: name, Lease: numbered(i)})
+	}
+	return m.apply(commands...)
+}
+
+// serve has leases give a resource back in one entry, in the order in which they
+// have asked for it, and returns how often that allocates.
+func (m *machine) serve(name hawser.Resource, from, to int) (allocations uint64) {
+	m.t.Helper()
+	var commands []fsm.Command
+	for i := from; i < to; i++ {
+		commands = append(commands, &fsm.Release{Resource: name, Lease: numbered(i)})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	results := m.apply(commands...)
+	runtime.ReadMemStats(&after)
 	token := uint64(0)
-	for i, res := range m.apply(commands...) {
+	for i, res := range results {
 		if !res.Released {
-			t.Fatalf("release %d: %+v", i, res)
+			m.t.Fatalf("release %d: %+v", from+i, res)
 		}
 		for _, e := range res.Events {
-			if e.Kind == hawser.EventLockGranted && (e.Lease != numbered(i+1) || e.Token <= token) {
-				t.Fatalf("release %d granted it to %s with %d after %d", i, e.Lease, e.Token, token)
+			if e.Kind == hawser.EventLockGranted && (e.Lease != numbered(from+i+1) || e.Token <= token) {
+				m.t.Fatalf("release %d granted it to %s with %d after %d", from+i, e.Lease, e.Token, token)
 			}
 			token = max(token, e.Token)
 		}
 	}
-	if took := time.Since(begin); took > 20*time.Second {
-		t.Errorf("%d in and out of a queue took %v", waiters, took)
-	}
-	fsm.CheckStore(t, m.m)
+	return after.Mallocs - before.Mallocs
 }
 
 // A lease that holds much ends at once, after which no fence under it is good;
