@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Code classifies an error. Codes cross the network and are therefore only
@@ -84,6 +85,11 @@ const (
 	// CodeBusy is a resource that somebody else holds, asked for by somebody
 	// who does not want to wait.
 	CodeBusy
+	// CodeTxnLocked is a write to an agent that has voted in a transaction that
+	// is not decided yet, or a vote out of turn. Repeat it after the decision.
+	CodeTxnLocked
+	// CodeTxnAborted is a transaction that was aborted: nothing of it remains.
+	CodeTxnAborted
 
 	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
@@ -98,6 +104,7 @@ var codeNames = [...]string{
 	CodeUnimplemented: "unimplemented", CodeDeadline: "deadline exceeded", CodeCanceled: "canceled", CodeRefused: "refused",
 	CodeKeyframeNeeded: "keyframe needed", CodeCompacted: "compacted", CodeLeaseExpired: "lease expired",
 	CodeOwnershipLost: "ownership lost", CodeBusy: "busy",
+	CodeTxnLocked: "locked by a transaction", CodeTxnAborted: "transaction aborted",
 }
 
 // Codes returns every code but [CodeOK], in order.
@@ -151,7 +158,7 @@ func (c Code) Retry() Retry {
 	case CodeOK, CodeInternal, CodeInvalid, CodeNotFound, CodeVersionGone, CodeConflict, CodeFenced, CodeTooLarge,
 		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
 		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded,
-		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy:
+		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy, CodeTxnLocked, CodeTxnAborted:
 		return RetryNever
 	}
 	return RetryNever // a code of a newer server
@@ -186,6 +193,8 @@ var (
 	ErrLeaseExpired     error = &Error{Code: CodeLeaseExpired}
 	ErrOwnershipLost    error = &Error{Code: CodeOwnershipLost}
 	ErrBusy             error = &Error{Code: CodeBusy}
+	ErrTxnLocked        error = &Error{Code: CodeTxnLocked}
+	ErrTxnAborted       error = &Error{Code: CodeTxnAborted}
 )
 
 // Error is the error of every Hawser operation. All fields but Code may be
@@ -366,3 +375,68 @@ func (e *CompactedError) HawserCode() Code { return CodeCompacted }
 
 // Is reports whether target is [ErrCompacted].
 func (e *CompactedError) Is(target error) bool { return target == ErrCompacted }
+
+// TxnLockedError is a write to an agent that has voted yes in a transaction, or
+// a vote while it is another transaction's turn. It matches [ErrTxnLocked].
+type TxnLockedError struct {
+	Agent AgentID
+	// Txn is what it waits for, until Deadline at most.
+	Txn      TxnID
+	Deadline time.Time
+}
+
+// Error implements error.
+func (e *TxnLockedError) Error() string {
+	return fmt.Sprintf("agent %q: locked by transaction %q until that is decided, at %s at the latest; repeat it then, or see hawser txn show %s",
+		e.Agent, e.Txn.ID, e.Deadline.UTC().Format(time.RFC3339), e.Txn.ID)
+}
+
+// HawserCode returns [CodeTxnLocked].
+func (e *TxnLockedError) HawserCode() Code { return CodeTxnLocked }
+
+// Is reports whether target is [ErrTxnLocked].
+func (e *TxnLockedError) Is(target error) bool { return target == ErrTxnLocked }
+
+// UnknownTxnError is a transaction of which the initiator cannot tell what
+// became. It matches [ErrOutcomeUnknown] and its cause. Whatever it was, it is
+// decided at its deadline at the latest: ask for it by its id.
+type UnknownTxnError struct {
+	ID  TxnID
+	Err error
+}
+
+// Error implements error.
+func (e *UnknownTxnError) Error() string {
+	msg := fmt.Sprintf("transaction %q: outcome unknown; ask with hawser txn show %s", e.ID.ID, e.ID.ID)
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return msg
+}
+
+// HawserCode returns [CodeOutcomeUnknown].
+func (e *UnknownTxnError) HawserCode() Code { return CodeOutcomeUnknown }
+
+// Is reports whether target is [ErrOutcomeUnknown].
+func (e *UnknownTxnError) Is(target error) bool { return target == ErrOutcomeUnknown }
+
+// Unwrap returns the cause.
+func (e *UnknownTxnError) Unwrap() error { return e.Err }
+
+// TxnAbortedError is a transaction that was aborted. It matches
+// [ErrTxnAborted].
+type TxnAbortedError struct {
+	// Txn says who voted what, and why it was aborted.
+	Txn TxnInfo
+}
+
+// Error implements error.
+func (e *TxnAbortedError) Error() string {
+	return fmt.Sprintf("transaction %q: aborted: %s", e.Txn.ID.ID, e.Txn.Reason)
+}
+
+// HawserCode returns [CodeTxnAborted].
+func (e *TxnAbortedError) HawserCode() Code { return CodeTxnAborted }
+
+// Is reports whether target is [ErrTxnAborted].
+func (e *TxnAbortedError) Is(target error) bool { return target == ErrTxnAborted }

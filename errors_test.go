@@ -49,6 +49,8 @@ var sentinels = []struct {
 	{25, hawser.CodeLeaseExpired, hawser.ErrLeaseExpired, hawser.RetryNever},
 	{26, hawser.CodeOwnershipLost, hawser.ErrOwnershipLost, hawser.RetryNever},
 	{27, hawser.CodeBusy, hawser.ErrBusy, hawser.RetryNever},
+	{28, hawser.CodeTxnLocked, hawser.ErrTxnLocked, hawser.RetryNever},
+	{29, hawser.CodeTxnAborted, hawser.ErrTxnAborted, hawser.RetryNever},
 }
 
 // Claim: every code has its own fixed number, words, sentinel and advice, and

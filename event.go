@@ -31,12 +31,26 @@ const (
 	EventLockGranted
 	// EventLockEnded is the end of that, for Reason.
 	EventLockEnded
+	// EventTxnBegun is a transaction that an agent takes part in.
+	EventTxnBegun
+	// EventTxnPrepared is one that has all votes and that its initiator is to
+	// decide; it is told of its first participant only.
+	EventTxnPrepared
+	// EventTxnCommitted is one that an agent takes part in and that was
+	// committed; EventTxnAborted one that was aborted, for Reason.
+	EventTxnCommitted
+	EventTxnAborted
+	// EventTxnResolved is a decision that somebody acknowledged in the place of
+	// the agent, for Reason.
+	EventTxnResolved
 )
 
 var eventNames = [...]string{
 	EventVersionSaved: "VERSION_SAVED", EventVersionPruned: "VERSION_PRUNED", EventVersionBad: "VERSION_BAD",
 	EventAgentDeleted: "AGENT_DELETED", EventClaimGranted: "CLAIM_GRANTED", EventClaimEnded: "CLAIM_ENDED",
 	EventLockGranted: "LOCK_GRANTED", EventLockEnded: "LOCK_ENDED",
+	EventTxnBegun: "TXN_BEGUN", EventTxnPrepared: "TXN_PREPARED", EventTxnCommitted: "TXN_COMMITTED",
+	EventTxnAborted: "TXN_ABORTED", EventTxnResolved: "TXN_RESOLVED",
 }
 
 // EventKinds returns every kind, in order.
@@ -65,13 +79,13 @@ type Event struct {
 	Time time.Time
 	// Name is the agent or lock.
 	Name AgentID
-	// Number is the version that was saved or is bad, or the first one pruned;
-	// Last is the last one pruned.
+	// Number is the version that was saved, that a transaction made or that is
+	// bad, or the first one pruned; Last is the last one pruned.
 	Number, Last uint64
 	// Size is the length of the state that was saved, in bytes.
 	Size int64
-	// Token is the fence of the claim or lock; of a save that of the claim
-	// under which it was made, 0 for none.
+	// Token is the fence of the claim or lock; of a save or vote that of the
+	// claim under which it was made, 0 for none.
 	Token uint64
 	// Instance saved, was granted, or held.
 	Instance string
@@ -79,6 +93,9 @@ type Event struct {
 	Reason string
 	// Lease is the holder's, of grants and ends.
 	Lease LeaseID
+	// Txn is the id of the transaction, in the agent's namespace: of what
+	// happened to one, and of a version that it made.
+	Txn string
 }
 
 // Cursor is a place between the events of a cluster: after all of Revision. The

@@ -24,6 +24,8 @@ const (
 	RequestRollback
 	// RequestFork makes an agent from a version of another one.
 	RequestFork
+	// RequestTxn is the vote that staged what a transaction then committed.
+	RequestTxn
 )
 
 // String returns the kind in words.
@@ -37,6 +39,8 @@ func (k RequestKind) String() string {
 		return "rollback"
 	case RequestFork:
 		return "fork"
+	case RequestTxn:
+		return "transaction"
 	}
 	return fmt.Sprintf("request kind %d", uint8(k))
 }

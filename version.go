@@ -83,6 +83,8 @@ type Version struct {
 	DerivedFrom []VersionRef
 	// Pinned versions are not removed by retention.
 	Pinned bool
+	// Txn is the id of the transaction that made it, empty for none.
+	Txn string
 }
 
 // VersionRef names a version of an agent.

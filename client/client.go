@@ -27,6 +27,8 @@ type Client struct {
 	keeper  *keeper
 	// generation is the one in the newest response, 0 before the first.
 	generation atomic.Uint64
+	// clock is the cluster's.
+	clock clock
 }
 
 // Dial returns a client for the cluster at cfg.Endpoints. It does not wait:

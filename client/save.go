@@ -104,8 +104,10 @@ func (a *Agent) saveRequest(o *saveOptions) *hawserv1.SaveRequest {
 	}
 }
 
-// sendSave sends out under id, with the repetitions that it takes.
-func (a *Agent) sendSave(ctx context.Context, out *outgoing, req *hawserv1.SaveRequest, id hawser.RequestID, repeat bool) (hawser.Version, error) {
+// sendState sends out under id, with the repetitions that it takes.
+func (a *Agent) sendState(
+	ctx context.Context, out *outgoing, req *hawserv1.SaveRequest, id hawser.RequestID, repeat bool,
+) (resp *hawserv1.SaveResponse, err error) {
 	out.choose(a.client.cache, id)
 	req.ExpectVersion, req.Sha256 = id.Expect, out.hash[:]
 	cl := &call{op: "save", key: a.id.String(), id: &id, write: true, repeat: repeat, leader: true, most: len(out.state)}
@@ -126,7 +128,6 @@ func (a *Agent) sendSave(ctx context.Context, out *outgoing, req *hawserv1.SaveR
 		prepare()
 		return true
 	}
-	var resp *hawserv1.SaveResponse
 	cl.send = func(ctx context.Context, s sending) (*hawserv1.Header, error) {
 		req.Request = wire.RequestToProto(id, s.attempt)
 		var err error
@@ -137,7 +138,13 @@ func (a *Agent) sendSave(ctx context.Context, out *outgoing, req *hawserv1.SaveR
 		}
 		return resp.GetHeader(), err
 	}
-	err := a.client.do(ctx, cl)
+	err = a.client.do(ctx, cl)
+	return resp, err
+}
+
+// sendSave saves out under id.
+func (a *Agent) sendSave(ctx context.Context, out *outgoing, req *hawserv1.SaveRequest, id hawser.RequestID, repeat bool) (hawser.Version, error) {
+	resp, err := a.sendState(ctx, out, req, id, repeat)
 	v := wire.VersionFromProto(resp.GetVersion())
 	if err == nil {
 		err = checkSaved(out, a.id, id, v)

@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"time"
 
 	"github.com/hawserdb/hawser/cluster/lease"
 	"github.com/hawserdb/hawser/cluster/watch"
@@ -26,6 +27,15 @@ func (c *core) leaseConfig() lease.Config {
 			return view, nil
 		},
 	}
+}
+
+// now is the cluster's clock as this node knows it: it runs here while the node
+// leads.
+func (c *core) now() time.Time {
+	if c.leads() {
+		return time.Unix(0, c.clock.Stamp())
+	}
+	return c.node.machine.Info().Time
 }
 
 // eventView is the machine as the hub of watches reads it.

@@ -4,8 +4,6 @@
 package cluster
 
 import (
-	"time"
-
 	"github.com/hawserdb/hawser/cluster/janitor"
 )
 
@@ -14,6 +12,7 @@ import (
 type housekeeping struct {
 	janitor   *janitor.Janitor
 	compactor *janitor.Compactor
+	sweeper   *janitor.Sweeper
 }
 
 // startHousekeeping starts it; it runs until close.
@@ -22,7 +21,11 @@ func (c *core) startHousekeeping() {
 	c.keeping.janitor = janitor.Start(janitor.Config{
 		View:    func() (janitor.View, error) { return n.machine.View() },
 		Garbage: n.machine.Garbage, Leads: c.leads, Submit: c.proposer.Submit,
-		Now: func() time.Time { return time.Unix(0, c.clock.Stamp()) }, Level: c.level, Logger: n.part("janitor"),
+		Now: c.now, Level: c.level, Logger: n.part("janitor"),
+	})
+	c.keeping.sweeper = janitor.StartSweeper(janitor.SweeperConfig{
+		View:  func() (janitor.SweepView, error) { return n.machine.View() },
+		Leads: c.leads, Submit: c.proposer.Submit, Now: c.now, Logger: n.part("janitor"),
 	})
 	c.keeping.compactor = janitor.StartCompactor(n.machine, n.part("janitor"))
 	c.scrubber.Start()
@@ -33,5 +36,6 @@ func (h *housekeeping) close() {
 		return
 	}
 	h.janitor.Close()
+	h.sweeper.Close()
 	h.compactor.Close()
 }

@@ -40,6 +40,7 @@ func (n *Node) peersServer() *grpc.Server {
 	hawserv1.RegisterClusterServer(server, n.service)
 	hawserv1.RegisterArchiveServer(server, n.service)
 	hawserv1.RegisterCoordinationServer(server, n.service)
+	hawserv1.RegisterTransactionsServer(server, n.service)
 	return server
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
@@ -24,6 +25,13 @@ import (
 func TestTraces_RealHistoriesSurviveTheLeader(t *testing.T) {
 	histories := realHistories(t)
 	c := hawsertest.StartCluster(t, 3)
+	// Patient: a megabyte takes its time where a race detector and other tests
+	// share two cores.
+	writer, err := client.Dial(client.Config{Endpoints: []string{c.Endpoint(0), c.Endpoint(1), c.Endpoint(2)}, RequestTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
 	for _, dir := range histories {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			files, err := filepath.Glob(filepath.Join(dir, "*.json"))
@@ -32,7 +40,7 @@ func TestTraces_RealHistoriesSurviveTheLeader(t *testing.T) {
 			}
 			files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "manifest.json") })
 			slices.Sort(files)
-			want := saveHistory(t, c, filepath.Base(dir), files)
+			want := saveHistory(t, c, writer, filepath.Base(dir), files)
 			reader := dial(t, c.Endpoint((c.Leader()+1)%3))
 			for number, sum := range want {
 				cp, err := reader.Agent(filepath.Base(dir)).Restore(t.Context(), client.AtVersion(uint64(number)+1))
@@ -50,10 +58,15 @@ func TestTraces_RealHistoriesSurviveTheLeader(t *testing.T) {
 
 // saveHistory saves each file as a version, kills the leader half way, and
 // returns the hashes.
-func saveHistory(t *testing.T, c *hawsertest.Cluster, name string, files []string) []hawser.Hash {
+func saveHistory(t *testing.T, c *hawsertest.Cluster, writer *client.Client, name string, files []string) []hawser.Hash {
 	t.Helper()
-	a := c.Client().Agent(name)
+	a := writer.Agent(name)
 	killed := -1
+	defer func() {
+		if killed >= 0 {
+			c.Restart(killed) // also after a failure, which would be the next history's too
+		}
+	}()
 	var sums []hawser.Hash
 	for i, file := range files {
 		state, err := os.ReadFile(file)
@@ -68,7 +81,6 @@ func saveHistory(t *testing.T, c *hawsertest.Cluster, name string, files []strin
 		}
 		sums = append(sums, sha256.Sum256(state))
 	}
-	c.Restart(killed)
 	return sums
 }
 

@@ -94,7 +94,7 @@ func (q *Acquire) apply(c *changes) (Result, error) {
 	if refusal := c.refusal(q, r, l); refusal != nil {
 		return c.refuse(refusal)
 	}
-	c.state.revision++
+	c.revise()
 	r.capacity = uint64(max(q.Capacity, 1))
 	if r.isFree() && r.waiting == 0 {
 		if err := c.grant(r, l); err != nil {
@@ -123,7 +123,7 @@ func (c *changes) acquireAgain(q *Acquire, r *resource, l *lease, has *hold) (Re
 		res.Repeated = true
 		return res, err
 	}
-	c.state.revision++
+	c.revise()
 	return c.queued(r, c.reorder(r, l, has.turn, q.Priority), nil)
 }
 

@@ -118,6 +118,7 @@ func (c *changes) commands(data []byte, out *Applied) error {
 			out.Results[i], _ = c.refuse(errImporting())
 			continue
 		}
+		c.before = c.state.revision
 		if out.Results[i], err = cmd.apply(c); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type changes struct {
 	batch    *engine.Batch
 	maxLevel uint32
 	state    state
+	// before is the revision before the command at hand.
+	before uint64
 	// agents holds every agent that was looked at; order holds them in the
 	// order of the first look, in which they are written at the end.
 	agents map[hawser.AgentID]*agent
@@ -40,6 +42,8 @@ type changes struct {
 	leaseOrder    []*lease
 	resources     map[hawser.Resource]*resource
 	resourceOrder []*resource
+	txns          map[hawser.TxnID]*transaction
+	txnOrder      []*transaction
 	// values holds small values that were written, nil for one removed; listed
 	// are the keys of those that are scanned, in order.
 	values map[string][]byte
@@ -74,6 +78,10 @@ func newChanges(src source, batch *engine.Batch, s state, maxLevel uint32) *chan
 		agents: make(map[hawser.AgentID]*agent), chain: make(map[chainRef]*chainRecord),
 	}
 }
+
+// revise notes that the command at hand changes something: all that it does is
+// of one revision.
+func (c *changes) revise() { c.state.revision = c.before + 1 }
 
 // agent returns the agent as the batch has left it so far; one that never was
 // starts at the floor of its namespace, which is mostly zero.
@@ -198,6 +206,7 @@ func (c *changes) finish(meta *Meta, newConfiguration bool) {
 	c.finishUploads()
 	c.finishLeases()
 	c.finishResources()
+	c.finishTxns()
 	applied, configuration, stateKey := metaKeys()
 	c.value = c.state.append(c.value[:0])
 	c.batch.Set(stateKey, c.value)

@@ -53,6 +53,13 @@ const (
 	kindRelease
 	kindEndClaim
 	kindSucceed
+	kindBeginTxn
+	kindVoteTxn
+	kindDecideTxn
+	kindAcknowledgeTxn
+	kindResolveTxn
+	kindForgetTxn
+	kindSweepTxns
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -90,6 +97,14 @@ var commandTypes = [...]struct {
 	kindRelease:       {1, func() Command { return new(Release) }},
 	kindEndClaim:      {1, func() Command { return new(EndClaim) }},
 	kindSucceed:       {1, func() Command { return new(Succeed) }},
+
+	kindBeginTxn:       {1, func() Command { return new(BeginTxn) }},
+	kindVoteTxn:        {1, func() Command { return new(VoteTxn) }},
+	kindDecideTxn:      {1, func() Command { return new(DecideTxn) }},
+	kindAcknowledgeTxn: {1, func() Command { return new(AcknowledgeTxn) }},
+	kindResolveTxn:     {1, func() Command { return new(ResolveTxn) }},
+	kindForgetTxn:      {1, func() Command { return new(ForgetTxn) }},
+	kindSweepTxns:      {1, func() Command { return new(SweepTxns) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -38,6 +38,13 @@ func (d *Delete) apply(c *changes) (Result, error) {
 			return c.refuse(refusal)
 		}
 	}
+	refusal, err := c.locked(a)
+	if err != nil {
+		return Result{}, err
+	}
+	if refusal != nil {
+		return c.refuse(refusal)
+	}
 	if d.Request.Seen != a.live {
 		return c.conflict(a, &d.Request.Seen)
 	}
@@ -51,7 +58,7 @@ func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
 		}
 	}
 	c.state.agents--
-	c.state.revision++
+	c.revise()
 	rec := &chainRecord{
 		number: a.head + 1, kind: hawser.RequestDelete, state: hawser.VersionGone,
 		nonce: d.Request.Nonce, expect: &d.Request.Seen,

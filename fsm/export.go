@@ -231,9 +231,19 @@ func (x *exporter) versions(id hawser.AgentID, a agentRecord) error {
 	}
 	return ascend(max(a.oldest, a.floor+1), a.head, maxExported, load, func(rec *chainRecord) (bool, error) {
 		item := &snapshot.Version{
-			Version: rec.version(id), Kind: rec.kind, Nonce: rec.nonce, Expect: rec.expect, Segment: rec.segment, Position: rec.position,
+			Version: rec.version(id), Kind: archivedKind(rec.kind), Nonce: rec.nonce, Expect: rec.expect, Segment: rec.segment, Position: rec.position,
 		}
-		item.Agent = hawser.AgentID{}
+		item.Agent, item.Txn = hawser.AgentID{}, ""
 		return true, x.emit(item)
 	})
+}
+
+// archivedKind is the kind of request that an archive tells of. It knows nothing
+// of transactions, whose ids name nothing where it is restored: what one has made
+// is a save there.
+func archivedKind(kind hawser.RequestKind) hawser.RequestKind {
+	if kind == hawser.RequestTxn {
+		return hawser.RequestSave
+	}
+	return kind
 }

@@ -129,6 +129,7 @@ func (c *changes) wipe() {
 	c.state.trimmed, c.state.events, c.logged = 0, 0, nil
 	c.state.leases, c.leases, c.leaseOrder = 0, nil, nil
 	c.resources, c.resourceOrder, c.listed = nil, nil, nil
+	c.txns, c.txnOrder = nil, nil
 	c.src = wiped{c.src}
 	c.drop(importKey())
 }

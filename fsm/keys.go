@@ -14,6 +14,7 @@ import (
 // them and keeps an agent's keys together:
 //
 //	a ns 0 name              agent with a live version
+//	b ns 0 txn 0 index       what a transaction tells a participant
 //	c ns 0 name 0 ^number    one record a number of the chain, newest first
 //	d ns 0 name 0 number ns 0 name 0 number
 //	                         the second version was computed from the first
@@ -21,10 +22,13 @@ import (
 //	f ns                     floors: where new agents of the namespace start
 //	g ns 0 name              agent with deleted versions left to reclaim
 //	h kind ns 0 name         resource that is held or waited for
+//	k time ns 0 txn          transaction with something due at a time
 //	l lease                  lease
 //	m applied|configuration|import|state
+//	n ns                     counters of a namespace's transactions
 //	o lease kind ns 0 name   what a lease holds or waits for
 //	p upload index           part of a content that is staged in parts
+//	q ns 0 name 0 revision   undecided transactions of an agent, in order
 //	r                        number of retention policies
 //	r ns 0 prefix            retention policy
 //	s segment                segment: what is in it, and who refers to it
@@ -32,26 +36,36 @@ import (
 //	t ns 0 name              agent without a live version: its counters
 //	u upload                 upload that belongs to no content yet
 //	w kind ns 0 name 0 turn  who waits for a resource, in order
+//	x ns 0 txn               transaction
+//	y ns 0 name              what an agent has staged with its vote
+//	z ns 0 name 0 revision   decision that an agent has not acknowledged
 //
-// Numbers and revisions are big endian: 8 bytes, a position and an index 4; an
+// Numbers, revisions and times are big endian: 8 bytes, a position and an index 4; an
 // upload and a lease are 16 bytes, a kind is one, a turn 12.
 const (
 	prefixAgent    = 'a'
+	prefixPayload  = 'b'
 	prefixChain    = 'c'
 	prefixDerived  = 'd'
 	prefixEvent    = 'e'
 	prefixFloor    = 'f'
 	prefixGarbage  = 'g'
 	prefixResource = 'h'
+	prefixDue      = 'k'
 	prefixLease    = 'l'
 	prefixMeta     = 'm'
+	prefixTally    = 'n'
 	prefixHeld     = 'o'
 	prefixPart     = 'p'
+	prefixQueue    = 'q'
 	prefixPolicy   = 'r'
 	prefixSegment  = 's'
 	prefixTomb     = 't'
 	prefixUpload   = 'u'
 	prefixWaiter   = 'w'
+	prefixTxn      = 'x'
+	prefixStaged   = 'y'
+	prefixOpen     = 'z'
 )
 
 func metaKeys() (applied, configuration, state []byte) {

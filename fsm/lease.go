@@ -113,7 +113,7 @@ func (o *OpenLease) apply(c *changes) (Result, error) {
 	}
 	l.instance, l.ttl, l.opened, l.changed = o.Instance, int64(o.TTL), c.state.time, true
 	c.state.leases++
-	c.state.revision++
+	c.revise()
 	return c.result(), nil
 }
 
@@ -142,7 +142,7 @@ func (e *EndLease) apply(c *changes) (Result, error) {
 	case l.ended == "":
 		return c.result(), nil
 	}
-	c.state.revision++
+	c.revise()
 	more, err := c.leaveAll(l, e.Rankings)
 	res := c.result()
 	res.Released, res.More = true, more

@@ -43,7 +43,7 @@ func (p *Prune) apply(c *changes) (Result, error) {
 		}
 	}
 	if a.versions != before {
-		c.state.revision++
+		c.revise()
 		c.prunedEvents(p.Agent, gone)
 	}
 	res := c.result()
@@ -130,7 +130,7 @@ func (p *Pin) apply(c *changes) (Result, error) {
 	changed := *rec
 	changed.pinned = p.Pinned
 	c.putRecord(p.Agent, &changed)
-	c.state.revision++
+	c.revise()
 	return c.described(p.Agent, &changed), nil
 }
 
@@ -157,7 +157,7 @@ func (m *MarkBad) apply(c *changes) (Result, error) {
 	changed := *rec
 	changed.state = hawser.VersionBad
 	c.putRecord(m.Agent, &changed)
-	c.state.revision++
+	c.revise()
 	// What is to be pruned may be all that can be restored now.
 	c.state.retention = c.state.revision
 	c.emit(hawser.Event{Kind: hawser.EventVersionBad, Name: m.Agent, Number: m.Number})

@@ -105,7 +105,7 @@ func (q *Release) apply(c *changes) (Result, error) {
 	}
 	left, err := c.leave(r, l, reasonReleased, q.Ranking)
 	if left {
-		c.state.revision++
+		c.revise()
 	}
 	res := c.result()
 	res.Released = left
@@ -210,7 +210,7 @@ func (c *changes) unclaim(q *EndClaim, a *agent, r *resource) (Result, error) {
 	case q.Epoch != a.epoch:
 		return c.refuse(fencedError(a, live))
 	}
-	c.state.revision++
+	c.revise()
 	a.fenced, a.changed = false, true
 	if live != nil {
 		if err := c.end(r, 0, reason("unclaimed", q.Reason)); err != nil {
@@ -240,7 +240,7 @@ func (c *changes) handOver(q *EndClaim, a *agent, r *resource) (Result, error) {
 	if successor.IsZero() {
 		return c.refuse(notFound("hand over", q.Agent, fmt.Sprintf("no instance %q waits for it", q.To)))
 	}
-	c.state.revision++
+	c.revise()
 	if err := c.end(r, 0, reason(fmt.Sprintf("handed over to %q", q.To), q.Reason)); err != nil {
 		return Result{}, err
 	}
@@ -307,7 +307,7 @@ func (q *Succeed) apply(c *changes) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c.state.revision++
+	c.revise()
 	err = c.vacate(r, l, r.holders[i].ended, q.Ranking)
 	res := c.result()
 	res.Released = true

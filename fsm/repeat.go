@@ -15,7 +15,7 @@ const window = hawser.IdempotencyWindow
 
 // begin returns the agent of a command that makes a version, unless that must not
 // be executed: then done is set and the rest is its result. What is checked, in
-// this order: generation, repeat, expiry, fence, condition.
+// this order: generation, repeat, expiry, fence, lock, condition.
 func (c *changes) begin(
 	id hawser.AgentID, kind hawser.RequestKind, q Request, by authority, expect *uint64, same func(*chainRecord) bool,
 ) (a *agent, res Result, done bool, err error) {
@@ -31,6 +31,13 @@ func (c *changes) begin(
 	}
 	var refusal error
 	if a.under, refusal, err = c.authorise(kind.String(), a, by); err != nil {
+		return nil, Result{}, true, err
+	}
+	if refusal != nil {
+		res, err = c.refuse(refusal)
+		return nil, res, true, err
+	}
+	if refusal, err = c.locked(a); err != nil {
 		return nil, Result{}, true, err
 	}
 	if refusal != nil {

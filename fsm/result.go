@@ -19,7 +19,8 @@ type Result struct {
 	// Version is what a save, rollback or fork made, of a repeat what the
 	// first attempt made, as it is now; of Pin and MarkBad what they changed.
 	Version hawser.Version
-	// Chain sums up how that version is stored; zero when it is gone.
+	// Chain sums up how that version is stored, or what a vote has staged; zero
+	// when it is gone.
 	Chain record.Chain
 	// Number is what a save or delete took in the agent's chain.
 	Number uint64
@@ -37,6 +38,9 @@ type Result struct {
 	// Released is set when a lease, hold or place in a queue was there and is not
 	// any more, More when [EndLease] is to be repeated.
 	Released, More bool
+	// Txn is how the transaction stands after a command that concerns one, nil
+	// when there is none.
+	Txn *hawser.TxnInfo
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

@@ -80,7 +80,7 @@ func (s *SetRetention) apply(c *changes) (Result, error) {
 	} else if refusal != nil {
 		return c.refuse(refusal)
 	}
-	c.state.revision++
+	c.revise()
 	c.state.retention = c.state.revision
 	return c.result(), nil
 }

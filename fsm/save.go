@@ -46,7 +46,7 @@ func (s *Save) apply(c *changes) (Result, error) {
 	} else if refusal != nil {
 		return c.refuse(refusal)
 	}
-	return c.appendVersion(a, s, at, content.bytes)
+	return c.addVersion(a, s.record(at, content.bytes), s.Force)
 }
 
 // check refuses what no node proposes. It may not depend on limits that a
@@ -121,16 +121,17 @@ func keyframeNeeded(id hawser.AgentID, msg string) error {
 	return &hawser.Error{Code: hawser.CodeKeyframeNeeded, Op: "save", Key: id.String(), Msg: msg + "; save the whole state"}
 }
 
-func (c *changes) appendVersion(a *agent, s *Save, at place, bytes uint64) (Result, error) {
+// record describes the version that s makes, whose content is at a place.
+func (s *Save) record(at place, bytes uint64) *chainRecord {
 	size := s.Size
 	if s.Base == nil {
 		size = s.Content.Size
 	}
-	return c.addVersion(a, &chainRecord{
+	return &chainRecord{
 		kind: hawser.RequestSave, nonce: s.Request.Nonce, expect: s.Expect,
 		sha: s.SHA256, size: size, stored: bytes, segment: at.segment, position: at.position,
 		instance: s.Instance, contentType: s.ContentType, schema: s.Schema, labels: s.Labels, derived: s.DerivedFrom,
-	}, s.Force)
+	}
 }
 
 // addVersion makes rec, whose content has its reference, the head of a. It
@@ -146,7 +147,7 @@ func (c *changes) addVersion(a *agent, rec *chainRecord, forced bool) (Result, e
 		a.created, a.oldest = c.state.time, rec.number
 		c.state.agents++
 	}
-	c.state.revision++
+	c.revise()
 	rec.parent, rec.epoch = a.live, a.under
 	rec.created, rec.revision = c.state.time, hawser.Revision(c.state.revision)
 	a.live = rec.number
@@ -156,7 +157,7 @@ func (c *changes) addVersion(a *agent, rec *chainRecord, forced bool) (Result, e
 	if err := c.take(a, rec); err != nil {
 		return Result{}, err
 	}
-	e := hawser.Event{Kind: hawser.EventVersionSaved, Name: a.id, Number: rec.number, Size: int64(rec.size), Instance: rec.instance}
+	e := hawser.Event{Kind: hawser.EventVersionSaved, Name: a.id, Number: rec.number, Size: int64(rec.size), Instance: rec.instance, Txn: rec.txn}
 	if rec.epoch != 0 {
 		e.Token = c.token(rec.epoch)
 	}

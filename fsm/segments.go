@@ -102,7 +102,8 @@ func parseSegment(b []byte) (segmentRecord, error) {
 		}
 	}
 	s.first, s.stamp = r.uint32(), r.uvarint()
-	s.entries = make([]segmentEntry, r.count(2), record.MaxChain)
+	entries := r.count(2)
+	s.entries = make([]segmentEntry, entries, max(entries, record.MaxChain))
 	for i := range s.entries {
 		e := &s.entries[i]
 		e.refs, e.bytes = r.uvarint(), r.uvarint()

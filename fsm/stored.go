@@ -11,9 +11,9 @@ import (
 )
 
 // storedFormat is the first byte of every stored value but contents and parts.
-// Formats 1 and 2 were those of development builds that knew no deltas or no
-// events.
-const storedFormat = 3
+// Formats 1 to 3 were those of development builds that knew no deltas, no events
+// or no transactions.
+const storedFormat = 4
 
 // agentRecord is what the machine keeps of an agent.
 type agentRecord struct {
@@ -46,17 +46,21 @@ type agentRecord struct {
 	// fenced is set when writes need the fence of a claim; busy when there is a
 	// claim or somebody waits for one, of which the resource tells.
 	fenced, busy bool
+	// queued counts the undecided transactions that the agent takes part in;
+	// locked is set when it has voted yes in the first of them.
+	queued uint64
+	locked bool
 }
 
 func (a *agentRecord) append(dst []byte) []byte {
 	dst = append(dst, storedFormat)
 	for _, v := range [...]uint64{
 		a.head, a.live, a.floor, a.cleared, a.oldest, a.stubs, a.blind, a.versions, a.stored, a.pins,
-		uint64(a.created), uint64(a.deleted), a.epoch,
+		uint64(a.created), uint64(a.deleted), a.epoch, a.queued,
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	return appendBool(appendBool(dst, a.fenced), a.busy)
+	return appendBool(appendBool(appendBool(dst, a.fenced), a.busy), a.locked)
 }
 
 func parseAgent(b []byte) (agentRecord, error) {
@@ -67,8 +71,10 @@ func parseAgent(b []byte) (agentRecord, error) {
 	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint(), blind: r.uvarint()}
 	a.versions, a.stored, a.pins = r.uvarint(), r.uvarint(), r.uvarint()
 	a.created, a.deleted, a.epoch = int64(r.uvarint()), int64(r.uvarint()), r.uvarint()
-	a.fenced, a.busy = r.bool(), r.bool()
-	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head || a.blind > a.head {
+	a.queued = r.uvarint()
+	a.fenced, a.busy, a.locked = r.bool(), r.bool(), r.bool()
+	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head || a.blind > a.head ||
+		a.locked && a.queued == 0 {
 		r.fail()
 	}
 	return a, r.end()
@@ -103,6 +109,8 @@ type chainRecord struct {
 	// the index of derived versions as long as the version is there.
 	origin  hawser.VersionRef
 	derived []hawser.VersionRef
+	// txn is the id of the transaction that made it, in the agent's namespace.
+	txn string
 }
 
 // chainNonceAt is where the nonce is in an encoded chainRecord, after format,
@@ -125,7 +133,7 @@ func (c *chainRecord) append(dst []byte) []byte {
 	} else {
 		dst = appendRef(append(dst, 1), c.origin)
 	}
-	return appendRefs(dst, c.derived)
+	return appendBytes(appendRefs(dst, c.derived), c.txn)
 }
 
 func parseChain(b []byte) (*chainRecord, error) {
@@ -148,7 +156,7 @@ func parseChain(b []byte) (*chainRecord, error) {
 			r.fail()
 		}
 	}
-	c.derived = r.refs()
+	c.derived, c.txn = r.refs(), r.string()
 	if c.state < hawser.VersionLive || c.state > hawser.VersionBad || c.state != hawser.VersionGone && c.segment == 0 {
 		r.fail()
 	}
@@ -161,7 +169,7 @@ func (c *chainRecord) version(id hawser.AgentID) hawser.Version {
 		Agent: id, Number: c.number, Size: int64(c.size), SHA256: c.sha, Parent: c.parent, Epoch: c.epoch,
 		Instance: c.instance, Labels: c.labels, ContentType: c.contentType, Schema: c.schema,
 		CreatedAt: unix(c.created), Revision: c.revision, State: c.state, StoredSize: int64(c.stored),
-		Origin: c.origin, DerivedFrom: c.derived, Pinned: c.pinned,
+		Origin: c.origin, DerivedFrom: c.derived, Pinned: c.pinned, Txn: c.txn,
 	}
 }
 
@@ -173,7 +181,7 @@ func (c *chainRecord) stub() *chainRecord {
 	return &chainRecord{
 		number: c.number, kind: c.kind, state: hawser.VersionGone, nonce: c.nonce, expect: c.expect, sha: c.sha,
 		size: c.size, parent: c.parent, epoch: c.epoch, created: c.created, revision: c.revision,
-		origin: c.origin,
+		origin: c.origin, txn: c.txn,
 	}
 }
 

@@ -75,9 +75,9 @@ func (p *PruneTombs) apply(c *changes) (Result, error) {
 func (a *agent) isTomb() bool { return a.live == 0 && (a.wasTomb || a.wasLive || a.changed) }
 
 // removable reports whether a, which has no live version, was deleted before
-// a stamp, is reclaimed, and not claimed or waited for.
+// a stamp, is reclaimed, not claimed or waited for, and in no transaction.
 func (a *agentRecord) removable(before int64) bool {
-	return a.deleted < before && a.cleared == a.floor && !a.busy
+	return a.deleted < before && a.cleared == a.floor && !a.busy && a.queued == 0
 }
 
 func (c *changes) dropTomb(a *agent) error {

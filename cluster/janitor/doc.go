@@ -16,7 +16,10 @@
 // with the state that they stand for; what they replace may have changed
 // meanwhile, then the machine refuses them.
 //
+// A [Sweeper] nudges transactions that are past their deadline, ten times a
+// second, and removes those that are over.
+//
 // A [Compactor], on every node, gives back the disk of what was removed.
 //
-// Each of the two owns one goroutine, ended and joined by its Close.
+// Each of the three owns one goroutine, ended and joined by its Close.
 package janitor

@@ -21,11 +21,12 @@ import (
 // assemble takes a save in parts at the leader: it stages the parts while it
 // verifies them, and then saves.
 func (b *Backend) assemble(ctx context.Context, in incoming) (*hawserv1.SaveResponse, error) {
-	if resp, err := b.foresee(ctx, in.command, in.id); resp != nil || err != nil {
+	if resp, err := b.foresee(ctx, in); resp != nil || err != nil {
 		return resp, err
 	}
 	upload := uploadOf(in.command)
 	content, err := newCollector(in.command, in.first.GetSave().GetPayload().GetParts())
+	content.vote = in.vote != nil
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (b *Backend) stageAll(ctx context.Context, in incoming, upload [16]byte, co
 		}
 		switch {
 		case m.GetEnd() != nil:
-			if err := content.finish(b, m.GetEnd()); err != nil {
+			if err := content.finish(ctx, b, m.GetEnd()); err != nil {
 				return err
 			}
 			return st.wait()
@@ -75,7 +76,7 @@ func (b *Backend) stageAll(ctx context.Context, in incoming, upload [16]byte, co
 
 // saveStaged runs the save, whose parts are staged.
 func (b *Backend) saveStaged(ctx context.Context, in incoming) (*hawserv1.SaveResponse, error) {
-	resp, err := b.save(ctx, in.command)
+	resp, err := b.save(ctx, in.command, in.vote)
 	code := hawser.CodeOf(err)
 	switch {
 	case err == nil:
@@ -120,7 +121,11 @@ func uploadOf(command *fsm.Save) [16]byte {
 
 // foresee answers a save before its parts are read, if it can be answered: it
 // was executed by an earlier attempt, or would be refused now.
-func (b *Backend) foresee(ctx context.Context, command *fsm.Save, id hawser.RequestID) (*hawserv1.SaveResponse, error) {
+func (b *Backend) foresee(ctx context.Context, in incoming) (*hawserv1.SaveResponse, error) {
+	if in.vote != nil {
+		return b.voted(ctx, in.vote)
+	}
+	command := in.command
 	if err := b.linearizable(ctx); err != nil {
 		return nil, err
 	}
@@ -140,7 +145,7 @@ func (b *Backend) foresee(ctx context.Context, command *fsm.Save, id hawser.Requ
 	case outcome.State == fsm.OutcomeExpired && command.Request.Attempt > 0:
 		return nil, &hawser.Error{Code: hawser.CodeRequestExpired, Op: "save", Key: command.Agent.String(), Msg: "restore the head, then decide"}
 	}
-	return nil, refusedNow(view, command, id)
+	return nil, refusedNow(view, command, in.id)
 }
 
 // repeated is the answer to a save that an earlier attempt has made.

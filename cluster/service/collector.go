@@ -4,6 +4,8 @@
 package service
 
 import (
+	"context"
+
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
@@ -14,6 +16,8 @@ import (
 // keyframe in constant memory, a delta, which is short, as a whole.
 type collector struct {
 	command *fsm.Save
+	// vote has a delta rebuilt and hashed.
+	vote bool
 	// announced is the number of parts, 0 if it was not said.
 	announced uint32
 	verifier  *record.Verifier // of a keyframe
@@ -74,7 +78,7 @@ func (c *collector) take(part []byte) (ready [][]byte, err error) {
 
 // finish verifies the whole and completes the command's content, inline if it
 // has one part at most.
-func (c *collector) finish(b *Backend, end *hawserv1.PartsEnd) error {
+func (c *collector) finish(ctx context.Context, b *Backend, end *hawserv1.PartsEnd) error {
 	if end.GetParts() != c.parts || c.announced > 0 && c.announced != c.parts {
 		return invalidSave(c.command.Agent, "%d parts came, of %d", c.parts, max(end.GetParts(), c.announced))
 	}
@@ -88,6 +92,11 @@ func (c *collector) finish(b *Backend, end *hawserv1.PartsEnd) error {
 		content.Data = c.delta
 		if err := b.checkDelta(c.command); err != nil {
 			return err
+		}
+		if c.vote {
+			if err := b.rebuildVote(ctx, c.command); err != nil {
+				return err
+			}
 		}
 	}
 	if c.parts > 1 {

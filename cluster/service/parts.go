@@ -45,7 +45,11 @@ func (s *Service) SaveParts(stream grpc.ClientStreamingServer[hawserv1.SaveParts
 	if err != nil {
 		return err
 	}
-	resp, err := b.saveParts(stream.Context(), incoming{first: first, command: command, id: id, next: stream.Recv})
+	vote, err := staging(command, first.GetSave().GetVote())
+	if err != nil {
+		return err
+	}
+	resp, err := b.saveParts(stream.Context(), incoming{first: first, command: command, vote: vote, id: id, next: stream.Recv})
 	if err != nil {
 		return err
 	}
@@ -67,7 +71,9 @@ func checkHeader(command *fsm.Save, p *hawserv1.Payload) error {
 type incoming struct {
 	first   *hawserv1.SavePartsRequest
 	command *fsm.Save
-	id      hawser.RequestID
+	// vote is what command belongs to, nil for a save.
+	vote *fsm.VoteTxn
+	id   hawser.RequestID
 	// next returns what follows first.
 	next func() (*hawserv1.SavePartsRequest, error)
 }

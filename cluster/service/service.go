@@ -57,6 +57,9 @@ type Backend struct {
 	Hub    *watch.Hub
 	// Leader returns the leader and its client address as far as known.
 	Leader func() wire.Leader
+	// Now returns the cluster's clock as far as the node knows it: one that does
+	// not lead may be late.
+	Now func() time.Time
 	// Term returns the Raft term, for diagnosis.
 	Term func() uint64
 	// Conn returns a connection to a node's peer port.
@@ -76,13 +79,14 @@ type Disk struct {
 	LogAppended int64
 }
 
-// Service implements the State, Archive, Coordination, Watch and Cluster services. Make one with [New].
+// Service implements the State, Archive, Coordination, Transactions, Watch and Cluster services. Make one with [New].
 type Service struct {
 	hawserv1.UnimplementedStateServer
 	hawserv1.UnimplementedClusterServer
 	hawserv1.UnimplementedArchiveServer
 	hawserv1.UnimplementedCoordinationServer
 	hawserv1.UnimplementedWatchServer
+	hawserv1.UnimplementedTransactionsServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool
@@ -163,7 +167,7 @@ func (b *Backend) header(info fsm.Info, revision hawser.Revision) *hawserv1.Head
 	return &hawserv1.Header{
 		Generation:    uint64(info.Generation),
 		Revision:      uint64(revision),
-		MachineTime:   timestamppb.New(info.Time),
+		MachineTime:   timestamppb.New(b.Now()),
 		Node:          b.Self,
 		Leader:        leader.ID,
 		LeaderAddress: leader.Address,

@@ -86,6 +86,7 @@ func start(t *testing.T) (*Service, *leader) {
 		Leader:   func() wire.Leader { return wire.Leader{ID: "n1-00000000", Address: "127.0.0.1:1"} },
 		Term:     func() uint64 { return 1 },
 		Conn:     func(string) (*grpc.ClientConn, error) { return nil, errors.New("there is no other node") },
+		Now:      func() time.Time { return machine.Info().Time },
 		Describe: func() *hawserv1.StatusResponse { return &hawserv1.StatusResponse{} },
 	})
 	return s, l

@@ -27,13 +27,17 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 	if err != nil {
 		return nil, err
 	}
+	vote, err := staging(command, r.GetVote())
+	if err != nil {
+		return nil, err
+	}
 	return route(ctx, b, call[*hawserv1.SaveResponse]{
 		first: r.GetRequest().GetAttempt(),
 		kind:  id.Kind,
 		size:  len(r.GetPayload().GetData()),
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.SaveResponse, error) {
 			command.Request.Attempt = attempt
-			return b.save(ctx, command)
+			return b.save(ctx, command, vote)
 		},
 		remote: func(ctx context.Context, conn *grpc.ClientConn, attempt uint32) (*hawserv1.SaveResponse, error) {
 			r.GetRequest().Attempt = attempt
@@ -43,8 +47,11 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 	})
 }
 
-// save runs command at this node.
-func (b *Backend) save(ctx context.Context, command *fsm.Save) (*hawserv1.SaveResponse, error) {
+// save runs command at this node, or the vote that it belongs to.
+func (b *Backend) save(ctx context.Context, command *fsm.Save, vote *fsm.VoteTxn) (*hawserv1.SaveResponse, error) {
+	if vote != nil {
+		return b.stageVote(ctx, vote)
+	}
 	result, err := b.submit(ctx, command)
 	if err != nil {
 		return nil, err

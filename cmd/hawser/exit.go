@@ -102,7 +102,7 @@ func exitCode(err error) int {
 		return codeUsage
 	case hawser.CodeNotFound, hawser.CodeVersionGone, hawser.CodeCompacted:
 		return codeNotFound
-	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration, hawser.CodeBusy,
+	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration, hawser.CodeBusy, hawser.CodeTxnLocked, hawser.CodeTxnAborted,
 		hawser.CodeLeaseExpired, hawser.CodeOwnershipLost:
 		return codeConflict
 	case hawser.CodeUnavailable, hawser.CodeOverloaded, hawser.CodeNotLeader, hawser.CodeDeadline, hawser.CodeStorageFull:

@@ -34,6 +34,8 @@ type versionView struct {
 	Origin      string   `json:"origin"`
 	DerivedFrom []string `json:"derived_from"`
 	Pinned      bool     `json:"pinned"`
+	// Txn is the id of the transaction that made it, "" for none.
+	Txn string `json:"txn"`
 }
 
 func viewVersion(v hawser.Version) versionView {
@@ -46,7 +48,7 @@ func viewVersion(v hawser.Version) versionView {
 		SHA256: v.SHA256.String(), Parent: v.Parent, Epoch: v.Epoch, Instance: v.Instance, Labels: labels,
 		ContentType: v.ContentType, Schema: v.Schema, CreatedAt: timestamp(v.CreatedAt),
 		Revision: uint64(v.Revision), State: v.State.String(),
-		Origin: originText(v), DerivedFrom: refTexts(v.DerivedFrom), Pinned: v.Pinned,
+		Origin: originText(v), DerivedFrom: refTexts(v.DerivedFrom), Pinned: v.Pinned, Txn: v.Txn,
 	}
 }
 

@@ -106,12 +106,13 @@ type eventView struct {
 	Instance  string `json:"instance,omitempty"`
 	Reason    string `json:"reason,omitempty"`
 	Cursor    string `json:"cursor,omitempty"`
+	Txn       string `json:"txn,omitempty"`
 }
 
 func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 	v := eventView{
 		uint64(e.Revision), timestamp(e.Time), e.Kind.String(), e.Name.Namespace, e.Name.Name, e.Number, e.Last, e.Size, e.Token,
-		e.Instance, e.Reason, cursor,
+		e.Instance, e.Reason, cursor, e.Txn,
 	}
 	if asJSON {
 		line, err := json.Marshal(v)
@@ -137,6 +138,7 @@ func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 		{"bytes", e.Kind == hawser.EventVersionSaved, e.Size},
 		{"instance", e.Instance != "", e.Instance},
 		{"fence", e.Token != 0, e.Token},
+		{"txn", e.Txn != "", e.Txn},
 		{"reason", e.Reason != "", fmt.Sprintf("%q", e.Reason)},
 	} {
 		if detail.there {

@@ -104,3 +104,17 @@ func (g *Gate) alone(ctx context.Context, v View, id hawser.AgentID, numbers []u
 	}
 	return verdicts, waited, err
 }
+
+// Do runs f, alone if it rebuilds a large state of so many bytes. The error is
+// f's, or ctx's cause when ctx ended before.
+func (g *Gate) Do(ctx context.Context, size int64, f func() error) error {
+	if size < Large {
+		return f()
+	}
+	leave, err := g.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return f()
+}

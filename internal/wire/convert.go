@@ -84,6 +84,7 @@ func VersionToProto(v hawser.Version) *hawserv1.Version {
 		State:       hawserv1.VersionState(v.State),
 		StoredSize:  uint64(v.StoredSize),
 		Pinned:      v.Pinned,
+		Txn:         v.Txn,
 	}
 	for _, ref := range v.DerivedFrom {
 		m.DerivedFrom = append(m.DerivedFrom, RefToProto(ref))
@@ -121,6 +122,7 @@ func VersionFromProto(m *hawserv1.Version) hawser.Version {
 		State:       hawser.VersionState(m.GetState()),
 		StoredSize:  int64(m.GetStoredSize()),
 		Pinned:      m.GetPinned(),
+		Txn:         m.GetTxn(),
 		Origin:      refFromNode(m.GetOrigin()),
 	}
 	for _, ref := range m.GetDerivedFrom() {

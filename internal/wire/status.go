@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
@@ -44,6 +45,8 @@ var statusCodes = map[hawser.Code]codes.Code{
 	hawser.CodeLeaseExpired:     codes.FailedPrecondition,
 	hawser.CodeOwnershipLost:    codes.FailedPrecondition,
 	hawser.CodeBusy:             codes.FailedPrecondition,
+	hawser.CodeTxnLocked:        codes.FailedPrecondition,
+	hawser.CodeTxnAborted:       codes.Aborted,
 }
 
 // bareCodes is what a status without detail means, which is one that the
@@ -104,6 +107,13 @@ func ToStatus(err error, hint Leader) error {
 	}
 	if e, ok := errors.AsType[*hawser.CompactedError](err); ok {
 		detail.OldestCursor = e.Oldest.String()
+	}
+	if e, ok := errors.AsType[*hawser.TxnLockedError](err); ok {
+		detail.Head = &hawserv1.Version{Agent: AgentToProto(e.Agent)}
+		detail.Key, detail.Txn, detail.TxnDeadline = e.Agent.String(), e.Txn.ID, timestamppb.New(e.Deadline)
+	}
+	if e, ok := errors.AsType[*hawser.UnknownTxnError](err); ok {
+		detail.Key, detail.Txn = e.ID.Namespace, e.ID.ID
 	}
 	if code.Retry() == hawser.RetryElsewhere || code == hawser.CodeUnavailable {
 		detail.Leader, detail.LeaderAddress = hint.ID, hint.Address
@@ -166,6 +176,13 @@ func FromStatus(err error) error {
 		return &hawser.ConflictError{Agent: head.Agent, Expected: detail.ExpectVersion, Head: head}
 	case code == hawser.CodeFenced && detail.GetHead() != nil:
 		return &hawser.FencedError{Agent: agentFromNode(detail.GetHead().GetAgent()), Epoch: detail.GetEpoch(), Owner: detail.GetOwner()}
+	case code == hawser.CodeTxnLocked && detail.GetHead() != nil:
+		agent := agentFromNode(detail.GetHead().GetAgent())
+		return &hawser.TxnLockedError{
+			Agent: agent, Txn: hawser.TxnID{Namespace: agent.Namespace, ID: detail.GetTxn()}, Deadline: timeFromProto(detail.GetTxnDeadline()),
+		}
+	case code == hawser.CodeOutcomeUnknown && detail.GetTxn() != "":
+		return &hawser.UnknownTxnError{ID: hawser.TxnID{Namespace: detail.GetKey(), ID: detail.GetTxn()}}
 	case code == hawser.CodeCompacted && detail.GetOldestCursor() != "":
 		if oldest, err := hawser.ParseCursor(detail.GetOldestCursor()); err == nil {
 			return &hawser.CompactedError{Oldest: oldest}

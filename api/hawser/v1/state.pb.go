@@ -83,6 +83,8 @@ const (
 	RequestKind_REQUEST_KIND_DELETE      RequestKind = 2
 	RequestKind_REQUEST_KIND_ROLLBACK    RequestKind = 3
 	RequestKind_REQUEST_KIND_FORK        RequestKind = 4
+	// A vote, whose state a transaction made a version of.
+	RequestKind_REQUEST_KIND_TRANSACTION RequestKind = 5
 )
 
 // Enum value maps for RequestKind.
@@ -93,6 +95,7 @@ var (
 		2: "REQUEST_KIND_DELETE",
 		3: "REQUEST_KIND_ROLLBACK",
 		4: "REQUEST_KIND_FORK",
+		5: "REQUEST_KIND_TRANSACTION",
 	}
 	RequestKind_value = map[string]int32{
 		"REQUEST_KIND_UNSPECIFIED": 0,
@@ -100,6 +103,7 @@ var (
 		"REQUEST_KIND_DELETE":      2,
 		"REQUEST_KIND_ROLLBACK":    3,
 		"REQUEST_KIND_FORK":        4,
+		"REQUEST_KIND_TRANSACTION": 5,
 	}
 )
 
@@ -183,7 +187,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16, 0}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type SaveRequest struct {
@@ -209,7 +213,10 @@ type SaveRequest struct {
 	// none. An agent that is or was claimed takes only the live one.
 	Fence uint64 `protobuf:"varint,10,opt,name=fence,proto3" json:"fence,omitempty"`
 	// End whatever claim there is, instead of carrying its fence.
-	Force         bool `protobuf:"varint,18,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,18,opt,name=force,proto3" json:"force,omitempty"`
+	// Do not save it, but stage it as the agent's yes in a transaction, which
+	// makes it the next version when it commits. expect_version is required.
+	Vote          *StagedVote `protobuf:"bytes,19,opt,name=vote,proto3" json:"vote,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +342,68 @@ func (x *SaveRequest) GetForce() bool {
 	return false
 }
 
+func (x *SaveRequest) GetVote() *StagedVote {
+	if x != nil {
+		return x.Vote
+	}
+	return nil
+}
+
+// StagedVote is a vote with a state.
+type StagedVote struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the transaction, in the agent's namespace.
+	Txn string `protobuf:"bytes,1,opt,name=txn,proto3" json:"txn,omitempty"`
+	// There is nothing to do after the decision: it need not be acknowledged.
+	Quiet         bool `protobuf:"varint,2,opt,name=quiet,proto3" json:"quiet,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StagedVote) Reset() {
+	*x = StagedVote{}
+	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StagedVote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StagedVote) ProtoMessage() {}
+
+func (x *StagedVote) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StagedVote.ProtoReflect.Descriptor instead.
+func (*StagedVote) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *StagedVote) GetTxn() string {
+	if x != nil {
+		return x.Txn
+	}
+	return ""
+}
+
+func (x *StagedVote) GetQuiet() bool {
+	if x != nil {
+		return x.Quiet
+	}
+	return false
+}
+
 // SavePartsRequest: first the save, then the parts, then the end.
 type SavePartsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -350,7 +419,7 @@ type SavePartsRequest struct {
 
 func (x *SavePartsRequest) Reset() {
 	*x = SavePartsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	mi := &file_hawser_v1_state_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +431,7 @@ func (x *SavePartsRequest) String() string {
 func (*SavePartsRequest) ProtoMessage() {}
 
 func (x *SavePartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	mi := &file_hawser_v1_state_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +444,7 @@ func (x *SavePartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavePartsRequest.ProtoReflect.Descriptor instead.
 func (*SavePartsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SavePartsRequest) GetMessage() isSavePartsRequest_Message {
@@ -449,7 +518,7 @@ type PartsEnd struct {
 
 func (x *PartsEnd) Reset() {
 	*x = PartsEnd{}
-	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	mi := &file_hawser_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +530,7 @@ func (x *PartsEnd) String() string {
 func (*PartsEnd) ProtoMessage() {}
 
 func (x *PartsEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	mi := &file_hawser_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +543,7 @@ func (x *PartsEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsEnd.ProtoReflect.Descriptor instead.
 func (*PartsEnd) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PartsEnd) GetParts() uint32 {
@@ -492,9 +561,10 @@ func (x *PartsEnd) GetCrc32C() uint32 {
 }
 
 type SaveResponse struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Header  *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	Version *Version               `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Absent of a vote.
+	Version *Version `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// True when an earlier attempt with the same request id had made it.
 	Repeated bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
 	// How the version is stored.
@@ -505,7 +575,7 @@ type SaveResponse struct {
 
 func (x *SaveResponse) Reset() {
 	*x = SaveResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[3]
+	mi := &file_hawser_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +587,7 @@ func (x *SaveResponse) String() string {
 func (*SaveResponse) ProtoMessage() {}
 
 func (x *SaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[3]
+	mi := &file_hawser_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +600,7 @@ func (x *SaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveResponse.ProtoReflect.Descriptor instead.
 func (*SaveResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SaveResponse) GetHeader() *Header {
@@ -575,7 +645,7 @@ type ReadOptions struct {
 
 func (x *ReadOptions) Reset() {
 	*x = ReadOptions{}
-	mi := &file_hawser_v1_state_proto_msgTypes[4]
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +657,7 @@ func (x *ReadOptions) String() string {
 func (*ReadOptions) ProtoMessage() {}
 
 func (x *ReadOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[4]
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +670,7 @@ func (x *ReadOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOptions.ProtoReflect.Descriptor instead.
 func (*ReadOptions) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReadOptions) GetConsistency() Consistency {
@@ -639,7 +709,7 @@ type RestoreRequest struct {
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +721,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +734,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RestoreRequest) GetAgent() *Agent {
@@ -717,7 +787,7 @@ type RestoreResponse struct {
 
 func (x *RestoreResponse) Reset() {
 	*x = RestoreResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +799,7 @@ func (x *RestoreResponse) String() string {
 func (*RestoreResponse) ProtoMessage() {}
 
 func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +812,7 @@ func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RestoreResponse) GetHeader() *Header {
@@ -803,7 +873,7 @@ type AgentsRequest struct {
 
 func (x *AgentsRequest) Reset() {
 	*x = AgentsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +885,7 @@ func (x *AgentsRequest) String() string {
 func (*AgentsRequest) ProtoMessage() {}
 
 func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +898,7 @@ func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsRequest.ProtoReflect.Descriptor instead.
 func (*AgentsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AgentsRequest) GetNamespace() string {
@@ -878,7 +948,7 @@ type AgentsResponse struct {
 
 func (x *AgentsResponse) Reset() {
 	*x = AgentsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +960,7 @@ func (x *AgentsResponse) String() string {
 func (*AgentsResponse) ProtoMessage() {}
 
 func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +973,7 @@ func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsResponse.ProtoReflect.Descriptor instead.
 func (*AgentsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentsResponse) GetHeader() *Header {
@@ -939,7 +1009,7 @@ type VersionsRequest struct {
 
 func (x *VersionsRequest) Reset() {
 	*x = VersionsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1021,7 @@ func (x *VersionsRequest) String() string {
 func (*VersionsRequest) ProtoMessage() {}
 
 func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1034,7 @@ func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
 func (*VersionsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VersionsRequest) GetAgent() *Agent {
@@ -1006,7 +1076,7 @@ type VersionsResponse struct {
 
 func (x *VersionsResponse) Reset() {
 	*x = VersionsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1088,7 @@ func (x *VersionsResponse) String() string {
 func (*VersionsResponse) ProtoMessage() {}
 
 func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1101,7 @@ func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
 func (*VersionsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *VersionsResponse) GetHeader() *Header {
@@ -1067,7 +1137,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1149,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1162,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShowRequest) GetAgent() *Agent {
@@ -1127,7 +1197,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1209,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1222,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShowResponse) GetHeader() *Header {
@@ -1191,7 +1261,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1273,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1286,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteRequest) GetAgent() *Agent {
@@ -1252,7 +1322,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1334,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1347,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteResponse) GetHeader() *Header {
@@ -1313,7 +1383,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1395,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1408,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OutcomeRequest) GetAgent() *Agent {
@@ -1381,7 +1451,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1463,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1476,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OutcomeResponse) GetHeader() *Header {
@@ -1455,7 +1525,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1537,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1550,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RollbackRequest) GetAgent() *Agent {
@@ -1543,7 +1613,7 @@ type RollbackResponse struct {
 
 func (x *RollbackResponse) Reset() {
 	*x = RollbackResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1625,7 @@ func (x *RollbackResponse) String() string {
 func (*RollbackResponse) ProtoMessage() {}
 
 func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1638,7 @@ func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
 func (*RollbackResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RollbackResponse) GetHeader() *Header {
@@ -1610,7 +1680,7 @@ type ForkRequest struct {
 
 func (x *ForkRequest) Reset() {
 	*x = ForkRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1692,7 @@ func (x *ForkRequest) String() string {
 func (*ForkRequest) ProtoMessage() {}
 
 func (x *ForkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1705,7 @@ func (x *ForkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRequest.ProtoReflect.Descriptor instead.
 func (*ForkRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ForkRequest) GetAgent() *Agent {
@@ -1691,7 +1761,7 @@ type ForkResponse struct {
 
 func (x *ForkResponse) Reset() {
 	*x = ForkResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1773,7 @@ func (x *ForkResponse) String() string {
 func (*ForkResponse) ProtoMessage() {}
 
 func (x *ForkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1786,7 @@ func (x *ForkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResponse.ProtoReflect.Descriptor instead.
 func (*ForkResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ForkResponse) GetHeader() *Header {
@@ -1752,7 +1822,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1834,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1847,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PinRequest) GetAgent() *Agent {
@@ -1811,7 +1881,7 @@ type PinResponse struct {
 
 func (x *PinResponse) Reset() {
 	*x = PinResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1893,7 @@ func (x *PinResponse) String() string {
 func (*PinResponse) ProtoMessage() {}
 
 func (x *PinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1906,7 @@ func (x *PinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinResponse.ProtoReflect.Descriptor instead.
 func (*PinResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PinResponse) GetHeader() *Header {
@@ -1866,7 +1936,7 @@ type ImpactRequest struct {
 
 func (x *ImpactRequest) Reset() {
 	*x = ImpactRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +1948,7 @@ func (x *ImpactRequest) String() string {
 func (*ImpactRequest) ProtoMessage() {}
 
 func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +1961,7 @@ func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactRequest.ProtoReflect.Descriptor instead.
 func (*ImpactRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ImpactRequest) GetAgent() *Agent {
@@ -1935,7 +2005,7 @@ type ImpactResponse struct {
 
 func (x *ImpactResponse) Reset() {
 	*x = ImpactResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2017,7 @@ func (x *ImpactResponse) String() string {
 func (*ImpactResponse) ProtoMessage() {}
 
 func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2030,7 @@ func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactResponse.ProtoReflect.Descriptor instead.
 func (*ImpactResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ImpactResponse) GetHeader() *Header {
@@ -1998,7 +2068,7 @@ type Affected struct {
 
 func (x *Affected) Reset() {
 	*x = Affected{}
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2080,7 @@ func (x *Affected) String() string {
 func (*Affected) ProtoMessage() {}
 
 func (x *Affected) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2093,7 @@ func (x *Affected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affected.ProtoReflect.Descriptor instead.
 func (*Affected) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Affected) GetAgent() *Agent {
@@ -2059,7 +2129,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2141,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2154,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *VerifyRequest) GetNamespace() string {
@@ -2124,7 +2194,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2206,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2219,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *VerifyResponse) GetHeader() *Header {
@@ -2197,7 +2267,7 @@ type BadVersion struct {
 
 func (x *BadVersion) Reset() {
 	*x = BadVersion{}
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2279,7 @@ func (x *BadVersion) String() string {
 func (*BadVersion) ProtoMessage() {}
 
 func (x *BadVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2292,7 @@ func (x *BadVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BadVersion.ProtoReflect.Descriptor instead.
 func (*BadVersion) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BadVersion) GetNumber() uint64 {
@@ -2253,7 +2323,7 @@ type RetentionRules struct {
 
 func (x *RetentionRules) Reset() {
 	*x = RetentionRules{}
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2335,7 @@ func (x *RetentionRules) String() string {
 func (*RetentionRules) ProtoMessage() {}
 
 func (x *RetentionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2348,7 @@ func (x *RetentionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRules.ProtoReflect.Descriptor instead.
 func (*RetentionRules) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RetentionRules) GetKeepLast() uint64 {
@@ -2329,7 +2399,7 @@ type RetentionPolicy struct {
 
 func (x *RetentionPolicy) Reset() {
 	*x = RetentionPolicy{}
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2411,7 @@ func (x *RetentionPolicy) String() string {
 func (*RetentionPolicy) ProtoMessage() {}
 
 func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2424,7 @@ func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionPolicy.ProtoReflect.Descriptor instead.
 func (*RetentionPolicy) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RetentionPolicy) GetNamespace() string {
@@ -2392,7 +2462,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2474,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +2487,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetRetentionRequest) GetNamespace() string {
@@ -2462,7 +2532,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2544,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2557,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SetRetentionResponse) GetHeader() *Header {
@@ -2530,7 +2600,7 @@ type RetentionRequest struct {
 
 func (x *RetentionRequest) Reset() {
 	*x = RetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2612,7 @@ func (x *RetentionRequest) String() string {
 func (*RetentionRequest) ProtoMessage() {}
 
 func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2625,7 @@ func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRequest.ProtoReflect.Descriptor instead.
 func (*RetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RetentionRequest) GetNamespace() string {
@@ -2594,7 +2664,7 @@ type RetentionResponse struct {
 
 func (x *RetentionResponse) Reset() {
 	*x = RetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2676,7 @@ func (x *RetentionResponse) String() string {
 func (*RetentionResponse) ProtoMessage() {}
 
 func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2689,7 @@ func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionResponse.ProtoReflect.Descriptor instead.
 func (*RetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RetentionResponse) GetHeader() *Header {
@@ -2654,7 +2724,7 @@ var File_hawser_v1_state_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xc9\x04\n" +
+	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xf4\x04\n" +
 	"\vSaveRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12,\n" +
@@ -2670,11 +2740,16 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"state_size\x18\x11 \x01(\x04R\tstateSize\x12\x14\n" +
 	"\x05fence\x18\n" +
 	" \x01(\x04R\x05fence\x12\x14\n" +
-	"\x05force\x18\x12 \x01(\bR\x05force\x1a9\n" +
+	"\x05force\x18\x12 \x01(\bR\x05force\x12)\n" +
+	"\x04vote\x18\x13 \x01(\v2\x15.hawser.v1.StagedVoteR\x04vote\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
-	"\x0f_expect_versionJ\x04\b\f\x10\x11J\x04\b\x13\x10\x1f\"\x8a\x01\n" +
+	"\x0f_expect_versionJ\x04\b\f\x10\x11J\x04\b\x14\x10\x1f\"4\n" +
+	"\n" +
+	"StagedVote\x12\x10\n" +
+	"\x03txn\x18\x01 \x01(\tR\x03txn\x12\x14\n" +
+	"\x05quiet\x18\x02 \x01(\bR\x05quiet\"\x8a\x01\n" +
 	"\x10SavePartsRequest\x12,\n" +
 	"\x04save\x18\x01 \x01(\v2\x16.hawser.v1.SaveRequestH\x00R\x04save\x12\x14\n" +
 	"\x04part\x18\x02 \x01(\fH\x00R\x04part\x12'\n" +
@@ -2855,13 +2930,14 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x06source\x18\x04 \x01(\v2\x1a.hawser.v1.RetentionPolicyR\x06source*B\n" +
 	"\vConsistency\x12\x1c\n" +
 	"\x18CONSISTENCY_LINEARIZABLE\x10\x00\x12\x15\n" +
-	"\x11CONSISTENCY_STALE\x10\x01*\x93\x01\n" +
+	"\x11CONSISTENCY_STALE\x10\x01*\xb1\x01\n" +
 	"\vRequestKind\x12\x1c\n" +
 	"\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REQUEST_KIND_SAVE\x10\x01\x12\x17\n" +
 	"\x13REQUEST_KIND_DELETE\x10\x02\x12\x19\n" +
 	"\x15REQUEST_KIND_ROLLBACK\x10\x03\x12\x15\n" +
-	"\x11REQUEST_KIND_FORK\x10\x04\"\x04\b\x05\x10\x142\xd4\a\n" +
+	"\x11REQUEST_KIND_FORK\x10\x04\x12\x1c\n" +
+	"\x18REQUEST_KIND_TRANSACTION\x10\x05\"\x04\b\x06\x10\x142\xd4\a\n" +
 	"\x05State\x127\n" +
 	"\x04Save\x12\x16.hawser.v1.SaveRequest\x1a\x17.hawser.v1.SaveResponse\x12C\n" +
 	"\tSaveParts\x12\x1b.hawser.v1.SavePartsRequest\x1a\x17.hawser.v1.SaveResponse(\x01\x12B\n" +
@@ -2892,165 +2968,167 @@ func file_hawser_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_hawser_v1_state_proto_goTypes = []any{
 	(Consistency)(0),             // 0: hawser.v1.Consistency
 	(RequestKind)(0),             // 1: hawser.v1.RequestKind
 	(OutcomeResponse_Outcome)(0), // 2: hawser.v1.OutcomeResponse.Outcome
 	(*SaveRequest)(nil),          // 3: hawser.v1.SaveRequest
-	(*SavePartsRequest)(nil),     // 4: hawser.v1.SavePartsRequest
-	(*PartsEnd)(nil),             // 5: hawser.v1.PartsEnd
-	(*SaveResponse)(nil),         // 6: hawser.v1.SaveResponse
-	(*ReadOptions)(nil),          // 7: hawser.v1.ReadOptions
-	(*RestoreRequest)(nil),       // 8: hawser.v1.RestoreRequest
-	(*RestoreResponse)(nil),      // 9: hawser.v1.RestoreResponse
-	(*AgentsRequest)(nil),        // 10: hawser.v1.AgentsRequest
-	(*AgentsResponse)(nil),       // 11: hawser.v1.AgentsResponse
-	(*VersionsRequest)(nil),      // 12: hawser.v1.VersionsRequest
-	(*VersionsResponse)(nil),     // 13: hawser.v1.VersionsResponse
-	(*ShowRequest)(nil),          // 14: hawser.v1.ShowRequest
-	(*ShowResponse)(nil),         // 15: hawser.v1.ShowResponse
-	(*DeleteRequest)(nil),        // 16: hawser.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 17: hawser.v1.DeleteResponse
-	(*OutcomeRequest)(nil),       // 18: hawser.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),      // 19: hawser.v1.OutcomeResponse
-	(*RollbackRequest)(nil),      // 20: hawser.v1.RollbackRequest
-	(*RollbackResponse)(nil),     // 21: hawser.v1.RollbackResponse
-	(*ForkRequest)(nil),          // 22: hawser.v1.ForkRequest
-	(*ForkResponse)(nil),         // 23: hawser.v1.ForkResponse
-	(*PinRequest)(nil),           // 24: hawser.v1.PinRequest
-	(*PinResponse)(nil),          // 25: hawser.v1.PinResponse
-	(*ImpactRequest)(nil),        // 26: hawser.v1.ImpactRequest
-	(*ImpactResponse)(nil),       // 27: hawser.v1.ImpactResponse
-	(*Affected)(nil),             // 28: hawser.v1.Affected
-	(*VerifyRequest)(nil),        // 29: hawser.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 30: hawser.v1.VerifyResponse
-	(*BadVersion)(nil),           // 31: hawser.v1.BadVersion
-	(*RetentionRules)(nil),       // 32: hawser.v1.RetentionRules
-	(*RetentionPolicy)(nil),      // 33: hawser.v1.RetentionPolicy
-	(*SetRetentionRequest)(nil),  // 34: hawser.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil), // 35: hawser.v1.SetRetentionResponse
-	(*RetentionRequest)(nil),     // 36: hawser.v1.RetentionRequest
-	(*RetentionResponse)(nil),    // 37: hawser.v1.RetentionResponse
-	nil,                          // 38: hawser.v1.SaveRequest.LabelsEntry
-	(*Agent)(nil),                // 39: hawser.v1.Agent
-	(*RequestID)(nil),            // 40: hawser.v1.RequestID
-	(*Payload)(nil),              // 41: hawser.v1.Payload
-	(*VersionRef)(nil),           // 42: hawser.v1.VersionRef
-	(*Header)(nil),               // 43: hawser.v1.Header
-	(*Version)(nil),              // 44: hawser.v1.Version
-	(*Chain)(nil),                // 45: hawser.v1.Chain
-	(*Base)(nil),                 // 46: hawser.v1.Base
-	(*AgentInfo)(nil),            // 47: hawser.v1.AgentInfo
-	(*durationpb.Duration)(nil),  // 48: google.protobuf.Duration
+	(*StagedVote)(nil),           // 4: hawser.v1.StagedVote
+	(*SavePartsRequest)(nil),     // 5: hawser.v1.SavePartsRequest
+	(*PartsEnd)(nil),             // 6: hawser.v1.PartsEnd
+	(*SaveResponse)(nil),         // 7: hawser.v1.SaveResponse
+	(*ReadOptions)(nil),          // 8: hawser.v1.ReadOptions
+	(*RestoreRequest)(nil),       // 9: hawser.v1.RestoreRequest
+	(*RestoreResponse)(nil),      // 10: hawser.v1.RestoreResponse
+	(*AgentsRequest)(nil),        // 11: hawser.v1.AgentsRequest
+	(*AgentsResponse)(nil),       // 12: hawser.v1.AgentsResponse
+	(*VersionsRequest)(nil),      // 13: hawser.v1.VersionsRequest
+	(*VersionsResponse)(nil),     // 14: hawser.v1.VersionsResponse
+	(*ShowRequest)(nil),          // 15: hawser.v1.ShowRequest
+	(*ShowResponse)(nil),         // 16: hawser.v1.ShowResponse
+	(*DeleteRequest)(nil),        // 17: hawser.v1.DeleteRequest
+	(*DeleteResponse)(nil),       // 18: hawser.v1.DeleteResponse
+	(*OutcomeRequest)(nil),       // 19: hawser.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),      // 20: hawser.v1.OutcomeResponse
+	(*RollbackRequest)(nil),      // 21: hawser.v1.RollbackRequest
+	(*RollbackResponse)(nil),     // 22: hawser.v1.RollbackResponse
+	(*ForkRequest)(nil),          // 23: hawser.v1.ForkRequest
+	(*ForkResponse)(nil),         // 24: hawser.v1.ForkResponse
+	(*PinRequest)(nil),           // 25: hawser.v1.PinRequest
+	(*PinResponse)(nil),          // 26: hawser.v1.PinResponse
+	(*ImpactRequest)(nil),        // 27: hawser.v1.ImpactRequest
+	(*ImpactResponse)(nil),       // 28: hawser.v1.ImpactResponse
+	(*Affected)(nil),             // 29: hawser.v1.Affected
+	(*VerifyRequest)(nil),        // 30: hawser.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 31: hawser.v1.VerifyResponse
+	(*BadVersion)(nil),           // 32: hawser.v1.BadVersion
+	(*RetentionRules)(nil),       // 33: hawser.v1.RetentionRules
+	(*RetentionPolicy)(nil),      // 34: hawser.v1.RetentionPolicy
+	(*SetRetentionRequest)(nil),  // 35: hawser.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil), // 36: hawser.v1.SetRetentionResponse
+	(*RetentionRequest)(nil),     // 37: hawser.v1.RetentionRequest
+	(*RetentionResponse)(nil),    // 38: hawser.v1.RetentionResponse
+	nil,                          // 39: hawser.v1.SaveRequest.LabelsEntry
+	(*Agent)(nil),                // 40: hawser.v1.Agent
+	(*RequestID)(nil),            // 41: hawser.v1.RequestID
+	(*Payload)(nil),              // 42: hawser.v1.Payload
+	(*VersionRef)(nil),           // 43: hawser.v1.VersionRef
+	(*Header)(nil),               // 44: hawser.v1.Header
+	(*Version)(nil),              // 45: hawser.v1.Version
+	(*Chain)(nil),                // 46: hawser.v1.Chain
+	(*Base)(nil),                 // 47: hawser.v1.Base
+	(*AgentInfo)(nil),            // 48: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 49: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
-	39, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
-	40, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
-	41, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
-	38, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
-	42, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
-	3,  // 5: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
-	5,  // 6: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
-	43, // 7: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	44, // 8: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	45, // 9: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
-	0,  // 10: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	39, // 11: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	7,  // 12: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 13: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
-	43, // 14: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	44, // 15: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	41, // 16: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
-	41, // 17: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
-	45, // 18: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
-	7,  // 19: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	43, // 20: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	47, // 21: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	39, // 22: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	7,  // 23: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	43, // 24: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	44, // 25: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	39, // 26: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	7,  // 27: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	43, // 28: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	47, // 29: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	44, // 30: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	39, // 31: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	40, // 32: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	43, // 33: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	39, // 34: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	40, // 35: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 36: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	43, // 37: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 38: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	44, // 39: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	39, // 40: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
-	40, // 41: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
-	43, // 42: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
-	44, // 43: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
-	39, // 44: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
-	40, // 45: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
-	39, // 46: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
-	43, // 47: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
-	44, // 48: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
-	39, // 49: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
-	43, // 50: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
-	44, // 51: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
-	39, // 52: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
-	7,  // 53: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
-	43, // 54: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
-	28, // 55: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
-	39, // 56: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
-	42, // 57: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
-	7,  // 58: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
-	43, // 59: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
-	39, // 60: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
-	31, // 61: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
-	48, // 62: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
-	32, // 63: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
-	32, // 64: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
-	43, // 65: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
-	7,  // 66: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
-	43, // 67: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
-	33, // 68: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
-	32, // 69: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
-	33, // 70: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
-	3,  // 71: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	4,  // 72: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
-	8,  // 73: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	10, // 74: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	12, // 75: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	14, // 76: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	16, // 77: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	18, // 78: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	20, // 79: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
-	22, // 80: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
-	24, // 81: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
-	26, // 82: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
-	29, // 83: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
-	34, // 84: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
-	36, // 85: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
-	6,  // 86: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	6,  // 87: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
-	9,  // 88: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	11, // 89: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	13, // 90: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	15, // 91: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	17, // 92: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	19, // 93: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	21, // 94: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
-	23, // 95: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
-	25, // 96: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
-	27, // 97: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
-	30, // 98: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
-	35, // 99: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
-	37, // 100: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
-	86, // [86:101] is the sub-list for method output_type
-	71, // [71:86] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	40, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
+	41, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
+	42, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
+	39, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
+	43, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
+	4,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
+	3,  // 6: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
+	6,  // 7: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
+	44, // 8: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	45, // 9: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	46, // 10: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	0,  // 11: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	40, // 12: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 13: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	47, // 14: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	44, // 15: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	45, // 16: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	42, // 17: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	42, // 18: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	46, // 19: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	8,  // 20: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	44, // 21: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	48, // 22: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	40, // 23: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 24: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	44, // 25: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	45, // 26: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	40, // 27: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 28: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	44, // 29: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	48, // 30: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	45, // 31: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	40, // 32: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	41, // 33: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	44, // 34: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	40, // 35: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	41, // 36: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 37: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	44, // 38: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 39: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	45, // 40: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	40, // 41: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	41, // 42: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	44, // 43: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	45, // 44: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	40, // 45: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	41, // 46: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	40, // 47: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	44, // 48: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	45, // 49: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	40, // 50: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	44, // 51: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	45, // 52: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	40, // 53: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 54: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	44, // 55: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	29, // 56: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	40, // 57: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	43, // 58: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	8,  // 59: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	44, // 60: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	40, // 61: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	32, // 62: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	49, // 63: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	33, // 64: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	33, // 65: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	44, // 66: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	8,  // 67: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	44, // 68: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	34, // 69: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	33, // 70: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	34, // 71: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 72: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	5,  // 73: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	9,  // 74: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	11, // 75: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	13, // 76: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	15, // 77: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	17, // 78: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	19, // 79: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	21, // 80: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	23, // 81: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	25, // 82: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	27, // 83: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	30, // 84: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	35, // 85: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	37, // 86: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	7,  // 87: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	7,  // 88: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	10, // 89: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	12, // 90: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	14, // 91: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	16, // 92: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	18, // 93: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	20, // 94: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	22, // 95: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	24, // 96: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	26, // 97: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	28, // 98: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	31, // 99: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	36, // 100: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	38, // 101: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	87, // [87:102] is the sub-list for method output_type
+	72, // [72:87] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }
@@ -3060,20 +3138,20 @@ func file_hawser_v1_state_proto_init() {
 	}
 	file_hawser_v1_types_proto_init()
 	file_hawser_v1_state_proto_msgTypes[0].OneofWrappers = []any{}
-	file_hawser_v1_state_proto_msgTypes[1].OneofWrappers = []any{
+	file_hawser_v1_state_proto_msgTypes[2].OneofWrappers = []any{
 		(*SavePartsRequest_Save)(nil),
 		(*SavePartsRequest_Part)(nil),
 		(*SavePartsRequest_End)(nil),
 	}
-	file_hawser_v1_state_proto_msgTypes[15].OneofWrappers = []any{}
-	file_hawser_v1_state_proto_msgTypes[17].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[16].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_state_proto_rawDesc), len(file_hawser_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -660,7 +660,9 @@ type Version struct {
 	// What the saver computed it from.
 	DerivedFrom []*VersionRef `protobuf:"bytes,16,rep,name=derived_from,json=derivedFrom,proto3" json:"derived_from,omitempty"`
 	// The version whose content it repeats, after a rollback or fork.
-	Origin        *VersionRef `protobuf:"bytes,18,opt,name=origin,proto3" json:"origin,omitempty"`
+	Origin *VersionRef `protobuf:"bytes,18,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Id of the transaction that made it, empty for none.
+	Txn           string `protobuf:"bytes,17,opt,name=txn,proto3" json:"txn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -814,6 +816,13 @@ func (x *Version) GetOrigin() *VersionRef {
 	return nil
 }
 
+func (x *Version) GetTxn() string {
+	if x != nil {
+		return x.Txn
+	}
+	return ""
+}
+
 // AgentInfo describes one agent.
 type AgentInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -953,7 +962,11 @@ type ErrorDetail struct {
 	Epoch uint64 `protobuf:"varint,11,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Owner string `protobuf:"bytes,14,opt,name=owner,proto3" json:"owner,omitempty"`
 	// Compacted: a cursor from which a watch is possible.
-	OldestCursor  string `protobuf:"bytes,12,opt,name=oldest_cursor,json=oldestCursor,proto3" json:"oldest_cursor,omitempty"`
+	OldestCursor string `protobuf:"bytes,12,opt,name=oldest_cursor,json=oldestCursor,proto3" json:"oldest_cursor,omitempty"`
+	// Locked by a transaction, or its outcome is unknown: its id, and its
+	// deadline on the cluster's clock.
+	Txn           string                 `protobuf:"bytes,13,opt,name=txn,proto3" json:"txn,omitempty"`
+	TxnDeadline   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=txn_deadline,json=txnDeadline,proto3" json:"txn_deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1079,6 +1092,20 @@ func (x *ErrorDetail) GetOldestCursor() string {
 	return ""
 }
 
+func (x *ErrorDetail) GetTxn() string {
+	if x != nil {
+		return x.Txn
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetTxnDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TxnDeadline
+	}
+	return nil
+}
+
 var File_hawser_v1_types_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_types_proto_rawDesc = "" +
@@ -1125,7 +1152,7 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\n" +
 	"VersionRef\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xa1\x05\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xad\x05\n" +
 	"\aVersion\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x12\n" +
@@ -1146,10 +1173,11 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"storedSize\x12\x16\n" +
 	"\x06pinned\x18\x0f \x01(\bR\x06pinned\x128\n" +
 	"\fderived_from\x18\x10 \x03(\v2\x15.hawser.v1.VersionRefR\vderivedFrom\x12-\n" +
-	"\x06origin\x18\x12 \x01(\v2\x15.hawser.v1.VersionRefR\x06origin\x1a9\n" +
+	"\x06origin\x18\x12 \x01(\v2\x15.hawser.v1.VersionRefR\x06origin\x12\x10\n" +
+	"\x03txn\x18\x11 \x01(\tR\x03txn\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x11\x10\x12J\x04\b\x13\x10\x19\"\xc3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x13\x10\x19\"\xc3\x02\n" +
 	"\tAgentInfo\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x12\n" +
 	"\x04head\x18\x02 \x01(\x04R\x04head\x12,\n" +
@@ -1163,7 +1191,7 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\x05owner\x18\b \x01(\tR\x05owner\x12\x16\n" +
 	"\x06fenced\x18\v \x01(\bR\x06fencedJ\x04\b\t\x10\n" +
 	"J\x04\b\n" +
-	"\x10\vJ\x04\b\f\x10\x15\"\x9f\x03\n" +
+	"\x10\vJ\x04\b\f\x10\x15\"\xea\x03\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x10\n" +
@@ -1181,8 +1209,10 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	" \x01(\x04H\x00R\rexpectVersion\x88\x01\x01\x12\x14\n" +
 	"\x05epoch\x18\v \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05owner\x18\x0e \x01(\tR\x05owner\x12#\n" +
-	"\roldest_cursor\x18\f \x01(\tR\foldestCursorB\x11\n" +
-	"\x0f_expect_versionJ\x04\b\r\x10\x0eJ\x04\b\x0f\x10\x15*I\n" +
+	"\roldest_cursor\x18\f \x01(\tR\foldestCursor\x12\x10\n" +
+	"\x03txn\x18\r \x01(\tR\x03txn\x12=\n" +
+	"\ftxn_deadline\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vtxnDeadlineB\x11\n" +
+	"\x0f_expect_versionJ\x04\b\x10\x10\x15*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
@@ -1238,11 +1268,12 @@ var file_hawser_v1_types_proto_depIdxs = []int32{
 	9,  // 11: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
 	13, // 12: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
 	9,  // 13: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 14: hawser.v1.ErrorDetail.txn_deadline:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_types_proto_init() }

@@ -37,20 +37,30 @@ const (
 	EventKind_EVENT_KIND_CLAIM_ENDED    EventKind = 6
 	EventKind_EVENT_KIND_LOCK_GRANTED   EventKind = 7
 	EventKind_EVENT_KIND_LOCK_ENDED     EventKind = 8
+	EventKind_EVENT_KIND_TXN_BEGUN      EventKind = 9
+	EventKind_EVENT_KIND_TXN_PREPARED   EventKind = 10
+	EventKind_EVENT_KIND_TXN_COMMITTED  EventKind = 11
+	EventKind_EVENT_KIND_TXN_ABORTED    EventKind = 12
+	EventKind_EVENT_KIND_TXN_RESOLVED   EventKind = 13
 )
 
 // Enum value maps for EventKind.
 var (
 	EventKind_name = map[int32]string{
-		0: "EVENT_KIND_UNSPECIFIED",
-		1: "EVENT_KIND_VERSION_SAVED",
-		2: "EVENT_KIND_VERSION_PRUNED",
-		3: "EVENT_KIND_VERSION_BAD",
-		4: "EVENT_KIND_AGENT_DELETED",
-		5: "EVENT_KIND_CLAIM_GRANTED",
-		6: "EVENT_KIND_CLAIM_ENDED",
-		7: "EVENT_KIND_LOCK_GRANTED",
-		8: "EVENT_KIND_LOCK_ENDED",
+		0:  "EVENT_KIND_UNSPECIFIED",
+		1:  "EVENT_KIND_VERSION_SAVED",
+		2:  "EVENT_KIND_VERSION_PRUNED",
+		3:  "EVENT_KIND_VERSION_BAD",
+		4:  "EVENT_KIND_AGENT_DELETED",
+		5:  "EVENT_KIND_CLAIM_GRANTED",
+		6:  "EVENT_KIND_CLAIM_ENDED",
+		7:  "EVENT_KIND_LOCK_GRANTED",
+		8:  "EVENT_KIND_LOCK_ENDED",
+		9:  "EVENT_KIND_TXN_BEGUN",
+		10: "EVENT_KIND_TXN_PREPARED",
+		11: "EVENT_KIND_TXN_COMMITTED",
+		12: "EVENT_KIND_TXN_ABORTED",
+		13: "EVENT_KIND_TXN_RESOLVED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":    0,
@@ -62,6 +72,11 @@ var (
 		"EVENT_KIND_CLAIM_ENDED":    6,
 		"EVENT_KIND_LOCK_GRANTED":   7,
 		"EVENT_KIND_LOCK_ENDED":     8,
+		"EVENT_KIND_TXN_BEGUN":      9,
+		"EVENT_KIND_TXN_PREPARED":   10,
+		"EVENT_KIND_TXN_COMMITTED":  11,
+		"EVENT_KIND_TXN_ABORTED":    12,
+		"EVENT_KIND_TXN_RESOLVED":   13,
 	}
 )
 
@@ -257,7 +272,9 @@ type Event struct {
 	// Ended: why.
 	Reason string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Granted, ended: the lease.
-	Lease         []byte `protobuf:"bytes,11,opt,name=lease,proto3" json:"lease,omitempty"`
+	Lease []byte `protobuf:"bytes,11,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Transactions, and versions that one made: its id.
+	Txn           string `protobuf:"bytes,12,opt,name=txn,proto3" json:"txn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -369,6 +386,13 @@ func (x *Event) GetLease() []byte {
 	return nil
 }
 
+func (x *Event) GetTxn() string {
+	if x != nil {
+		return x.Txn
+	}
+	return ""
+}
+
 var File_hawser_v1_watch_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_watch_proto_rawDesc = "" +
@@ -383,7 +407,7 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\rWatchResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12(\n" +
 	"\x06events\x18\x02 \x03(\v2\x10.hawser.v1.EventR\x06events\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xc3\x02\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xd5\x02\n" +
 	"\x05Event\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.hawser.v1.EventKindR\x04kind\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
@@ -396,7 +420,8 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\binstance\x18\t \x01(\tR\binstance\x12\x16\n" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12\x14\n" +
-	"\x05lease\x18\v \x01(\fR\x05lease*\x96\x02\n" +
+	"\x05lease\x18\v \x01(\fR\x05lease\x12\x10\n" +
+	"\x03txn\x18\f \x01(\tR\x03txn*\xa4\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_VERSION_SAVED\x10\x01\x12\x1d\n" +
@@ -406,7 +431,13 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x18EVENT_KIND_CLAIM_GRANTED\x10\x05\x12\x1a\n" +
 	"\x16EVENT_KIND_CLAIM_ENDED\x10\x06\x12\x1b\n" +
 	"\x17EVENT_KIND_LOCK_GRANTED\x10\a\x12\x19\n" +
-	"\x15EVENT_KIND_LOCK_ENDED\x10\b\"\x04\b\t\x10(2E\n" +
+	"\x15EVENT_KIND_LOCK_ENDED\x10\b\x12\x18\n" +
+	"\x14EVENT_KIND_TXN_BEGUN\x10\t\x12\x1b\n" +
+	"\x17EVENT_KIND_TXN_PREPARED\x10\n" +
+	"\x12\x1c\n" +
+	"\x18EVENT_KIND_TXN_COMMITTED\x10\v\x12\x1a\n" +
+	"\x16EVENT_KIND_TXN_ABORTED\x10\f\x12\x1b\n" +
+	"\x17EVENT_KIND_TXN_RESOLVED\x10\r\"\x04\b\x0e\x10(2E\n" +
 	"\x05Watch\x12<\n" +
 	"\x05Watch\x12\x17.hawser.v1.WatchRequest\x1a\x18.hawser.v1.WatchResponse0\x01B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 

@@ -1,0 +1,218 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/hawsertest"
+)
+
+// attend has a participant take part for an agent that it claims, until the test
+// ends.
+func attend(t *testing.T, c *client.Client, name string, p client.Participant) *client.Claim {
+	t.Helper()
+	own, err := c.Agent(name).Claim(t.Context(), client.TTL(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := own.Participate(ctx, p); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		group.Wait()
+	})
+	return own
+}
+
+func tasks(names ...string) (tasks []client.TxnTask) {
+	for _, name := range names {
+		tasks = append(tasks, client.TxnTask{Agent: name, Payload: []byte("to " + name)})
+	}
+	return tasks
+}
+
+// Claim: what all vote for becomes a version of each at one revision, and each
+// is told; what one votes against leaves nothing, and all who promised something
+// undo it. Large states and small ones, with and without a state before.
+func TestTransact_CommitsOrAborts(t *testing.T) {
+	c := hawsertest.StartCluster(t, 3).Client()
+	large := bytes.Repeat([]byte("large state "), 100_000)
+	var mu sync.Mutex
+	told := map[string]string{}
+	note := func(id hawser.TxnID, name, what string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		told[id.ID+" "+name] += what
+		return nil
+	}
+	participant := func(name string, state []byte) client.Participant {
+		return client.Participant{
+			Prepare: func(_ context.Context, req client.TxnRequest) ([]byte, error) {
+				if string(req.Payload) != "to "+name {
+					t.Errorf("%s was told %q", name, req.Payload)
+				}
+				if strings.HasPrefix(req.ID.ID, "no-") && name == "b" {
+					return nil, client.VoteNo("no funds")
+				}
+				return fmt.Appendf(nil, "%s%s", state, req.ID.ID), nil
+			},
+			Commit: func(_ context.Context, id hawser.TxnID, version uint64) error {
+				return note(id, name, fmt.Sprintf("committed %d;", version))
+			},
+			Rollback: func(_ context.Context, id hawser.TxnID) error { return note(id, name, "rolled back;") },
+		}
+	}
+	if _, err := c.Agent("a").Save(t.Context(), large); err != nil {
+		t.Fatal(err)
+	}
+	owns := map[string]*client.Claim{
+		"a": attend(t, c, "a", participant("a", large)),
+		"b": attend(t, c, "b", participant("b", nil)),
+	}
+	for i := range 3 {
+		id := fmt.Sprint("yes-", i)
+		info, err := c.Transact(t.Context(), client.Txn{ID: id, Participants: tasks("a", "b")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var revisions []hawser.Revision
+		for i, name := range []string{"a", "b"} {
+			cp, err := c.Agent(name).Restore(t.Context())
+			if err != nil || !strings.HasSuffix(string(cp.State), id) || cp.Version.Txn != id || cp.Version.Number != info.Participants[i].Version {
+				t.Fatalf("%s: %+v %v", name, cp.Version, err)
+			}
+			revisions = append(revisions, cp.Version.Revision)
+			if cp.Version.Epoch != info.Participants[i].Epoch || cp.Version.Epoch == 0 {
+				t.Errorf("%s: epoch %d", name, cp.Version.Epoch)
+			}
+		}
+		if revisions[0] != revisions[1] || revisions[0] != info.Revision {
+			t.Errorf("revisions %v, decided at %d", revisions, info.Revision)
+		}
+		if i == 1 { // the handles go on from what the transaction made
+			for name, own := range owns {
+				waitFor(t, name+" goes on", func() bool { return own.Agent().Head() == info.Participants[map[string]int{"a": 0, "b": 1}[name]].Version })
+				if _, err := own.Save(t.Context(), []byte("between")); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}
+	_, err := c.Transact(t.Context(), client.Txn{ID: "no-1", Participants: tasks("a", "b")})
+	var aborted *hawser.TxnAbortedError
+	if !errors.As(err, &aborted) || aborted.Txn.Participants[1].Vote != hawser.VoteNo || aborted.Txn.Participants[1].Reason != "no funds" {
+		t.Fatalf("%v", err)
+	}
+	waitFor(t, "all are told", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return told["yes-2 a"] == "committed 5;" && told["yes-2 b"] == "committed 4;" && told["no-1 b"] == "" && (told["no-1 a"] == "rolled back;")
+	})
+	if _, err := owns["a"].Save(t.Context(), []byte("free again")); err != nil {
+		t.Error(err)
+	}
+	waitFor(t, "done", func() bool {
+		info, err := c.Txn(t.Context(), "yes-2")
+		return err == nil && info.Done
+	})
+}
+
+// Claim: two transactions over the same agents in opposite order are both
+// decided within a second when their participants answer.
+func TestTransact_CrossingDecideSoon(t *testing.T) {
+	c := hawsertest.StartCluster(t, 3).Client()
+	for _, name := range []string{"a", "b"} {
+		attend(t, c, name, client.Participant{Prepare: func(_ context.Context, req client.TxnRequest) ([]byte, error) { return []byte(req.ID.ID), nil }})
+	}
+	var group sync.WaitGroup
+	begin := time.Now()
+	for range 20 {
+		for _, order := range [][]string{{"a", "b"}, {"b", "a"}} {
+			group.Go(func() {
+				if _, err := c.Transact(t.Context(), client.Txn{Participants: tasks(order...)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	group.Wait()
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("40 transactions took %v", took)
+	} else {
+		t.Logf("40 crossing transactions took %v", took)
+	}
+}
+
+// Claim: a transaction that a participant does not answer is aborted at its
+// deadline, and told so within two seconds, also over the loss of the leader; the
+// agent that had voted is free then.
+func TestTransact_DeadlineFreesWhoVoted(t *testing.T) {
+	cluster := hawsertest.StartCluster(t, 3)
+	c := cluster.Client()
+	if _, err := c.Agent("silent").Save(t.Context(), []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	own := attend(t, c, "a", client.Participant{Prepare: func(context.Context, client.TxnRequest) ([]byte, error) { return []byte("x"), nil }})
+	begin := time.Now()
+	time.AfterFunc(time.Second, func() { cluster.KillLeader() })
+	_, err := c.Transact(t.Context(), client.Txn{ID: "t", Participants: tasks("a", "silent"), Timeout: 3 * time.Second})
+	if took := time.Since(begin); !errors.Is(err, hawser.ErrTxnAborted) || took < 2*time.Second || took > 8*time.Second {
+		t.Fatalf("%v after %v", err, took)
+	}
+	if _, err := own.Save(t.Context(), []byte("free again")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Claim: from the yes to the decision the agent takes no other write; an
+// initiator that decides itself commits or aborts.
+func TestTransact_ManualLocksUntilDecided(t *testing.T) {
+	c := hawsertest.StartCluster(t, 1).Client()
+	own := attend(t, c, "a", client.Participant{Prepare: func(context.Context, client.TxnRequest) ([]byte, error) { return []byte("next"), nil }})
+	for _, decision := range []error{nil, errors.New("changed my mind")} {
+		before := own.Agent().Head()
+		_, err := c.Transact(t.Context(), client.Txn{Participants: tasks("a"), Decide: func(ctx context.Context, info hawser.TxnInfo) error {
+			_, err := own.Save(ctx, []byte("meanwhile"))
+			var locked *hawser.TxnLockedError
+			if !errors.As(err, &locked) || locked.Txn != info.ID {
+				t.Errorf("a save before the decision: %v", err)
+			}
+			return decision
+		}})
+		if decision == nil && err != nil || decision != nil && !errors.Is(err, hawser.ErrTxnAborted) {
+			t.Errorf("%v: %v", decision, err)
+		}
+		if decision == nil {
+			waitFor(t, "the handle goes on", func() bool { return own.Agent().Head() == before+1 })
+		}
+	}
+	if _, err := own.Save(t.Context(), []byte("free again")); err != nil {
+		t.Error(err)
+	}
+}
+
+// waitFor polls until it is so.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
