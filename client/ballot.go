@@ -4,6 +4,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -82,7 +83,7 @@ func (b *ballot) yes(ctx context.Context, next []byte) error {
 	if err != nil {
 		return err
 	}
-	b.w.staged = &stagedState{txn: b.id.ID, state: next, at: versionAt{
+	b.w.staged = &stagedState{txn: b.id.ID, state: bytes.Clone(next), at: versionAt{
 		agent: a.id, generation: b.generation, sha: out.hash, chain: wire.ChainFromProto(resp.GetChain()),
 	}}
 	return nil

@@ -218,7 +218,9 @@ func (w *attendant) finish(ctx context.Context, t hawser.TxnInfo) error {
 	if err := insist(ctx, func() error { return w.act(ctx, t) }); err != nil {
 		return err
 	}
-	req := &hawserv1.AcknowledgeRequest{Id: wire.TxnIDToProto(t.ID), Agent: wire.AgentToProto(w.agent.id), Fence: w.fence}
+	req := &hawserv1.AcknowledgeRequest{
+		Id: wire.TxnIDToProto(t.ID), Agent: wire.AgentToProto(w.agent.id), Committed: t.State == hawser.TxnCommitted, Fence: w.fence,
+	}
 	err := insistIf(ctx, isPassing, func() error {
 		return w.agent.client.do(ctx, &call{
 			op: "acknowledge", key: t.ID.String(), write: true, harmless: true, leader: true,

@@ -146,19 +146,26 @@ func (c *changes) finishTxns() {
 	}
 }
 
-// step takes an input into a transaction and does what follows from it.
-// Publish is what came with a vote and is staged by it.
+// step takes an input into a transaction and does what follows from it. Vote is
+// what came with a yes, nil with other inputs.
 func (c *changes) step(t *transaction, in txn.Input, vote *stagedVote) (refusal, err error) {
-	next, actions, refusal := txn.Step(t.Txn, in, c.state.time)
-	if refusal != nil {
-		if _, ok := errors.AsType[*hawser.Error](refusal); !ok {
-			return nil, halt.Wrap(halt.Damaged, "transaction", refusal)
-		}
+	next, actions, refusal, err := c.tryStep(t, in)
+	if err != nil {
+		return nil, err
 	}
 	if err := c.carryOut(t, next, actions, vote); err != nil {
 		return nil, err
 	}
 	return refusal, nil
+}
+
+// tryStep is txn.Step, whose errors are refusals but for a broken invariant.
+func (c *changes) tryStep(t *transaction, in txn.Input) (next txn.Txn, actions []txn.Action, refusal, err error) {
+	next, actions, refusal = txn.Step(t.Txn, in, c.state.time)
+	if _, ok := errors.AsType[*hawser.Error](refusal); refusal != nil && !ok {
+		return next, nil, nil, halt.Wrap(halt.Damaged, "transaction", refusal)
+	}
+	return next, actions, refusal, nil
 }
 
 // carryOut makes next of a transaction.

@@ -34,6 +34,8 @@ type DecideTxn struct {
 type AcknowledgeTxn struct {
 	ID    hawser.TxnID
 	Agent hawser.AgentID
+	// Committed says what it has done.
+	Committed bool
 	// Fence is as in [Save].
 	Fence      uint64
 	Generation uint64
@@ -75,12 +77,12 @@ func (d *DecideTxn) parseBody(r *reader) {
 }
 
 func (a *AcknowledgeTxn) appendBody(dst []byte) []byte {
-	dst = appendAgent(appendTxnID(dst, a.ID), a.Agent)
+	dst = appendBool(appendAgent(appendTxnID(dst, a.ID), a.Agent), a.Committed)
 	return binary.AppendUvarint(binary.AppendUvarint(dst, a.Fence), a.Generation)
 }
 
 func (a *AcknowledgeTxn) parseBody(r *reader) {
-	a.ID, a.Agent, a.Fence, a.Generation = r.txnID(), r.agent(), r.uvarint(), r.uvarint()
+	a.ID, a.Agent, a.Committed, a.Fence, a.Generation = r.txnID(), r.agent(), r.bool(), r.uvarint(), r.uvarint()
 }
 
 func (q *ResolveTxn) appendBody(dst []byte) []byte {
@@ -172,7 +174,7 @@ func (a *AcknowledgeTxn) apply(c *changes) (Result, error) {
 	if _, refusal, err = c.authorise("acknowledge", owner, authority{fence: a.Fence}); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
-	if refusal, err = c.step(t, txn.Acknowledge{Agent: a.Agent}, nil); err != nil || refusal != nil {
+	if refusal, err = c.step(t, txn.Acknowledge{Agent: a.Agent, Committed: a.Committed}, nil); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
 	c.drop(openKey(a.Agent, t.decided))

@@ -99,9 +99,10 @@ func (v *VoteTxn) apply(c *changes) (Result, error) {
 	if refusal, err := c.mayVote(v, t, a); err != nil || refusal != nil {
 		return c.refuseTxn(t, refusal, err)
 	}
-	next, actions, refusal := txn.Step(t.Txn, ballot, c.state.time)
-	if refusal != nil {
-		return c.refuseTxn(t, refusal, nil)
+	// The deadline was looked at above, so a refusal comes without actions.
+	next, actions, refusal, err := c.tryStep(t, ballot)
+	if err != nil || refusal != nil {
+		return c.refuseTxn(t, refusal, err)
 	}
 	staged := &stagedVote{txn: v.ID.ID}
 	if v.State != nil {

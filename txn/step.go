@@ -16,7 +16,8 @@ type Input interface {
 	take(t *Txn, at int64) ([]Action, error)
 }
 
-// Ballot is a participant's vote. The caller has seen to it that the voter owns
+// Ballot is a participant's vote. The same vote again is a repeat, whatever its
+// Reason and Quiet: those of the first count. The caller has seen to it that the voter owns
 // the agent, that it is the transaction's turn there, and that what is staged
 // follows the agent's head.
 type Ballot struct {
@@ -42,9 +43,12 @@ type Decide struct {
 // Expire aborts a transaction at or past its deadline and does nothing before.
 type Expire struct{}
 
-// Acknowledge says that a participant has done what the decision says. The
-// caller has seen to it that it owns the agent.
-type Acknowledge struct{ Agent hawser.AgentID }
+// Acknowledge says that a participant has done what the decision says, and
+// which that was. The caller has seen to it that it owns the agent.
+type Acknowledge struct {
+	Agent     hawser.AgentID
+	Committed bool
+}
 
 // Resolve says that in the place of a participant that is gone.
 type Resolve struct {
@@ -146,7 +150,7 @@ func (b Ballot) take(t *Txn, at int64) ([]Action, error) {
 	case t.Repeats(b):
 		return nil, nil
 	case p.Vote != hawser.VoteNone:
-		return nil, t.refuse(hawser.CodeRequestMismatch, "vote", "agent %q has voted %s with other content or under another claim, under epoch %d", b.Agent, p.Vote, p.Epoch)
+		return nil, t.refuse(hawser.CodeRefused, "vote", "agent %q has voted %s already, under epoch %d, and with something else", b.Agent, p.Vote, p.Epoch)
 	case t.State != hawser.TxnPending:
 		return nil, t.refuse(hawser.CodeRefused, "vote", "it is %s%s", t.State, because(t.Reason))
 	case len(b.Reason) > maxReason:
@@ -189,6 +193,9 @@ func (d Decide) take(t *Txn, at int64) ([]Action, error) {
 func (Expire) take(*Txn, int64) ([]Action, error) { return nil, nil } // Step has done it
 
 func (a Acknowledge) take(t *Txn, _ int64) ([]Action, error) {
+	if t.Participant(a.Agent) >= 0 && t.State.Decided() && a.Committed != (t.State == hawser.TxnCommitted) {
+		return nil, t.refuse(hawser.CodeRefused, "acknowledge", "it is %s, and %q has done something else", t.State, a.Agent.Name)
+	}
 	return nil, t.acknowledge("acknowledge", a.Agent, "")
 }
 

@@ -120,7 +120,7 @@ func (s *Service) Acknowledge(ctx context.Context, r *hawserv1.AcknowledgeReques
 	if err != nil {
 		return nil, err
 	}
-	c := &fsm.AcknowledgeTxn{ID: id, Agent: agent, Fence: r.GetFence(), Generation: r.GetGeneration()}
+	c := &fsm.AcknowledgeTxn{ID: id, Agent: agent, Committed: r.GetCommitted(), Fence: r.GetFence(), Generation: r.GetGeneration()}
 	return transacting(ctx, s, "acknowledge", id, c, func(h *hawserv1.Header, _ *hawserv1.Transaction) *hawserv1.AcknowledgeResponse {
 		return &hawserv1.AcknowledgeResponse{Header: h}
 	}, func(ctx context.Context, leader hawserv1.TransactionsClient) (*hawserv1.AcknowledgeResponse, error) {

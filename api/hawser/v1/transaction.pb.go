@@ -997,11 +997,13 @@ func (x *VoteResponse) GetTransaction() *Transaction {
 }
 
 type AcknowledgeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            *TransactionID         `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Agent         *Agent                 `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
-	Fence         uint64                 `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
-	Generation    uint64                 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    *TransactionID         `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Agent *Agent                 `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
+	// What the agent has done: refused if that is not what was decided.
+	Committed     bool   `protobuf:"varint,5,opt,name=committed,proto3" json:"committed,omitempty"`
+	Fence         uint64 `protobuf:"varint,3,opt,name=fence,proto3" json:"fence,omitempty"`
+	Generation    uint64 `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1048,6 +1050,13 @@ func (x *AcknowledgeRequest) GetAgent() *Agent {
 		return x.Agent
 	}
 	return nil
+}
+
+func (x *AcknowledgeRequest) GetCommitted() bool {
+	if x != nil {
+		return x.Committed
+	}
+	return false
 }
 
 func (x *AcknowledgeRequest) GetFence() uint64 {
@@ -1633,10 +1642,11 @@ const file_hawser_v1_transaction_proto_rawDesc = "" +
 	"generation\"s\n" +
 	"\fVoteResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x128\n" +
-	"\vtransaction\x18\x02 \x01(\v2\x16.hawser.v1.TransactionR\vtransaction\"\x9c\x01\n" +
+	"\vtransaction\x18\x02 \x01(\v2\x16.hawser.v1.TransactionR\vtransaction\"\xba\x01\n" +
 	"\x12AcknowledgeRequest\x12(\n" +
 	"\x02id\x18\x01 \x01(\v2\x18.hawser.v1.TransactionIDR\x02id\x12&\n" +
-	"\x05agent\x18\x02 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x14\n" +
+	"\x05agent\x18\x02 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x1c\n" +
+	"\tcommitted\x18\x05 \x01(\bR\tcommitted\x12\x14\n" +
 	"\x05fence\x18\x03 \x01(\x04R\x05fence\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
