@@ -44,6 +44,9 @@ type TxnRequest struct {
 	Payload []byte
 	// Deadline is on the cluster's clock; Prepare's context ends then.
 	Deadline time.Time
+	// Prepared is the name under which to prepare in a resource that does
+	// two-phase commit itself; see [hawser.PreparedID].
+	Prepared hawser.PreparedID
 	// Head is the agent's newest version, 0 for none, on which the next state is
 	// to be based. If it moves before the vote, Prepare is called again.
 	Head uint64
@@ -277,7 +280,7 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 	defer w.news.watch(t.ID.ID, cancel)()
 	b := &ballot{
 		w: w, id: t.ID, generation: hawser.Generation(m.GetHeader().GetGeneration()),
-		req: TxnRequest{ID: t.ID, Payload: m.GetPayload(), Deadline: t.DeadlineAt, Head: m.GetHead().GetNumber()},
+		req: TxnRequest{ID: t.ID, Payload: m.GetPayload(), Deadline: t.DeadlineAt, Prepared: w.prepared(m, t.ID), Head: m.GetHead().GetNumber()},
 	}
 	cast, err := b.cast(preparing)
 	switch {
@@ -292,6 +295,13 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 	// Decided without this agent, or about to be: what was prepared is undone.
 	w.voted = t.ID.ID
 	return insist(ctx, func() error { return w.rollback(ctx, t.ID) })
+}
+
+func (w *attendant) prepared(m *hawserv1.ParticipateResponse, id hawser.TxnID) hawser.PreparedID {
+	var cluster [16]byte
+	copy(cluster[:], m.GetHeader().GetClusterId())
+	_, epoch := hawser.SplitToken(w.fence)
+	return hawser.NewPreparedID(cluster, hawser.Generation(m.GetHeader().GetGeneration()), id, w.agent.id, epoch)
 }
 
 // over is for the answers to a vote that comes too late.
