@@ -16,7 +16,7 @@ import (
 // CheckStore recounts everything that the machine keeps counted, and reports
 // each difference: counters of agents and of the machine, references and bytes
 // of segments, the index of derived versions, contents, parts and uploads that
-// nothing leads to, and everything that leads nowhere.
+// nothing leads to, and everything that leads nowhere. See also checkTxns.
 func CheckStore(t *testing.T, m *Machine) {
 	t.Helper()
 	v, err := m.View()
@@ -28,13 +28,14 @@ func CheckStore(t *testing.T, m *Machine) {
 		t: t, v: v, agents: map[hawser.AgentID]agentRecord{}, chains: map[hawser.AgentID][]*chainRecord{}, segments: map[uint64]segmentRecord{},
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
 		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
-		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
+		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{}, txn: newTxnChecker(),
 	}
 	k.read()
 	k.checkAgents()
 	k.checkSegments()
 	k.checkUploads()
 	k.checkCoordination()
+	k.checkTxns()
 	k.equal(v.state.events, k.events, "events")
 }
 
@@ -54,6 +55,7 @@ type checker struct {
 	resources map[hawser.Resource]resourceRecord
 	held      map[hawser.LeaseID]map[hawser.Resource]hold
 	waiters   map[hawser.Resource][]contender
+	txn       txnChecker
 }
 
 func (k *checker) read() {
@@ -129,6 +131,8 @@ func (k *checker) value(key, value []byte) (err error) {
 			k.parts[id] = map[uint32][]byte{}
 		}
 		_, k.parts[id][binary.BigEndian.Uint32(key[17:])], err = parsePart(value)
+	default:
+		return k.txn.value(key, value)
 	}
 	return err
 }
@@ -195,6 +199,11 @@ func (k *checker) checkSegments() {
 			if rec.state != hawser.VersionGone {
 				refs[rec.place()]++
 			}
+		}
+	}
+	for _, s := range k.txn.staged {
+		if s.rec != nil {
+			refs[s.rec.place()]++
 		}
 	}
 	for _, s := range k.segments {

@@ -15,6 +15,7 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/record"
+	"github.com/hawserdb/hawser/txn"
 )
 
 var (
@@ -60,7 +61,27 @@ var (
 		&Release{Resource: sampleLock, Lease: sampleLease, Token: 300, Ranking: []hawser.LeaseID{{1}}, Generation: 301},
 		&EndClaim{Agent: sampleRef.Agent, Epoch: 300, To: "i", Unclaim: true, Reason: "r", Generation: 301},
 		&Succeed{Resource: sampleLock, Token: 300, Term: 301, Ranking: []hawser.LeaseID{{1}}},
+		&BeginTxn{ID: sampleTxnID, Participants: []TxnTask{{sampleSave.Agent, []byte("do")}, {sampleRef.Agent, []byte("it")}}, Manual: true, Deadline: 1e18, Generation: 300},
+		&VoteTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Yes: true, Fence: 1 << 40, Quiet: true, State: sampleSave, Generation: 300},
+		&VoteTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Reason: "no wish"},
+		&DecideTxn{ID: sampleTxnID, Commit: true, Reason: "r", Generation: 300},
+		&AcknowledgeTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Committed: true, Fence: 1 << 40, Generation: 300},
+		&ResolveTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Reason: "it is gone", Generation: 300},
+		&ForgetTxn{ID: sampleTxnID, Generation: 300},
+		&SweepTxns{IDs: []hawser.TxnID{sampleTxnID, {Namespace: "n", ID: "u"}}},
 	}
+	sampleTxn = &txnRecord{
+		Txn: txn.Txn{
+			ID: sampleTxnID, Manual: true, Begun: 1e18, Deadline: 1e18 + 1e10, State: hawser.TxnCommitted, Decided: 1e18 + 1,
+			Participants: []txn.Participant{
+				{Agent: sampleSave.Agent, Vote: hawser.VoteYes, Epoch: 300, Digest: hawser.Hash{7}, Reason: "it is gone", Acknowledged: true, Resolved: true},
+				{Agent: hawser.AgentID{Namespace: "default", Name: "b"}, Vote: hawser.VoteYes, Quiet: true, Acknowledged: true},
+			},
+		},
+		digest: hawser.Hash{8}, begun: 301, decided: 302, versions: []uint64{303, 0},
+	}
+	sampleTally    = tallyRecord{open: 300, staged: 1 << 30}
+	sampleTxnID    = hawser.TxnID{Namespace: "default", ID: "t-1"}
 	sampleLease    = hawser.LeaseID{1, 2, 3}
 	sampleLock     = hawser.Resource{Kind: hawser.ResourceLock, Name: sampleRef.Agent}
 	sampleResource = resourceRecord{capacity: 300, waiting: 301, sequence: 302, front: turn{-1, 303}, holders: []holder{
@@ -71,7 +92,7 @@ var (
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
-		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef},
+		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef}, txn: "t-1",
 	}
 	sampleImport = &importRecord{
 		archive: hawser.Hash{5}, generation: 300, revision: 301, items: 302, failure: "no", end: 303, all: 304, agents: 305, versions: 306, loose: 307,
@@ -82,6 +103,7 @@ var (
 	sampleEvents = []hawser.Event{
 		{Kind: hawser.EventVersionSaved, Name: sampleRef.Agent, Number: 300, Size: 1 << 40, Token: 1 << 60, Instance: "i"},
 		{Kind: hawser.EventClaimEnded, Name: sampleRef.Agent, Last: 4, Reason: "why", Lease: hawser.LeaseID{4}},
+		{Kind: hawser.EventTxnAborted, Name: sampleRef.Agent, Reason: "why", Txn: "t-1"},
 	}
 	sampleSegment = &segmentRecord{
 		shared: true, parent: place{segment: 300, position: 7}, base: record.Chain{Keyframe: 1 << 40, Deltas: 7, DeltaBytes: 300},
@@ -120,8 +142,10 @@ func TestBatch_RoundTrip(t *testing.T) {
 func TestFormats_OfEarlierBuilds(t *testing.T) {
 	_, stateErr := parseState([]byte{1, 1, 0}, MaxLevel)
 	_, eventless := parseState([]byte{2, 1, 0}, MaxLevel)
+	_, txnless := parseState([]byte{3, 1, 0}, MaxLevel)
 	_, batchErr := DecodeBatch([]byte{1, 0})
-	for _, err := range []error{stateErr, eventless, batchErr} {
+	_, lastBatchErr := DecodeBatch([]byte{3, 0})
+	for _, err := range []error{stateErr, eventless, txnless, batchErr, lastBatchErr} {
 		h, ok := errors.AsType[*halt.Error](err)
 		if !ok || h.Reason != halt.Level || !strings.Contains(err.Error(), "earlier development build") {
 			t.Error(err)
@@ -165,7 +189,7 @@ func FuzzDecodeBatch(f *testing.F) {
 
 // FuzzStored: the same for every stored value.
 func FuzzStored(f *testing.F) {
-	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2}
+	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2, queued: 300, locked: true}
 	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20, trimmed: 301, events: 302}
 	u := uploadRecord{parts: 3, end: 9, short: 9, bytes: 1 << 18, touched: 1e18}
 	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}
@@ -182,6 +206,11 @@ func FuzzStored(f *testing.F) {
 	f.Add(hold{queued: true, turn: turn{-7, 300}}.encode())
 	f.Add(hold{}.encode())
 	f.Add(appendEvents(nil, 1e18, sampleEvents))
+	f.Add(sampleTxn.append(nil))
+	f.Add((&stagedVote{txn: "t-1", rec: sampleChain}).encode())
+	f.Add((&stagedVote{txn: "t-1"}).encode())
+	f.Add(sampleTally.encode())
+	f.Add(dueKey(1e18, sampleTxnID))
 	f.Add(derivedKey(nil, sampleRef, hawser.VersionRef{Agent: sampleSave.Agent, Number: 1 << 40}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(what string, got []byte) {
@@ -227,6 +256,18 @@ func FuzzStored(f *testing.F) {
 		}
 		if l, err := parseLease(data); err == nil {
 			check("lease", l.append(nil))
+		}
+		if x, err := parseTxn(data); err == nil {
+			check("transaction", x.append(nil))
+		}
+		if v, err := parseStagedVote(data); err == nil {
+			check("staged vote", v.encode())
+		}
+		if n, err := parseTally(data); err == nil && data != nil {
+			check("counters", n.encode())
+		}
+		if id, ok := splitDueKey(data); ok && validTxn(id) && data[0] == prefixDue {
+			check("time of a transaction", dueKey(int64(binary.BigEndian.Uint64(data[1:])), id))
 		}
 		if h, err := parseHold(data); err == nil {
 			check("hold", h.encode())

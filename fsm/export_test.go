@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/internal/engine"
 )
 
 // CountKeys counts the stored keys by family.
@@ -47,4 +48,16 @@ func RewritesWith(v *View, id hawser.AgentID, before uint64, reads int) ([]Rewri
 // ImpactWith is View.Impact with another bound on what is read.
 func ImpactWith(ctx context.Context, v *View, ref hawser.VersionRef, reads int) ([]Affected, bool, error) {
 	return v.impact(ctx, ref, 0, reads)
+}
+
+// PretendTally makes the machine believe that a namespace has so many open
+// transactions and so many bytes in staged votes.
+func PretendTally(m *Machine, namespace string, open, staged uint64) error {
+	m.applying.Lock()
+	defer m.applying.Unlock()
+	return m.withStore(func(db *engine.DB) error {
+		batch := db.NewBatch()
+		batch.Set(tallyKey(namespace), tallyRecord{open, staged}.encode())
+		return batch.Commit()
+	})
 }

@@ -30,7 +30,7 @@ func randomLog(t *testing.T, rng *rand.Rand, n int) []fsm.Entry {
 			entries = append(entries, fsm.Entry{Index: index, Term: 1, Kind: fsm.EntryConfiguration, Data: fmt.Appendf(nil, "configuration %d", index)})
 			continue
 		}
-		stamp := int64(index)*1e6 - rng.Int64N(5e6)
+		stamp := int64(1e9) + int64(index)*1e6 - rng.Int64N(5e6)
 		var commands []fsm.Command
 		for range 1 + rng.IntN(5) {
 			for _, c := range g.commands() {
@@ -53,25 +53,33 @@ type generator struct {
 	// states holds every state that was saved, or tried to be.
 	states map[hawser.Hash][]byte
 	sent   []fsm.Command
+	// marks counts the states that came with votes.
+	marks int
 }
 
 func newGenerator(t *testing.T, rng *rand.Rand) *generator {
 	t.Helper()
+	states := map[hawser.Hash][]byte{}
 	return &generator{
-		t: t, rng: rng, m: open(t, "state", smallEngine(vfs.NewMem())),
-		model: &model{t: t, agents: map[hawser.AgentID]*modelAgent{}}, states: map[hawser.Hash][]byte{},
+		t: t, rng: rng, m: open(t, "state", smallEngine(vfs.NewMem())), states: states,
+		model: &model{
+			t: t, agents: map[hawser.AgentID]*modelAgent{}, txns: map[hawser.TxnID]*modelTxn{}, states: states,
+			committed: map[hawser.Hash]bool{}, outcomes: map[string]int{},
+		},
 	}
 }
 
 // apply applies one command and compares with the model.
-func (g *generator) apply(stamp int64, c fsm.Command) {
+func (g *generator) apply(stamp int64, c fsm.Command) fsm.Result {
 	g.t.Helper()
 	g.index++
 	out, err := g.m.Apply([]fsm.Entry{command(g.index, stamp, c)})
 	if err != nil {
 		g.t.Fatalf("%T %+v: %v", c, c, err)
 	}
+	g.model.time = max(g.model.time, stamp)
 	g.model.step(c, out[0].Results[0], g.states)
+	return out[0].Results[0]
 }
 
 func (g *generator) name() hawser.AgentID {
@@ -104,7 +112,7 @@ func (g *generator) fresh() []fsm.Command {
 		expect = &live
 	}
 	one := func(c fsm.Command) []fsm.Command { return []fsm.Command{c} }
-	switch n := g.rng.IntN(100); {
+	switch n := g.rng.IntN(145); {
 	case n < 2:
 		return one(&fsm.LeaderStart{Term: g.rng.Uint64N(9), Node: "n1-aaaaaaaa", ClusterID: [16]byte{7}, Generation: 77})
 	case n < 6:
@@ -131,8 +139,10 @@ func (g *generator) fresh() []fsm.Command {
 		return one(&fsm.TrimEvents{Before: hawser.Revision(g.rng.Uint64N(g.model.revision + 3))})
 	case n < 70:
 		return one(g.coordinate())
+	case n < 115:
+		return g.transact()
 	}
-	return g.save(id, a, q, expect)
+	return g.save(id, a, q, expect, "")
 }
 
 // number returns a number below the head's that is mostly there.
@@ -232,13 +242,14 @@ func (g *generator) stage(dst *record.Content, content record.Content) []fsm.Com
 	return parts
 }
 
-func (g *generator) save(id hawser.AgentID, a *modelAgent, q fsm.Request, expect *uint64) []fsm.Command {
+// save makes a save of a state that has a mark in it.
+func (g *generator) save(id hawser.AgentID, a *modelAgent, q fsm.Request, expect *uint64, mark string) []fsm.Command {
 	var base *modelNumber
 	if a.head() > 0 {
 		base = a.numbers[a.head()-1-min(a.head()-1, uint64(g.rng.IntN(30)/28))]
 	}
-	state := g.state(base)
-	s := &fsm.Save{Agent: id, Request: q, Expect: expect, Instance: "saver", Fence: g.fence(id), Force: g.rng.IntN(40) == 0, SHA256: sha256.Sum256(state), Size: uint64(len(state))}
+	state := marked(g.state(base), mark)
+	s := &fsm.Save{Agent: id, Request: q, Expect: expect, Instance: "saver" + mark, ContentType: mark, Schema: mark, Fence: g.fence(id), Force: g.rng.IntN(40) == 0, SHA256: sha256.Sum256(state), Size: uint64(len(state))}
 	g.states[s.SHA256] = state
 	content := record.EncodeKeyframe(state)
 	if base != nil && base.kind.MakesVersion() && g.rng.IntN(8) > 0 {
@@ -248,6 +259,9 @@ func (g *generator) save(id hawser.AgentID, a *modelAgent, q fsm.Request, expect
 	}
 	if g.rng.IntN(3) == 0 {
 		s.Labels = map[string]string{"step": fmt.Sprint(a.head()), "by": id.Name, "run": "1"}
+	}
+	if mark != "" {
+		s.Labels = map[string]string{"mark": mark}
 	}
 	for g.rng.IntN(4) == 0 {
 		s.DerivedFrom = append(s.DerivedFrom, hawser.VersionRef{Agent: g.name(), Number: 1 + g.rng.Uint64N(20)})

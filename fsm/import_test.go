@@ -153,6 +153,12 @@ func TestImport_IsWhatWasExported(t *testing.T) {
 			t.Errorf("%d items exported, %d restored, and not the same", len(items), len(again))
 		}
 		g.model.coordination = modelCoordination{term: info.LeaderTerm} // of which nothing is in an archive
+		clear(g.model.txns)
+		for _, a := range g.model.agents {
+			for _, n := range a.numbers {
+				n.txn = ""
+			}
+		}
 		for _, a := range g.model.agents {
 			a.fenced = a.epoch > 0
 		}
@@ -203,6 +209,7 @@ func (g *generator) run(from, n int) {
 			if err != nil {
 				g.t.Fatal(err)
 			}
+			g.model.time = max(g.model.time, g.stamp(from+i))
 			g.model.step(c, out[0].Results[0], g.states)
 		}
 	}

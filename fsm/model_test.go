@@ -26,6 +26,13 @@ type model struct {
 	// which the model cannot tell beforehand.
 	refused      int
 	coordination modelCoordination
+	txns         map[hawser.TxnID]*modelTxn
+	// time is the newest stamp, states are all that were sent, committed those
+	// that transactions have made versions of. Outcomes are counted.
+	time      int64
+	states    map[hawser.Hash][]byte
+	committed map[hawser.Hash]bool
+	outcomes  map[string]int
 	// retention is the stamp that a prune needs.
 	retention uint64
 }
@@ -45,6 +52,7 @@ type modelNumber struct {
 	expect *uint64
 	sha    hawser.Hash
 	state  []byte
+	txn    string
 	// gone, bad and pinned are of a version.
 	gone, bad, pinned bool
 }
@@ -116,6 +124,8 @@ func (m *model) answered(id hawser.AgentID, kind hawser.RequestKind, q fsm.Reque
 		return hawser.CodeRequestExpired, 0, true
 	case fenced != hawser.CodeOK && !late:
 		return fenced, 0, true
+	case m.locked(id) && !late:
+		return hawser.CodeTxnLocked, 0, true
 	case !holds:
 		return hawser.CodeConflict, 0, true
 	}
@@ -176,6 +186,11 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 		case *fsm.OpenLease, *fsm.Acquire, *fsm.EndClaim:
 			repeated = m.revision == before
 		}
+	case *fsm.BeginTxn, *fsm.VoteTxn, *fsm.DecideTxn, *fsm.AcknowledgeTxn, *fsm.ResolveTxn, *fsm.ForgetTxn, *fsm.SweepTxns:
+		code, repeated = m.transact(c, res, states)
+		if v, ok := c.(*fsm.VoteTxn); ok {
+			m.outcomes[fmt.Sprintf("vote %t %t %s", v.Yes, v.State != nil, code)]++
+		}
 	default: // changes nothing that the model knows; the store is checked
 		code = got
 	}
@@ -196,20 +211,28 @@ func (m *model) add(a *modelAgent, n modelNumber) uint64 {
 
 func (m *model) save(c *fsm.Save, got hawser.Code, states map[hawser.Hash][]byte) (hawser.Code, uint64) {
 	a := m.agent(c.Agent)
-	if c.Content.Parts > 0 && got == hawser.CodeInvalid {
-		return got, 0 // what is staged is not the model's
-	}
-	if c.Base != nil {
-		if a.live == 0 || c.Base.Number != a.live || a.numbers[a.live-1].sha != c.Base.SHA256 || a.numbers[a.live-1].bad {
-			return hawser.CodeKeyframeNeeded, 0
-		}
-		if got == hawser.CodeKeyframeNeeded {
-			m.refused++
-			return got, 0
-		}
+	if code := m.mayStage(a, c, got); code != hawser.CodeOK {
+		return code, 0
 	}
 	a.live = m.add(a, modelNumber{kind: hawser.RequestSave, nonce: c.Request.Nonce, expect: c.Expect, sha: c.SHA256, state: states[c.SHA256]})
 	return hawser.CodeOK, a.live
+}
+
+// mayStage is whether the content of a save can be stored.
+func (m *model) mayStage(a *modelAgent, c *fsm.Save, got hawser.Code) hawser.Code {
+	if c.Content.Parts > 0 && got == hawser.CodeInvalid {
+		return got // what is staged is not the model's
+	}
+	if c.Base != nil {
+		if a.live == 0 || c.Base.Number != a.live || a.numbers[a.live-1].sha != c.Base.SHA256 || a.numbers[a.live-1].bad {
+			return hawser.CodeKeyframeNeeded
+		}
+		if got == hawser.CodeKeyframeNeeded {
+			m.refused++
+			return got
+		}
+	}
+	return hawser.CodeOK
 }
 
 // copy makes a version of id equal to one of source.
@@ -255,6 +278,7 @@ func (m *model) check(machine *fsm.Machine) {
 	}
 	defer v.Close()
 	m.checkHoldings(v)
+	m.checkTxns(v)
 	for id, a := range m.agents {
 		if a.head() == 0 {
 			continue
@@ -266,7 +290,7 @@ func (m *model) check(machine *fsm.Machine) {
 			if hawser.CodeOf(err) != code {
 				m.t.Fatalf("%s@%d: %v, expected %s", id, n, err, code)
 			}
-			if want != nil && (!bytes.Equal(state, want.state) || got.Pinned != want.pinned || got.SHA256 != sha256.Sum256(state)) {
+			if want != nil && (!bytes.Equal(state, want.state) || got.Pinned != want.pinned || got.Txn != want.txn || got.SHA256 != sha256.Sum256(state)) {
 				m.t.Fatalf("%s@%d: restored %q\nsaved    %q", id, n, state, want.state)
 			}
 		}

@@ -51,9 +51,9 @@ func TestMachine_Model(t *testing.T) {
 	t.Logf("seed %d", seed)
 	g := newGenerator(t, rand.New(rand.NewPCG(seed, 0)))
 	done := map[string]int{}
-	for n := range 500 {
+	for n := range 600 {
 		for _, c := range g.commands() {
-			g.apply(int64(n), c)
+			g.apply(g.stamp(n), c)
 			done[fmt.Sprintf("%T", c)]++
 			fsm.CheckStore(t, g.m)
 			if t.Failed() {
@@ -62,7 +62,7 @@ func TestMachine_Model(t *testing.T) {
 		}
 		g.model.check(g.m)
 	}
-	t.Logf("commands %v, %d deltas did not fit", done, g.model.refused)
+	t.Logf("commands %v, %d deltas did not fit, transactions %v", done, g.model.refused, g.model.outcomes)
 }
 
 func disturbances(log []fsm.Entry) map[string]func(*replica) {

@@ -122,6 +122,9 @@ func askEvents(v *fsm.View, after uint64) string {
 		if e.Instance != "" {
 			fmt.Fprintf(&b, " %q", e.Instance)
 		}
+		if e.Txn != "" {
+			fmt.Fprintf(&b, " in %s", e.Txn)
+		}
 		if !e.Lease.IsZero() {
 			fmt.Fprintf(&b, " under %s", leaseName(e.Lease))
 		}

@@ -46,6 +46,7 @@ type script struct {
 //	fill AGENT n=N            N conditional saves, an entry each
 //	agent|versions|version|content|agents|outcome|info|garbage
 //	claim|lock NAME, events [after=N], leases
+//	txn TXN, txns [after=TXN] [limit=N], work AGENT, duetxns now=SECONDS
 //	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -91,8 +92,15 @@ func (s *script) apply(d *datadriven.TestData) string {
 func describe(res fsm.Result) string {
 	line := "done"
 	switch {
+	case res.Err != nil && res.Txn != nil:
+		return fmt.Sprintf("%s: %v\n  %s, revision %d", hawser.CodeOf(res.Err), res.Err, describeTxn(*res.Txn), res.Revision)
 	case res.Err != nil:
 		return fmt.Sprintf("%s: %v", hawser.CodeOf(res.Err), res.Err)
+	case res.Txn != nil:
+		line = describeTxn(*res.Txn)
+		if res.Released {
+			line += ", now"
+		}
 	case res.Version.Number != 0 && res.Number == 0:
 		line = version(res.Version)
 	case res.Version.Number != 0:
@@ -128,6 +136,9 @@ func version(v hawser.Version) string {
 	}
 	if v.Pinned {
 		s += ", pinned"
+	}
+	if v.Txn != "" {
+		s += ", by " + v.Txn
 	}
 	if len(v.Labels) > 0 {
 		s += fmt.Sprintf(", labels %v", v.Labels)
@@ -244,7 +255,7 @@ func (s *script) ask(d *datadriven.TestData) string {
 		out, err := v.Outcome(id, kind, q, a.optional("expect"))
 		return fmt.Sprintf("%s, number %d, revision %d%s\n", out.State, out.Number, out.Revision, suffix(err))
 	}
-	return s.askPolicies(d, v)
+	return s.askTxn(d, v)
 }
 
 func agentLine(a hawser.Agent) string {
