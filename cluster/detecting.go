@@ -56,7 +56,7 @@ func (c *core) askSuspicion(ctx context.Context, voter, leader string, term uint
 	}
 	return policy.Answer{
 		Voter: r.GetNode(), Term: r.GetTerm(), Suspects: r.GetSuspects(), Reason: r.GetReason(),
-		Log: policy.Log{Term: r.GetLastTerm(), Index: r.GetLastIndex()}, MayLead: r.GetMayLead(),
+		Log: policy.Log{Term: r.GetLastTerm(), Index: r.GetLastIndex()}, MayLead: r.GetMayLead(), Stands: r.GetStands(),
 	}, nil
 }
 
@@ -78,6 +78,6 @@ func (p *peerServer) Suspicion(ctx context.Context, r *peerpb.SuspicionRequest) 
 	a := c.detector.Answer(r.GetLeader(), r.GetTerm())
 	return &peerpb.SuspicionResponse{
 		Node: a.Voter, Term: a.Term, Suspects: a.Suspects, Reason: a.Reason,
-		LastTerm: a.Log.Term, LastIndex: a.Log.Index, MayLead: a.MayLead,
+		LastTerm: a.Log.Term, LastIndex: a.Log.Index, MayLead: a.MayLead, Stands: a.Stands,
 	}, nil
 }

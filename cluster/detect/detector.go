@@ -110,7 +110,7 @@ func (d *Detector) Answer(leader string, term uint64) policy.Answer {
 	e := d.electorate(d.cfg.Standing())
 	suspects, reason := e.Shares(leader, term)
 	return policy.Answer{
-		Voter: d.cfg.Self, Term: e.Term, Suspects: suspects, Reason: reason, Log: d.log(), MayLead: e.MayLead(),
+		Voter: d.cfg.Self, Term: e.Term, Suspects: suspects, Reason: reason, Log: d.log(), MayLead: e.MayLead(), Stands: e.Stands(),
 	}
 }
 

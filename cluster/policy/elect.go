@@ -17,6 +17,11 @@ const (
 	// yieldStep is how long the second best waits at least, and twice that at
 	// most; each one after it waits a step longer.
 	yieldStep = 50 * time.Millisecond
+	// standing is how long the others wait for one that has told raft to stand
+	// and whose term has not risen yet: its disk is slow, or it is short of
+	// processor. Two that stand in one term get a vote each, and then raft waits
+	// for its own timeouts.
+	standing = 300 * time.Millisecond
 )
 
 // Log is where a node's log ends. Raft elects nobody whose log ends before that
@@ -37,8 +42,8 @@ type Answer struct {
 	Suspects bool
 	Reason   string
 	Log      Log
-	// MayLead: it would stand for election now.
-	MayLead bool
+	// MayLead: it would stand for election now. Stands: it has begun to.
+	MayLead, Stands bool
 }
 
 // Electorate is what a decision about an election is made from.
@@ -121,6 +126,9 @@ func (d *Election) note(format string, args ...any) {
 // gone.
 func (e Electorate) MayLead() bool { return e.barred() == "" }
 
+// Stands reports whether the node has begun to stand for election a moment ago.
+func (e Electorate) Stands() bool { return e.Attempted && e.SinceAttempt < standing }
+
 // barred says why the node must not stand, "" if it may.
 func (e Electorate) barred() string {
 	switch {
@@ -139,7 +147,7 @@ func (e Electorate) barred() string {
 // judge counts who agrees, who would vote for this node and who goes first.
 func (e Electorate) judge(d *Election) {
 	agree, votes, better := 1, 1, 0
-	var against []string
+	var against, stands []string
 	for _, a := range e.counted() {
 		switch {
 		case a.Term > e.Term:
@@ -153,6 +161,9 @@ func (e Electorate) judge(d *Election) {
 		if a.Log.Compare(e.Log) <= 0 {
 			votes++
 		}
+		if a.Stands {
+			stands = append(stands, a.Voter)
+		}
 		if a.MayLead && cmp.Or(a.Log.Compare(e.Log), strings.Compare(e.Self, a.Voter)) > 0 {
 			better++
 		}
@@ -165,6 +176,11 @@ func (e Electorate) judge(d *Election) {
 	d.Agreed = true
 	if votes < majority {
 		d.note("this node does not stand for election: the log of too many voters goes further than its own")
+		return
+	}
+	if len(stands) > 0 {
+		d.Move, d.After = Yield, standing
+		d.note("%s stands for election", strings.Join(stands, ", "))
 		return
 	}
 	if wait := e.yield(better); e.Agreed < wait {

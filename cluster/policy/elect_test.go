@@ -223,7 +223,7 @@ func (w world) ask(e Electorate, r *rand.Rand) Electorate {
 			continue
 		}
 		agrees, reason := o.Shares(e.Leader, e.Term)
-		e.Answers = append(e.Answers, Answer{Voter: o.Self, Term: o.Term, Suspects: agrees, Reason: reason, Log: o.Log, MayLead: o.MayLead()})
+		e.Answers = append(e.Answers, Answer{Voter: o.Self, Term: o.Term, Suspects: agrees, Reason: reason, Log: o.Log, MayLead: o.MayLead(), Stands: o.Stands()})
 	}
 	return e
 }
@@ -280,6 +280,27 @@ func checkCampaign(t *testing.T, e Electorate) {
 	}
 }
 
+// Claim: while the first has told raft to stand and its term has not risen yet,
+// the others wait for it, for longer than they would yield to one that has not
+// begun; two that stand in one term would elect nobody. Then they stand
+// themselves.
+func TestElect_WaitsForOneThatStands(t *testing.T) {
+	for _, c := range []struct {
+		since time.Duration
+		want  Move
+	}{{0, Yield}, {250 * time.Millisecond, Yield}, {350 * time.Millisecond, Campaign}} {
+		first, second := follower(refused), follower(refused)
+		first.Self, second.Self = "b", "c"
+		first.Attempted, first.SinceAttempt = true, c.since
+		second.Asked, second.Agreed = true, time.Second
+		agrees, _ := first.Shares("a", 7)
+		second.Answers = []Answer{{Voter: "b", Term: 7, Suspects: agrees, Log: first.Log, MayLead: first.MayLead(), Stands: first.Stands()}}
+		if got := Elect(second); got.Move != c.want {
+			t.Errorf("%v after the first began: %+v", c.since, got)
+		}
+	}
+}
+
 // Claim: voters that all see the same and ask each other send exactly one to
 // stand at once, the one with the best log.
 func TestElect_OneGoesFirst(t *testing.T) {
@@ -300,7 +321,7 @@ func TestElect_OneGoesFirst(t *testing.T) {
 			e.Asked = true
 			for _, o := range w.nodes {
 				agrees, _ := o.Shares("a", 7)
-				e.Answers = append(e.Answers, Answer{Voter: o.Self, Term: 7, Suspects: agrees, Log: o.Log, MayLead: o.MayLead()})
+				e.Answers = append(e.Answers, Answer{Voter: o.Self, Term: 7, Suspects: agrees, Log: o.Log, MayLead: o.MayLead(), Stands: o.Stands()})
 			}
 			if Elect(e).Move == Campaign {
 				first = append(first, e.Self)

@@ -1871,7 +1871,9 @@ type SuspicionResponse struct {
 	// It would stand for election now.
 	MayLead bool `protobuf:"varint,6,opt,name=may_lead,json=mayLead,proto3" json:"may_lead,omitempty"`
 	// What it sees of the leader, for people.
-	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// It has begun to stand for election.
+	Stands        bool `protobuf:"varint,8,opt,name=stands,proto3" json:"stands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1953,6 +1955,13 @@ func (x *SuspicionResponse) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *SuspicionResponse) GetStands() bool {
+	if x != nil {
+		return x.Stands
+	}
+	return false
 }
 
 var File_peer_proto protoreflect.FileDescriptor
@@ -2096,7 +2105,7 @@ const file_peer_proto_rawDesc = "" +
 	"\aboot_id\x18\x02 \x01(\x06R\x06bootId\">\n" +
 	"\x10SuspicionRequest\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\tR\x06leader\x12\x12\n" +
-	"\x04term\x18\x02 \x01(\x04R\x04term\"\xc6\x01\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\"\xde\x01\n" +
 	"\x11SuspicionResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x1a\n" +
@@ -2105,7 +2114,8 @@ const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"last_index\x18\x05 \x01(\x04R\tlastIndex\x12\x19\n" +
 	"\bmay_lead\x18\x06 \x01(\bR\amayLead\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason2\xdd\a\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
+	"\x06stands\x18\b \x01(\bR\x06stands2\xdd\a\n" +
 	"\x04Peer\x12J\n" +
 	"\aPromise\x12\x1e.hawser.peer.v1.PromiseRequest\x1a\x1f.hawser.peer.v1.PromiseResponse\x12A\n" +
 	"\x04Join\x12\x1b.hawser.peer.v1.JoinRequest\x1a\x1c.hawser.peer.v1.JoinResponse\x12A\n" +
