@@ -29,7 +29,7 @@ var arrows = []struct {
 	later     bool // comes with a later feature: may be missing
 }{
 	{name: "", forbidden: ours("")},
-	{name: "txn", later: true, forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "internal"), servers...)},
+	{name: "txn", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "internal"), servers...)},
 	{name: "snapshot", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "txn", "internal/engine", "internal/wire"), servers...)},
 	{name: "internal/frame", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal/delta", "internal/engine", "internal/record", "internal/wire"), servers...)},
 	{name: "internal/diff", forbidden: append(ours("api", "client", "cluster", "fsm", "gossip", "snapshot", "txn", "internal"), servers...)},
