@@ -73,6 +73,8 @@ func (b *ballot) yes(ctx context.Context, next []byte) error {
 	req.Vote = &hawserv1.StagedVote{Txn: b.id.ID, Quiet: b.quiet()}
 	head := b.req.Head
 	id := hawser.RequestID{Nonce: hawser.NewNonce(), Kind: hawser.RequestSave, Agent: a.id, Generation: b.generation, Seen: head, Expect: &head}
+	// The decision may be told before the vote's answer comes.
+	b.w.staged = &stagedState{txn: b.id.ID, state: bytes.Clone(next), at: versionAt{agent: a.id, generation: b.generation, sha: out.hash}}
 	repeat := false
 	var resp *hawserv1.SaveResponse
 	err := insistIf(ctx, isPassing, func() (err error) {
@@ -83,9 +85,7 @@ func (b *ballot) yes(ctx context.Context, next []byte) error {
 	if err != nil {
 		return err
 	}
-	b.w.staged = &stagedState{txn: b.id.ID, state: bytes.Clone(next), at: versionAt{
-		agent: a.id, generation: b.generation, sha: out.hash, chain: wire.ChainFromProto(resp.GetChain()),
-	}}
+	b.w.staged.at.chain, b.w.staged.answered = wire.ChainFromProto(resp.GetChain()), true
 	return nil
 }
 

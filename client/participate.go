@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,9 +32,9 @@ type Participant struct {
 	// version, 0 if it stayed as it was. An error has it called again. nil means
 	// that there is nothing to do.
 	Commit func(ctx context.Context, id hawser.TxnID, version uint64) error
-	// Rollback undoes it: the transaction is aborted, or this process could not
-	// vote in it. It may be called for a transaction of which Prepare was not.
-	// nil means that there is nothing to do.
+	// Rollback undoes it: the transaction is aborted. It may be called for a
+	// transaction of which Prepare was not. nil means that there is nothing to
+	// do.
 	Rollback func(ctx context.Context, id hawser.TxnID) error
 }
 
@@ -128,6 +129,8 @@ type stagedState struct {
 	txn   string
 	state []byte
 	at    versionAt // but for the number
+	// answered: the chain of at is known.
+	answered bool
 }
 
 // listen has the news told until ctx ends, or for good.
@@ -195,7 +198,9 @@ func (w *attendant) adopt(ctx context.Context, m *hawserv1.ParticipateResponse) 
 	w.agent.give()
 	at := w.staged.at
 	at.number = v.Number
-	w.agent.client.cache.keep(at, w.staged.state)
+	if w.staged.answered {
+		w.agent.client.cache.keep(at, w.staged.state)
+	}
 	w.staged = nil
 	return nil
 }
@@ -269,10 +274,8 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 	if m.GetTurn() == nil || t.State.Decided() || t.ID.ID == w.voted {
 		return nil
 	}
-	for _, p := range t.Participants {
-		if p.Agent == w.agent.id && p.Vote != hawser.VoteNone {
-			return nil
-		}
+	if w.bound(t) {
+		return nil
 	}
 	left := t.DeadlineAt.Sub(m.GetHeader().GetMachineTime().AsTime())
 	preparing, cancel := context.WithTimeout(ctx, max(left, 0))
@@ -292,9 +295,39 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 	case err != nil && preparing.Err() == nil && !over(err):
 		return err
 	}
-	// Decided without this agent, or about to be: what was prepared is undone.
 	w.voted = t.ID.ID
-	return insist(ctx, func() error { return w.rollback(ctx, t.ID) })
+	return w.settle(ctx, t.ID)
+}
+
+// settle is for a transaction in which no vote is known to be taken: it was
+// decided without this agent, or is about to be, and what was prepared is undone;
+// or the answer to the vote did not come in time, or an owner before has voted.
+// Then the yes counts, and the decision is told like any other: what was promised
+// must not be undone.
+func (w *attendant) settle(ctx context.Context, id hawser.TxnID) error {
+	aborted := false
+	err := insistIf(ctx, isPassing, func() error {
+		t, err := w.agent.client.Txn(ctx, id.ID)
+		switch {
+		case errors.Is(err, hawser.ErrNotFound) || err == nil && t.State == hawser.TxnAborted:
+			aborted = true
+			return nil
+		case err == nil && t.State == hawser.TxnPending && !w.bound(t):
+			return &hawser.Error{Code: hawser.CodeUnavailable, Op: "settle", Key: id.String(), Msg: "it is not decided"}
+		}
+		return err
+	})
+	if err != nil || !aborted {
+		return err
+	}
+	return insist(ctx, func() error { return w.rollback(ctx, id) })
+}
+
+// bound reports whether the agent has voted.
+func (w *attendant) bound(t hawser.TxnInfo) bool {
+	return slices.ContainsFunc(t.Participants, func(p hawser.TxnParticipant) bool {
+		return p.Agent == w.agent.id && p.Vote != hawser.VoteNone
+	})
 }
 
 func (w *attendant) prepared(m *hawserv1.ParticipateResponse, id hawser.TxnID) hawser.PreparedID {

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/hawsertest"
 )
@@ -107,7 +110,9 @@ func TestTransact_CommitsOrAborts(t *testing.T) {
 		}
 		if i == 1 { // the handles go on from what the transaction made
 			for name, own := range owns {
-				waitFor(t, name+" goes on", func() bool { return own.Agent().Head() == info.Participants[map[string]int{"a": 0, "b": 1}[name]].Version })
+				waitFor(t, name+" goes on", func() bool {
+					return own.Agent().Head() == info.Participants[map[string]int{"a": 0, "b": 1}[name]].Version
+				})
 				if _, err := own.Save(t.Context(), []byte("between")); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
@@ -203,6 +208,69 @@ func TestTransact_ManualLocksUntilDecided(t *testing.T) {
 		}
 	}
 	if _, err := own.Save(t.Context(), []byte("free again")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Claim: who has voted yes is never told to undo it because the decision came
+// before the answer to the vote; it is told to commit, once, and goes on from what
+// it has staged. Method: the answers to votes are held back until the client gives
+// them up.
+func TestTransact_DecisionBeforeTheAnswerToTheVote(t *testing.T) {
+	cluster := hawsertest.StartCluster(t, 1)
+	late := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		vote := strings.HasSuffix(method, "/Vote")
+		if save, ok := req.(*hawserv1.SaveRequest); vote || ok && save.GetVote() != nil {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return err
+	}
+	c, err := client.Dial(client.Config{Endpoints: []string{cluster.Endpoint(0)}, DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(late)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := c.Agent("a").Save(t.Context(), []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	told := map[string]string{}
+	note := func(id, what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[id] += what
+	}
+	own := attend(t, c, "a", client.Participant{
+		Prepare: func(_ context.Context, req client.TxnRequest) ([]byte, error) {
+			if req.ID.ID == "same" {
+				return nil, nil
+			}
+			return []byte(req.ID.ID), nil
+		},
+		Commit: func(_ context.Context, id hawser.TxnID, version uint64) error {
+			note(id.ID, fmt.Sprint("commit ", version))
+			return nil
+		},
+		Rollback: func(_ context.Context, id hawser.TxnID) error { note(id.ID, "rollback"); return nil },
+	})
+	for id, want := range map[string]string{"same": "commit 0", "next": "commit 2"} {
+		if _, err := c.Transact(t.Context(), client.Txn{ID: id, Participants: tasks("a"), Timeout: 5 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, id+" is done", func() bool {
+			info, err := c.Txn(t.Context(), id)
+			return err == nil && info.Done
+		})
+		mu.Lock()
+		if told[id] != want {
+			t.Errorf("%s: was told %q, want %q", id, told[id], want)
+		}
+		mu.Unlock()
+	}
+	waitFor(t, "the handle goes on", func() bool { return own.Agent().Head() == 2 })
+	if _, err := own.Save(t.Context(), []byte("after")); err != nil {
 		t.Error(err)
 	}
 }
