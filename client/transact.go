@@ -285,11 +285,29 @@ func (c *Client) ForgetTxn(ctx context.Context, id string) error {
 // begun, or is over: its record is removed after its deadline once every
 // participant has acknowledged the decision.
 func (c *Client) Txn(ctx context.Context, id string) (info hawser.TxnInfo, err error) {
+	return c.showTxn(ctx, id, &hawserv1.ReadOptions{})
+}
+
+// TxnOf describes the transaction for which something is prepared in another
+// resource, as it is now. What is prepared counts only if the agent has voted yes
+// under the id's epoch; see [hawser.PreparedID]. The namespace is the client's,
+// and whether the id is of this cluster is for the caller to see.
+//
+// hawser.ErrNotFound means that nothing that is still prepared counts: the
+// transaction was never begun, or was aborted, or every participant has said that
+// it is done. hawser.ErrWrongGeneration means that nobody can tell: the id is of
+// another life of the cluster, which may have decided otherwise than this one
+// remembers.
+func (c *Client) TxnOf(ctx context.Context, id hawser.PreparedID) (hawser.TxnInfo, error) {
+	return c.showTxn(ctx, id.Txn, &hawserv1.ReadOptions{Generation: uint64(id.Generation)})
+}
+
+func (c *Client) showTxn(ctx context.Context, id string, read *hawserv1.ReadOptions) (info hawser.TxnInfo, err error) {
 	t := hawser.TxnID{Namespace: c.cfg.Namespace, ID: id}
 	if err := t.Check(); err != nil {
 		return info, err
 	}
-	req := &hawserv1.ShowTransactionRequest{Id: wire.TxnIDToProto(t)}
+	req := &hawserv1.ShowTransactionRequest{Id: wire.TxnIDToProto(t), Read: read}
 	err = c.do(ctx, &call{
 		op: "transaction", key: t.String(),
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {

@@ -275,6 +275,33 @@ func TestTransact_DecisionBeforeTheAnswerToTheVote(t *testing.T) {
 	}
 }
 
+// Claim: what became of a prepared id is told for one of this generation, and is
+// in doubt for another one.
+func TestTxnOf_KnowsItsGeneration(t *testing.T) {
+	c := hawsertest.StartCluster(t, 1).Client()
+	ids := make(chan hawser.PreparedID, 1)
+	attend(t, c, "a", client.Participant{Prepare: func(_ context.Context, req client.TxnRequest) ([]byte, error) {
+		ids <- req.Prepared
+		return []byte("x"), nil
+	}})
+	if _, err := c.Transact(t.Context(), client.Txn{ID: "t", Participants: tasks("a")}); err != nil {
+		t.Fatal(err)
+	}
+	id := <-ids
+	info, err := c.TxnOf(t.Context(), id)
+	if err != nil || info.State != hawser.TxnCommitted || info.Participants[0].Epoch != id.Epoch {
+		t.Errorf("%+v %v", info, err)
+	}
+	id.Txn = "other"
+	if _, err := c.TxnOf(t.Context(), id); !errors.Is(err, hawser.ErrNotFound) {
+		t.Errorf("one that was never begun: %v", err)
+	}
+	id.Generation++
+	if _, err := c.TxnOf(t.Context(), id); !errors.Is(err, hawser.ErrWrongGeneration) {
+		t.Errorf("one of another generation: %v", err)
+	}
+}
+
 // waitFor polls until it is so.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
