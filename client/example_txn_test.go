@@ -40,6 +40,7 @@ func ExampleClient_Transact() {
 	c := exampleInstance(endpoint, "worker-a")
 	defer c.Close()
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	done := make(chan error, 2)
 	for _, name := range []string{"alice", "bob"} {
 		agent := c.Agent(name)

@@ -44,7 +44,8 @@ func (b *BeginTxn) appendBody(dst []byte) []byte {
 }
 
 func (b *BeginTxn) parseBody(r *reader) {
-	b.ID, b.Manual, b.Deadline, b.Generation = r.txnID(), r.bool(), r.int63(), r.uvarint()
+	// A deadline below 0 is one that has passed, not an entry that nobody can read.
+	b.ID, b.Manual, b.Deadline, b.Generation = r.txnID(), r.bool(), int64(r.uvarint()), r.uvarint()
 	for range r.count(3) {
 		b.Participants = append(b.Participants, TxnTask{Agent: r.agent(), Payload: r.bytes()})
 	}
