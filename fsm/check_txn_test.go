@@ -22,6 +22,7 @@ type txnChecker struct {
 	// queued counts the undecided transactions of an agent, first is that whose
 	// turn it is there.
 	queued map[hawser.AgentID]uint64
+	asked  map[hawser.AgentID]uint64 // decisions that are open
 	first  map[hawser.AgentID]*txnRecord
 }
 
@@ -29,7 +30,7 @@ func newTxnChecker() txnChecker {
 	return txnChecker{
 		txns: map[hawser.TxnID]txnRecord{}, payloads: map[string][]byte{}, queues: map[string]string{}, open: map[string]string{},
 		due: map[string]bool{}, staged: map[hawser.AgentID]*stagedVote{}, tallies: map[string]tallyRecord{},
-		queued: map[hawser.AgentID]uint64{}, first: map[hawser.AgentID]*txnRecord{},
+		queued: map[hawser.AgentID]uint64{}, asked: map[hawser.AgentID]uint64{}, first: map[hawser.AgentID]*txnRecord{},
 	}
 }
 
@@ -80,7 +81,10 @@ func (k *checker) checkTxns() {
 	}
 	k.equal(x.tallies, tallies, "counters of transactions")
 	for id, a := range k.agents {
-		k.equal(a.queued, x.queued[id], "%s: queued", id)
+		k.equal([]uint64{a.queued, a.open}, []uint64{x.queued[id], x.asked[id]}, "%s: queued, open decisions", id)
+		if first := x.first[id]; first != nil {
+			k.equal(a.turn, first.begun, "%s: whose turn it is", id)
+		}
 		k.equal(a.locked, x.staged[id] != nil, "%s: locked", id)
 		delete(x.queued, id)
 	}
@@ -111,6 +115,7 @@ func (k *checker) checkTxn(t *txnRecord) {
 		} else if !p.Acknowledged {
 			k.equal(x.open[open], t.ID.ID, "%s: open decision of %s", t.ID, p.Agent)
 			delete(x.open, open)
+			x.asked[p.Agent]++
 		}
 		k.checkMade(t, i)
 	}

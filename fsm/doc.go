@@ -42,6 +42,18 @@
 // for one log entry is staged by [Part] and taken over by the command that
 // refers to it; its bytes are never moved.
 //
+// # Transactions
+//
+// What a vote, a decision or a deadline makes of a transaction is package txn's;
+// this one keeps the queues of the agents, their locks and what votes have
+// staged. A vote stores its state as a save does, with a reference to the content
+// and no version: only the record of the staged vote leads there, and no view
+// follows it. The commit turns all of them into versions in one revision; an
+// abort takes the references back. Whatever names an undecided transaction first
+// compares the time of its entry with the deadline, so that [SweepTxns] is a
+// nudge. An archive holds nothing of transactions but the versions that they made,
+// as saves.
+//
 // # Archives
 //
 // [View.Export] yields a moment of the state as the items of an archive;

@@ -187,10 +187,7 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 			repeated = m.revision == before
 		}
 	case *fsm.BeginTxn, *fsm.VoteTxn, *fsm.DecideTxn, *fsm.AcknowledgeTxn, *fsm.ResolveTxn, *fsm.ForgetTxn, *fsm.SweepTxns:
-		code, repeated = m.transact(c, res, states)
-		if v, ok := c.(*fsm.VoteTxn); ok {
-			m.outcomes[fmt.Sprintf("vote %t %t %s", v.Yes, v.State != nil, code)]++
-		}
+		code, repeated = m.transact(c, res)
 	default: // changes nothing that the model knows; the store is checked
 		code = got
 	}

@@ -46,17 +46,19 @@ type agentRecord struct {
 	// fenced is set when writes need the fence of a claim; busy when there is a
 	// claim or somebody waits for one, of which the resource tells.
 	fenced, busy bool
-	// queued counts the undecided transactions that the agent takes part in;
-	// locked is set when it has voted yes in the first of them.
-	queued uint64
-	locked bool
+	// queued counts the undecided transactions that the agent takes part in, turn
+	// is the revision at which the first of them was begun, 0 for none; locked is
+	// set when it has voted yes in that one. open counts the decisions that it has
+	// not acknowledged.
+	queued, turn, open uint64
+	locked             bool
 }
 
 func (a *agentRecord) append(dst []byte) []byte {
 	dst = append(dst, storedFormat)
 	for _, v := range [...]uint64{
 		a.head, a.live, a.floor, a.cleared, a.oldest, a.stubs, a.blind, a.versions, a.stored, a.pins,
-		uint64(a.created), uint64(a.deleted), a.epoch, a.queued,
+		uint64(a.created), uint64(a.deleted), a.epoch, a.queued, a.turn, a.open,
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -71,10 +73,10 @@ func parseAgent(b []byte) (agentRecord, error) {
 	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint(), blind: r.uvarint()}
 	a.versions, a.stored, a.pins = r.uvarint(), r.uvarint(), r.uvarint()
 	a.created, a.deleted, a.epoch = int64(r.uvarint()), int64(r.uvarint()), r.uvarint()
-	a.queued = r.uvarint()
+	a.queued, a.turn, a.open = r.uvarint(), r.uvarint(), r.uvarint()
 	a.fenced, a.busy, a.locked = r.bool(), r.bool(), r.bool()
 	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head || a.blind > a.head ||
-		a.locked && a.queued == 0 {
+		a.locked && a.queued == 0 || (a.turn == 0) != (a.queued == 0) {
 		r.fail()
 	}
 	return a, r.end()

@@ -77,7 +77,7 @@ func (a *agent) isTomb() bool { return a.live == 0 && (a.wasTomb || a.wasLive ||
 // removable reports whether a, which has no live version, was deleted before
 // a stamp, is reclaimed, not claimed or waited for, and in no transaction.
 func (a *agentRecord) removable(before int64) bool {
-	return a.deleted < before && a.cleared == a.floor && !a.busy && a.queued == 0
+	return a.deleted < before && a.cleared == a.floor && !a.busy && a.queued == 0 && a.open == 0
 }
 
 func (c *changes) dropTomb(a *agent) error {

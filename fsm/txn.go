@@ -192,12 +192,30 @@ func (c *changes) carryOut(t *transaction, next txn.Txn, actions []txn.Action, v
 		c.drop(dueKey(t.Deadline, t.ID))
 		for i := range t.Participants {
 			if p := &t.Participants[i]; !p.Acknowledged {
-				c.putListed(openKey(p.Agent, t.decided), []byte(t.ID.ID))
+				if err := c.openDecision(p.Agent, t, 1); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	if t.Done() && !t.Kept() {
 		c.putListed(dueKey(t.Deadline, t.ID), []byte{storedFormat})
+	}
+	return nil
+}
+
+// openDecision notes that an agent has to acknowledge a decision (1), or has
+// (-1).
+func (c *changes) openDecision(id hawser.AgentID, t *transaction, by int64) error {
+	a, err := c.agent(id)
+	if err != nil {
+		return err
+	}
+	a.open, a.changed = a.open+uint64(by), true
+	if key := openKey(id, t.decided); by > 0 {
+		c.putListed(key, []byte(t.ID.ID))
+	} else {
+		c.drop(key)
 	}
 	return nil
 }
@@ -220,7 +238,7 @@ func (c *changes) act(t *transaction, action txn.Action, vote *stagedVote) error
 	return nil
 }
 
-// leaveQueue makes it the next transaction's turn.
+// leaveQueue makes it the next transaction's turn, if it was this one's.
 func (c *changes) leaveQueue(t *transaction, id hawser.AgentID) error {
 	a, err := c.agent(id)
 	if err != nil {
@@ -231,7 +249,22 @@ func (c *changes) leaveQueue(t *transaction, id hawser.AgentID) error {
 	}
 	a.queued, a.changed = a.queued-1, true
 	c.drop(queueKey(id, t.begun))
-	return nil
+	if a.turn != t.begun {
+		return nil
+	}
+	a.turn = 0
+	if a.queued == 0 {
+		return nil
+	}
+	lower := queueKey(id, t.begun)
+	err = c.scan(lower, keyAfter(lower[:len(lower)-8]), func(key, _ []byte) (bool, error) {
+		a.turn = binary.BigEndian.Uint64(key[len(key)-8:])
+		return false, nil
+	})
+	if err == nil && a.turn == 0 {
+		err = damagedKey("queue of transactions", id, 0)
+	}
+	return err
 }
 
 // announce tells every participant of the state, or of a state that only the
@@ -256,19 +289,16 @@ func (c *changes) announce(t *transaction) {
 	}
 }
 
-// first returns the transaction whose turn it is at an agent, nil for none.
-func (c *changes) first(id hawser.AgentID) (*transaction, error) {
-	lower := append(agentKey(nil, prefixQueue, id), 0)
-	var found *hawser.TxnID
-	if err := c.scan(lower, keyAfter(lower), func(_, value []byte) (bool, error) {
-		found = &hawser.TxnID{Namespace: id.Namespace, ID: string(value)}
-		return false, nil
-	}); err != nil || found == nil {
+// turnOf returns the transaction whose turn it is at an agent that has some in
+// its queue.
+func (c *changes) turnOf(a *agent) (*transaction, error) {
+	value, err := c.get(queueKey(a.id, a.turn))
+	if err != nil {
 		return nil, err
 	}
-	t, err := c.txn(*found)
+	t, err := c.txn(hawser.TxnID{Namespace: a.id.Namespace, ID: string(value)})
 	if err == nil && t == nil {
-		err = damagedKey("queue of transactions", id, 0)
+		err = damagedKey("queue of transactions", a.id, 0)
 	}
 	return t, err
 }

@@ -153,6 +153,9 @@ func (c *changes) begun(b *BeginTxn, begun txn.Txn, digest hawser.Hash) (Result,
 		if err != nil {
 			return Result{}, err
 		}
+		if a.queued == 0 {
+			a.turn = t.begun
+		}
 		a.queued, a.changed = a.queued+1, true
 		c.putListed(queueKey(p.Agent, t.begun), []byte(b.ID.ID))
 		if len(p.Payload) > 0 {

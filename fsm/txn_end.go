@@ -177,10 +177,9 @@ func (a *AcknowledgeTxn) apply(c *changes) (Result, error) {
 	if refusal, err = c.step(t, txn.Acknowledge{Agent: a.Agent, Committed: a.Committed}, nil); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
-	c.drop(openKey(a.Agent, t.decided))
 	res := c.txnResult(t)
 	res.Released = true
-	return res, nil
+	return res, c.openDecision(a.Agent, t, -1)
 }
 
 // apply acknowledges in the place of somebody who cannot. What is checked, in
@@ -207,11 +206,10 @@ func (q *ResolveTxn) apply(c *changes) (Result, error) {
 	if refusal, err = c.step(t, txn.Resolve{Agent: q.Agent, Reason: q.Reason}, nil); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
-	c.drop(openKey(q.Agent, t.decided))
 	c.emit(hawser.Event{Kind: hawser.EventTxnResolved, Name: q.Agent, Txn: t.ID.ID, Reason: q.Reason})
 	res := c.txnResult(t)
 	res.Released = true
-	return res, nil
+	return res, c.openDecision(q.Agent, t, -1)
 }
 
 // apply forgets. What is checked, in this order: form, generation, that there is

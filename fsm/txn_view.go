@@ -72,13 +72,21 @@ func (v *View) explain(rec *txnRecord) (hawser.TxnInfo, error) {
 }
 
 // firstTxn names the transaction whose turn it is at an agent, zero for none.
-func (v *View) firstTxn(agent hawser.AgentID) (first hawser.TxnID, err error) {
-	lower := append(agentKey(nil, prefixQueue, agent), 0)
-	err = v.scan(lower, keyAfter(lower), func(_, value []byte) (bool, error) {
-		first = hawser.TxnID{Namespace: agent.Namespace, ID: string(value)}
-		return false, nil
-	})
-	return first, err
+func (v *View) firstTxn(agent hawser.AgentID) (hawser.TxnID, error) {
+	rec, err := v.known(agent)
+	if err != nil || rec.turn == 0 {
+		return hawser.TxnID{}, err
+	}
+	return v.turnOf(agent, rec)
+}
+
+// turnOf is firstTxn for an agent that has some in its queue.
+func (v *View) turnOf(agent hawser.AgentID, rec agentRecord) (hawser.TxnID, error) {
+	value, ok, err := v.snap.Get(queueKey(agent, rec.turn))
+	if err == nil && !ok {
+		err = damagedKey("queue of transactions", agent, 0)
+	}
+	return hawser.TxnID{Namespace: agent.Namespace, ID: string(value)}, err
 }
 
 // Txns lists the transactions of a namespace in the order of their ids: those
@@ -153,15 +161,13 @@ func (v *View) TxnWork(agent hawser.AgentID) (TxnWork, error) {
 		return TxnWork{}, err
 	}
 	work := TxnWork{Head: described.Version}
-	lower := append(agentKey(nil, prefixOpen, agent), 0)
-	if err := v.scan(lower, keyAfter(lower), func(_, value []byte) (bool, error) {
-		t, err := v.txn(hawser.TxnID{Namespace: agent.Namespace, ID: string(value)})
-		work.Open = append(work.Open, t.info())
-		return len(work.Open) < maxListedDecisions, err
-	}); err != nil || rec.queued == 0 {
+	if rec.open > 0 {
+		work.Open, err = v.openDecisions(agent)
+	}
+	if err != nil || rec.queued == 0 {
 		return work, err
 	}
-	first, err := v.firstTxn(agent)
+	first, err := v.turnOf(agent, rec)
 	if err != nil {
 		return TxnWork{}, err
 	}
@@ -182,4 +188,15 @@ func (v *View) Voted(vote *VoteTxn) (bool, error) {
 		return false, nil
 	}
 	return err == nil && rec.Repeats(vote.ballot()), err
+}
+
+// openDecisions are the first that an agent has not acknowledged.
+func (v *View) openDecisions(agent hawser.AgentID) (open []hawser.TxnInfo, err error) {
+	lower := append(agentKey(nil, prefixOpen, agent), 0)
+	err = v.scan(lower, keyAfter(lower), func(_, value []byte) (bool, error) {
+		t, err := v.txn(hawser.TxnID{Namespace: agent.Namespace, ID: string(value)})
+		open = append(open, t.info())
+		return len(open) < maxListedDecisions, err
+	})
+	return open, err
 }

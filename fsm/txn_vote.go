@@ -142,13 +142,12 @@ func (c *changes) mayVote(v *VoteTxn, t *transaction, a *agent) (refusal, err er
 	if t.State != hawser.TxnPending {
 		return nil, nil // Step says so
 	}
-	first, err := c.first(v.Agent)
 	switch {
-	case err != nil:
-		return nil, err
-	case first == nil:
-		return nil, damagedKey("queue of transactions", v.Agent, 0)
-	case first != t && v.Yes: // a no waits for nobody
+	case a.turn != t.begun && v.Yes: // a no waits for nobody
+		first, err := c.turnOf(a)
+		if err != nil {
+			return nil, err
+		}
 		return &hawser.TxnLockedError{Agent: v.Agent, Txn: first.ID, Deadline: unix(first.Deadline)}, nil
 	case v.State != nil && *v.State.Expect != a.live:
 		res, err := c.conflict(a, v.State.Expect)
