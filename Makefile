@@ -28,17 +28,17 @@ BENCH ?= .
 TEST_TIMEOUT ?= 9m
 
 # The steps of `make check`, in the order in which they fail fastest.
-CHECKS := tidy-check fmt-check vet proto-check lint deps-check cross test race fuzz-short
+CHECKS := tidy-check fmt-check vet proto-check lint deps-check cross test examples race fuzz-short
 
 PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sort $(wildcard internal/peerpb/*.proto)))
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo failover calm takeover claims-judge bank clean
+	deps-check cross vuln check demo failover calm takeover claims-judge bank examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
-		awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+		awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build bin/hawser
 	$(GO) build -o bin/ ./cmd/hawser
@@ -46,6 +46,14 @@ build: ## build bin/hawser
 test: ## run the tests of every package
 	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 	$(GO) -C tools test ./...
+
+# With -v, so that tests which find no PostgreSQL say so.
+examples: ## vet and test the examples that are modules of their own (needs a PostgreSQL)
+	$(GO) -C examples/postgres vet ./...
+	$(GO) -C examples/postgres test -v -timeout $(TEST_TIMEOUT) ./...
+
+examples-soak: ## move money between agents and PostgreSQL while everything is killed, for DURATION (60s)
+	$(GO) -C examples/postgres test -count=1 -v -timeout 60m -run '^TestSoak$$' . -args -soak.duration=$(or $(DURATION),60s)
 
 race: ## run the tests of the concurrent packages under the race detector
 	@packages=$$($(GO) list ./... | grep -E '$(RACE_PACKAGES)'); \
@@ -55,6 +63,7 @@ race: ## run the tests of the concurrent packages under the race detector
 lint: $(LINT) ## run golangci-lint
 	$(LINT) run ./...
 	cd tools && $(LINT) run --config ../.golangci.yml ./...
+	cd examples/postgres && $(LINT) run --config ../../.golangci.yml ./...
 
 fmt: $(LINT) ## format the code (gofumpt, gci)
 	$(LINT) fmt ./...
@@ -97,6 +106,7 @@ proto-check: ## fail if the generated code is not what the .proto files say
 tidy-check: ## fail if a go.mod or go.sum is not tidy
 	$(GO) mod tidy -diff
 	$(GO) -C tools mod tidy -diff
+	$(GO) -C examples/postgres mod tidy -diff
 	$(GO) mod verify
 
 deps-check: ## hold the imports and the pins to the picture in ARCHITECTURE.md

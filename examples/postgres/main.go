@@ -29,8 +29,7 @@ const usage = `usage:
   postgres show WALLET                  what there is, and what is under way
 
 HAWSER_ENDPOINTS names the cluster (default ` + client.DefaultEndpoint + `), DATABASE_URL or the
-variables of libpq (PGHOST, ...) the database.
-`
+variables of libpq (PGHOST, ...) the database`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -209,8 +209,14 @@ func TestTransfer_SurvivesItsOwner(t *testing.T) {
 	number := 0
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
 		for _, f := range []fault{
-			{signal, "begin", false}, {signal, prepare, false}, {signal, prepare, true}, {signal, "", true},
-			{signal, commit, false}, {signal, commit, true}, {signal, rollback, false}, {signal, rollback, true},
+			{signal, "begin", false},
+			{signal, prepare, false},
+			{signal, prepare, true},
+			{signal, "", true},
+			{signal, commit, false},
+			{signal, commit, true},
+			{signal, rollback, false},
+			{signal, rollback, true},
 		} {
 			number++
 			name := fmt.Sprint("wallet-", number)
