@@ -36,9 +36,9 @@ const (
 	// EventTxnPrepared is one that has all votes and that its initiator is to
 	// decide; it is told of its first participant only.
 	EventTxnPrepared
-	// EventTxnCommitted is one that an agent takes part in and that was
-	// committed; EventTxnAborted one that was aborted, for Reason.
+	// EventTxnCommitted is one that an agent takes part in and that was committed.
 	EventTxnCommitted
+	// EventTxnAborted is one that was aborted, for Reason.
 	EventTxnAborted
 	// EventTxnResolved is a decision that somebody acknowledged in the place of
 	// the agent, for Reason.
@@ -89,7 +89,7 @@ type Event struct {
 	Token uint64
 	// Instance saved, was granted, or held.
 	Instance string
-	// Reason says why a hold ended.
+	// Reason says why a hold ended, or why a transaction was aborted or resolved.
 	Reason string
 	// Lease is the holder's, of grants and ends.
 	Lease LeaseID

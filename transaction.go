@@ -153,8 +153,9 @@ type TxnParticipant struct {
 	Vote  Vote
 	// Reason says why it voted no, or why it was resolved.
 	Reason string
-	// Epoch is that under which it voted, 0 for none. What an external resource
-	// has prepared under another one is void.
+	// Epoch is that under which it voted, 0 for none: the one that counts. What
+	// an external resource has prepared under another one is void; see
+	// [PreparedID].
 	Epoch uint64
 	// Version that it became, 0 before the commit and for a participant whose
 	// state did not change.

@@ -21,29 +21,35 @@ type ballot struct {
 	id         hawser.TxnID
 	req        TxnRequest
 	generation hawser.Generation
+	// prepared: Prepare has succeeded once.
+	prepared bool
 }
 
 // cast prepares and votes, again and again until a vote is taken. It is false
 // when ctx ended before, or with the error that says why there can be none.
 func (b *ballot) cast(ctx context.Context) (bool, error) {
+	if head := b.w.agent.Head(); head > b.req.Head {
+		b.req.Head = head // saved by this process since the news
+	}
 	for backoff := firstBackoff; ctx.Err() == nil; backoff = min(2*backoff, time.Second) {
-		if head := b.w.agent.Head(); head > b.req.Head {
-			b.req.Head = head // saved by this process since the news
-		}
 		next, err := b.w.participant.Prepare(ctx, b.req)
-		if no, ok := errors.AsType[*voteNo](err); ok {
-			err = insistIf(ctx, isPassing, func() error { return b.send(ctx, false, reasonOf(errors.New(no.reason))) })
-			return err == nil, err
+		if no, ok := errors.AsType[*voteNoError](err); ok {
+			return b.no(ctx, no.reason)
 		}
 		if err == nil {
+			b.prepared = true
 			if err = b.yes(ctx, next); err == nil {
 				return true, nil
 			}
-			if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok {
+			conflict, ok := errors.AsType[*hawser.ConflictError](err)
+			switch {
+			case ok && conflict.Head.Number != b.req.Head:
 				b.req.Head = conflict.Head.Number
 				continue
+			case ok: // it moves while we look
+				err = nil
 			}
-			if !isPassing(err) && !errors.Is(err, hawser.ErrTxnLocked) && !errors.Is(err, hawser.ErrOverloaded) {
+			if err != nil && !isPassing(err) && !errors.Is(err, hawser.ErrTxnLocked) && !errors.Is(err, hawser.ErrOverloaded) {
 				return false, err
 			}
 		}
@@ -52,6 +58,17 @@ func (b *ballot) cast(ctx context.Context) (bool, error) {
 		}
 	}
 	return false, context.Cause(ctx)
+}
+
+// no votes no, after what was prepared before has been undone.
+func (b *ballot) no(ctx context.Context, reason string) (bool, error) {
+	if b.prepared {
+		if err := insist(ctx, func() error { return b.w.rollback(ctx, b.id) }); err != nil {
+			return false, err
+		}
+	}
+	err := insistIf(ctx, isPassing, func() error { return b.send(ctx, false, reasonOf(errors.New(reason))) })
+	return err == nil, err
 }
 
 // quiet reports whether a decision leaves nothing to do.
@@ -72,7 +89,7 @@ func (b *ballot) yes(ctx context.Context, next []byte) error {
 	req := a.saveRequest(&saveOptions{writeOptions: writeOptions{fence: b.w.fence}})
 	req.Vote = &hawserv1.StagedVote{Txn: b.id.ID, Quiet: b.quiet()}
 	head := b.req.Head
-	id := hawser.RequestID{Nonce: hawser.NewNonce(), Kind: hawser.RequestSave, Agent: a.id, Generation: b.generation, Seen: head, Expect: &head}
+	id := hawser.RequestID{Nonce: hawser.NewNonce(), Kind: hawser.RequestTxn, Agent: a.id, Generation: b.generation, Seen: head, Expect: &head}
 	// The decision may be told before the vote's answer comes.
 	b.w.staged = &stagedState{txn: b.id.ID, state: bytes.Clone(next), at: versionAt{agent: a.id, generation: b.generation, sha: out.hash}}
 	repeat := false

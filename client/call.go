@@ -118,7 +118,7 @@ func (r *run) attempt(ctx, within context.Context) next {
 	if err == nil {
 		r.done = true
 		r.client.learn(header.GetGeneration())
-		r.client.clock.learn(header.GetMachineTime())
+		r.client.clock.learn(header)
 		r.client.router.succeeded(e, header)
 		return stop
 	}

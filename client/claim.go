@@ -113,7 +113,7 @@ func (a *Agent) Handover(ctx context.Context, to, reason string) error {
 	if err != nil {
 		return err
 	}
-	req := &hawserv1.HandoverRequest{Agent: wire.AgentToProto(a.id), Epoch: found.Epoch, To: to, Reason: reason}
+	req := &hawserv1.HandoverRequest{Agent: wire.AgentToProto(a.id), Epoch: found.Epoch, To: to, Reason: reason, Generation: a.client.generation.Load()}
 	return a.client.do(ctx, &call{
 		op: "hand over", key: a.id.String(), write: true, harmless: true, leader: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
@@ -130,7 +130,7 @@ func (a *Agent) Unclaim(ctx context.Context, reason string) error {
 	if err != nil {
 		return err
 	}
-	req := &hawserv1.UnclaimRequest{Agent: wire.AgentToProto(a.id), Epoch: found.Epoch, Reason: reason}
+	req := &hawserv1.UnclaimRequest{Agent: wire.AgentToProto(a.id), Epoch: found.Epoch, Reason: reason, Generation: a.client.generation.Load()}
 	return a.client.do(ctx, &call{
 		op: "unclaim", key: a.id.String(), write: true, harmless: true, leader: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {

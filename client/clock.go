@@ -7,11 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 )
 
-// clock knows the cluster's clock, as far as answers have told it: a node that
-// does not lead may know an old time only, so the newest idea counts. Safe for
+// clock knows the cluster's clock, as far as answers have told it: the leader
+// knows it, a node that does not lead may know an old time only. Safe for
 // concurrent use.
 type clock struct {
 	mu sync.Mutex
@@ -20,15 +20,19 @@ type clock struct {
 	ahead time.Duration // guarded by mu
 }
 
-// learn takes note of a time in an answer.
-func (c *clock) learn(t *timestamppb.Timestamp) {
+// learn takes note of the time in an answer.
+func (c *clock) learn(h *hawserv1.Header) {
+	t := h.GetMachineTime()
 	if t.GetSeconds() <= 0 {
 		return
 	}
 	ahead := time.Duration(t.AsTime().UnixNano()) - bootNow()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ahead = max(c.ahead, ahead)
+	if h.GetNode() != h.GetLeader() {
+		ahead = max(c.ahead, ahead)
+	}
+	c.ahead = ahead
 }
 
 // now returns the cluster's clock, the zero time before the first answer.

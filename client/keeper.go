@@ -18,6 +18,8 @@ import (
 const (
 	// renewals is how often a lease is renewed in a TTL.
 	renewals = 6
+	// maxFollowed bounds the hints in one message, which may have 512 KiB.
+	maxFollowed = 256
 	// renewTimeout bounds a renewal at one endpoint, renewPause the pause before
 	// the next one.
 	renewTimeout = 500 * time.Millisecond
@@ -175,7 +177,8 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) error {
 		}
 		asked = append(asked, l)
 		req.Leases = append(req.Leases, l.id[:]...)
-		if id, version := l.follows(); version != 0 {
+		// A hint only: it must not make the message too long.
+		if id, version := l.follows(); version != 0 && len(req.GetFollowed()) < maxFollowed {
 			req.Followed = append(req.Followed, &hawserv1.Followed{Lease: l.id[:], Agent: wire.AgentToProto(id), Version: version})
 		}
 	}

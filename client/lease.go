@@ -53,11 +53,15 @@ func (c *Client) openLease(ctx context.Context, ttl time.Duration) (*lease, erro
 	l := &lease{client: c, id: hawser.NewLeaseID(), ttl: ttl}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	req := &hawserv1.OpenLeaseRequest{Lease: l.id[:], Ttl: durationpb.New(ttl), Instance: c.cfg.Instance}
+	// The cluster counts from whichever attempt it executes, and that may be the
+	// first though a later one was answered.
 	var sent time.Duration
 	err := c.do(ctx, &call{
 		op: "open lease", key: l.id.String(), write: true, harmless: true, leader: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
-			sent = bootNow()
+			if sent == 0 {
+				sent = bootNow()
+			}
 			resp, err := hawserv1.NewCoordinationClient(s.conn).OpenLease(ctx, req, s.options...)
 			l.generation = resp.GetHeader().GetGeneration()
 			return resp.GetHeader(), err
@@ -156,8 +160,11 @@ func (l *lease) enter() error {
 		return context.Cause(l.ctx)
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx.Err() != nil { // lost since, by one who saw nobody active
+		return context.Cause(l.ctx)
+	}
 	l.active++
-	l.mu.Unlock()
 	return nil
 }
 

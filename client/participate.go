@@ -53,14 +53,14 @@ type TxnRequest struct {
 	Head uint64
 }
 
-// voteNo is an error that votes no.
-type voteNo struct{ reason string }
+// voteNoError is an error that votes no.
+type voteNoError struct{ reason string }
 
-func (v *voteNo) Error() string { return "votes no: " + v.reason }
+func (v *voteNoError) Error() string { return "votes no: " + v.reason }
 
 // VoteNo is the error by which a Prepare aborts a transaction for good. The
 // reason, at most hawser.MaxReason bytes, is told to all who ask.
-func VoteNo(reason string) error { return &voteNo{reason} }
+func VoteNo(reason string) error { return &voteNoError{reason} }
 
 // Participate takes part in the agent's transactions until ctx or the claim
 // ends; then it returns why. What it had not finished the agent's next owner
@@ -169,7 +169,7 @@ func (w *attendant) attend(ctx context.Context) error {
 			return err
 		}
 		for _, t := range m.GetOpen() {
-			if err := w.finish(ctx, wire.TxnFromProto(t)); err != nil {
+			if err := w.finish(ctx, wire.TxnFromProto(t), m.GetHeader().GetGeneration()); err != nil {
 				return err
 			}
 		}
@@ -219,7 +219,7 @@ func (w *attendant) tidy(m *hawserv1.ParticipateResponse) {
 }
 
 // finish does what a decision says, and acknowledges it.
-func (w *attendant) finish(ctx context.Context, t hawser.TxnInfo) error {
+func (w *attendant) finish(ctx context.Context, t hawser.TxnInfo, generation uint64) error {
 	if w.finished[t.ID.ID] {
 		return nil
 	}
@@ -228,6 +228,7 @@ func (w *attendant) finish(ctx context.Context, t hawser.TxnInfo) error {
 	}
 	req := &hawserv1.AcknowledgeRequest{
 		Id: wire.TxnIDToProto(t.ID), Agent: wire.AgentToProto(w.agent.id), Committed: t.State == hawser.TxnCommitted, Fence: w.fence,
+		Generation: generation,
 	}
 	err := insistIf(ctx, isPassing, func() error {
 		return w.agent.client.do(ctx, &call{
@@ -296,7 +297,7 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 		return err
 	}
 	w.voted = t.ID.ID
-	return w.settle(ctx, t.ID)
+	return w.settle(ctx, t.ID, b.generation)
 }
 
 // settle is for a transaction in which no vote is known to be taken: it was
@@ -304,10 +305,10 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 // or the answer to the vote did not come in time, or an owner before has voted.
 // Then the yes counts, and the decision is told like any other: what was promised
 // must not be undone.
-func (w *attendant) settle(ctx context.Context, id hawser.TxnID) error {
+func (w *attendant) settle(ctx context.Context, id hawser.TxnID, generation hawser.Generation) error {
 	aborted := false
 	err := insistIf(ctx, isPassing, func() error {
-		t, err := w.agent.client.Txn(ctx, id.ID)
+		t, err := w.agent.client.showTxn(ctx, id.ID, &hawserv1.ReadOptions{Generation: uint64(generation)})
 		switch {
 		case errors.Is(err, hawser.ErrNotFound) || err == nil && t.State == hawser.TxnAborted:
 			aborted = true

@@ -20,9 +20,9 @@ import (
 
 // Txn is a transaction to begin: agents that change together or not at all.
 type Txn struct {
-	// ID names it in the client's namespace; empty for a random one. A
-	// transaction that must not be done twice, whatever becomes of this
-	// process, has an id that the next one makes too.
+	// ID names it in the client's namespace; empty for a random one. The same id
+	// with the same participants, payloads and Deadline is the same transaction,
+	// from whichever process: it is joined, and never begun again. See Deadline.
 	ID string
 	// Participants are 1 to 64 agents. Whoever owns them votes: see
 	// [Claim.Participate].
@@ -30,6 +30,12 @@ type Txn struct {
 	// Timeout is how long it may stay undecided, hawser.DefaultTxnTimeout if it
 	// is 0, at most hawser.MaxTxnTimeout. Then it is aborted.
 	Timeout time.Duration
+	// Deadline is the moment instead, on the cluster's clock, [Client.Now]. It is
+	// for a transaction that another process may have to go on with: keep it,
+	// with the id, before the first attempt. Past it nothing is begun any more:
+	// the error matches hawser.ErrRequestExpired, and the transaction was either over
+	// before, which the participants' versions tell (Version.Txn), or never begun.
+	Deadline time.Time
 	// Decide, if it is set, is called once all have voted yes: nil commits, an
 	// error aborts for that reason. It may be called again after a failure.
 	Decide func(context.Context, hawser.TxnInfo) error
@@ -73,7 +79,7 @@ func (c *Client) Transact(ctx context.Context, t Txn) (hawser.TxnInfo, error) {
 		if ctx.Err() == nil && (err == nil || isPassing(err)) && c.clock.now().Before(x.deadline.Add(decisionSlack)) {
 			continue // do and follow have paused
 		}
-		if !x.open && ctx.Err() == nil && errors.Is(err, hawser.ErrDeadline) && !x.renewed {
+		if !x.open && ctx.Err() == nil && (errors.Is(err, hawser.ErrRequestExpired) || errors.Is(err, hawser.ErrInvalid)) && !x.renewed {
 			x.renewed = true // its idea of the clock was old: nothing was begun
 			if err = x.schedule(ctx, t.Timeout, true); err == nil {
 				continue
@@ -124,6 +130,10 @@ func (c *Client) newInitiator(ctx context.Context, t Txn) (*initiator, error) {
 	if size > hawser.MaxTxnPayload {
 		return refuse(hawser.CodeTooLarge, "its payloads have %d bytes, %d are possible", size, hawser.MaxTxnPayload)
 	}
+	if x.renewed = !t.Deadline.IsZero(); x.renewed {
+		x.fix(t.Deadline)
+		return x, nil
+	}
 	return x, x.schedule(ctx, t.Timeout, c.clock.now().IsZero())
 }
 
@@ -138,9 +148,19 @@ func (x *initiator) schedule(ctx context.Context, timeout time.Duration, ask boo
 	if timeout == 0 {
 		timeout = hawser.DefaultTxnTimeout
 	}
-	x.deadline = x.client.clock.now().Add(timeout)
-	x.request.Deadline, x.request.Generation = timestamppb.New(x.deadline), x.client.generation.Load()
+	x.fix(x.client.clock.now().Add(timeout))
 	return nil
+}
+
+func (x *initiator) fix(deadline time.Time) {
+	x.deadline = deadline
+	x.request.Deadline, x.request.Generation = timestamppb.New(deadline), x.client.generation.Load()
+}
+
+// Now asks the leader for the cluster's clock.
+func (c *Client) Now(ctx context.Context) (time.Time, error) {
+	err := c.askTime(ctx)
+	return c.clock.now(), err
 }
 
 // askTime has the leader tell the cluster's clock.
@@ -238,7 +258,7 @@ func (c *Client) AbortTxn(ctx context.Context, id, reason string) (hawser.TxnInf
 	if err := t.Check(); err != nil {
 		return hawser.TxnInfo{}, err
 	}
-	return c.decide(ctx, t, &hawserv1.DecideRequest{Id: wire.TxnIDToProto(t), Reason: reason})
+	return c.decide(ctx, t, &hawserv1.DecideRequest{Id: wire.TxnIDToProto(t), Reason: reason, Generation: c.generation.Load()})
 }
 
 // ResolveTxn acknowledges a decision in the place of an agent that nobody owns
@@ -253,7 +273,7 @@ func (c *Client) ResolveTxn(ctx context.Context, id, agent, reason string) (info
 	if err != nil {
 		return info, err
 	}
-	req := &hawserv1.ResolveRequest{Id: wire.TxnIDToProto(t), Agent: wire.AgentToProto(name), Reason: reason}
+	req := &hawserv1.ResolveRequest{Id: wire.TxnIDToProto(t), Agent: wire.AgentToProto(name), Reason: reason, Generation: c.generation.Load()}
 	err = c.do(ctx, &call{
 		op: "resolve", key: t.String(), write: true, harmless: true, leader: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
@@ -271,7 +291,7 @@ func (c *Client) ForgetTxn(ctx context.Context, id string) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
-	req := &hawserv1.ForgetRequest{Id: wire.TxnIDToProto(t)}
+	req := &hawserv1.ForgetRequest{Id: wire.TxnIDToProto(t), Generation: c.generation.Load()}
 	return c.do(ctx, &call{
 		op: "forget", key: t.String(), write: true, harmless: true, leader: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {

@@ -133,6 +133,7 @@ func (c *core) raftConfig() consensus.Config {
 		ID: n.id, Dir: n.dir.Path(), LogStore: n.cfg.LogStore, Machine: n.machine,
 		Logger: n.part("raft"), Halt: n.halt, Timeouts: n.cfg.Tuning.Raft, Retention: n.retention(),
 		OnApplied:       c.applied,
+		OnSwapped:       c.swapped,
 		OnLeadership:    func(l consensus.Leadership) { c.proposer.OnLeadership(propose.Leadership(l)) },
 		OnConfiguration: c.configured,
 		OnInstall:       c.catchUp.OnInstall,
@@ -145,6 +146,13 @@ func (c *core) applied(applied []fsm.Applied) {
 	c.hub.OnApplied(applied)
 	c.proposer.OnApplied(applied)
 	c.scrubber.OnApplied(applied)
+}
+
+// swapped tells that the machine's state was replaced.
+func (c *core) swapped() {
+	if err := c.hub.Reset(); err != nil {
+		c.node.log.Warn("watchers look again only after the next change", "error", err)
+	}
 }
 
 // heard takes what a voter answered in a term round.

@@ -311,3 +311,39 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// Claim: the same id, participants and deadline are the same transaction, from
+// whichever process, while it runs and when it is over; past the deadline nothing
+// is begun, and another deadline is another transaction.
+func TestTransact_JoinedByIDAndDeadline(t *testing.T) {
+	cluster := hawsertest.StartCluster(t, 1)
+	c, other := cluster.Client(), dial(t, cluster.Endpoint(0))
+	attend(t, c, "a", client.Participant{Prepare: func(ctx context.Context, req client.TxnRequest) ([]byte, error) {
+		return append([]byte("made by "), req.ID.ID...), nil
+	}})
+	now, err := c.Now(t.Context())
+	if err != nil || now.IsZero() {
+		t.Fatal(now, err)
+	}
+	txn := client.Txn{ID: "order-4711", Participants: tasks("a"), Deadline: now.Add(3 * time.Second)}
+	for _, from := range []*client.Client{c, other, c} {
+		if info, err := from.Transact(t.Context(), txn); err != nil || info.Participants[0].Version != 1 {
+			t.Fatalf("%+v, %v", info, err)
+		}
+	}
+	later := txn
+	later.Deadline = now.Add(time.Minute)
+	if _, err := other.Transact(t.Context(), later); !errors.Is(err, hawser.ErrRequestMismatch) {
+		t.Errorf("with another deadline: %v", err)
+	}
+	waitFor(t, "it is over and forgotten", func() bool {
+		_, err := c.Txn(t.Context(), txn.ID)
+		return errors.Is(err, hawser.ErrNotFound)
+	})
+	if _, err := other.Transact(t.Context(), txn); !errors.Is(err, hawser.ErrRequestExpired) || errors.Is(err, hawser.ErrOutcomeUnknown) {
+		t.Errorf("past its deadline: %v", err)
+	}
+	if cp, err := c.Agent("a").Restore(t.Context()); err != nil || cp.Version.Number != 1 || cp.Version.Txn != txn.ID {
+		t.Errorf("%+v, %v", cp.Version, err)
+	}
+}

@@ -189,10 +189,16 @@ func FuzzDecodeBatch(f *testing.F) {
 
 // FuzzStored: the same for every stored value.
 func FuzzStored(f *testing.F) {
-	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2, queued: 300, locked: true}
+	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2, queued: 300, turn: 301, open: 302, locked: true}
 	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20, trimmed: 301, events: 302}
 	u := uploadRecord{parts: 3, end: 9, short: 9, bytes: 1 << 18, touched: 1e18}
 	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}
+	if _, err := parseAgent(a.append(nil)); err != nil {
+		f.Fatal("the sample of an agent is none")
+	}
+	if _, err := parseTxn(sampleTxn.append(nil)); err != nil {
+		f.Fatal("the sample of a transaction is none: ", err)
+	}
 	f.Add(a.append(nil))
 	f.Add(sampleChain.append(nil))
 	f.Add(s.append(nil))

@@ -34,7 +34,7 @@ func TestView_ShowsNothingStaged(t *testing.T) {
 		for _, c := range g.commands() {
 			told.WriteString(tell(g.apply(g.stamp(n), c)))
 		}
-		if n%5 == 0 {
+		if n%8 == 0 {
 			staged := g.staged()
 			hidden += len(staged)
 			g.tellAll(&told, staged)

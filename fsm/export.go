@@ -18,8 +18,8 @@ import (
 // Export yields what the view shows as the items of an archive, in their
 // order: all of it, or only a namespace, or in that the agents whose names
 // start with a prefix, as in [View.Agents]. Deleted agents are among them, with
-// their counters. It stops at the first error of yield and returns it. Yield
-// must not keep the items or change them.
+// their counters, but none that was only ever claimed. It stops at the first
+// error of yield and returns it. Yield must not keep the items or change them.
 //
 // It holds in memory where the contents of one agent are, and which segments
 // that several agents share it has yielded. A content that does not match its
@@ -97,8 +97,8 @@ func (v *View) selected(s selection, f func(hawser.AgentID, agentRecord) error) 
 	return v.between(lower, keyAfterPrefix(lower), f)
 }
 
-// between calls f for the agents, live and deleted, whose keys without the
-// family lie in [lower, upper); an upper of nil is the end.
+// between calls f for the agents, live and deleted, that were ever given a number
+// and whose keys without the family lie in [lower, upper); an upper of nil is the end.
 func (v *View) between(lower, upper []byte, f func(hawser.AgentID, agentRecord) error) (err error) {
 	var streams [2]agentStream
 	for i, prefix := range [...]byte{prefixAgent, prefixTomb} {
@@ -127,8 +127,10 @@ func (v *View) between(lower, upper []byte, f func(hawser.AgentID, agentRecord) 
 		if err != nil || !ok || (rec.live != 0) != (next == &streams[0]) {
 			return damagedKey("agent", id, 0)
 		}
-		if err := f(id, rec); err != nil {
-			return err
+		if rec.head > 0 { // else it is claimed, or in a transaction, and has no number yet
+			if err := f(id, rec); err != nil {
+				return err
+			}
 		}
 		next.next()
 	}

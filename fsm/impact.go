@@ -209,7 +209,7 @@ func (c *chainRecord) restsOn() uint64 {
 		return c.origin.Number
 	case hawser.RequestFork, hawser.RequestDelete:
 		return 0
-	case hawser.RequestSave:
+	case hawser.RequestSave, hawser.RequestTxn:
 	}
 	return c.parent
 }

@@ -155,7 +155,7 @@ func (m *model) begin(c *fsm.BeginTxn) (code hawser.Code, repeated bool) {
 	}
 	t := &modelTxn{begin: c, state: hawser.TxnPending}
 	if m.time >= c.Deadline {
-		return hawser.CodeDeadline, false
+		return hawser.CodeRequestExpired, false
 	}
 	for _, task := range c.Participants {
 		if t.participant(task.Agent) != nil {

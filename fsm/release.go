@@ -241,7 +241,7 @@ func (c *changes) handOver(q *EndClaim, a *agent, r *resource) (Result, error) {
 		return c.refuse(notFound("hand over", q.Agent, fmt.Sprintf("no instance %q waits for it", q.To)))
 	}
 	c.revise()
-	if err := c.end(r, 0, reason(fmt.Sprintf("handed over to %q", q.To), q.Reason)); err != nil {
+	if err := c.end(r, 0, reason(`handed over to "`+q.To+`"`, q.Reason)); err != nil {
 		return Result{}, err
 	}
 	r.holders[0].successor = successor

@@ -138,7 +138,7 @@ func (s *Save) record(at place, bytes uint64) *chainRecord {
 // sets what follows from that. Forced, it ends the claim that there is.
 func (c *changes) addVersion(a *agent, rec *chainRecord, forced bool) (Result, error) {
 	if forced {
-		if err := c.depose(a, fmt.Sprintf("%s by force, by %q", rec.kind, rec.instance)); err != nil {
+		if err := c.depose(a, rec.kind.String()+` by force, by "`+rec.instance+`"`); err != nil {
 			return Result{}, err
 		}
 	}

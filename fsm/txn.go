@@ -146,14 +146,14 @@ func (c *changes) finishTxns() {
 	}
 }
 
-// step takes an input into a transaction and does what follows from it. Vote is
-// what came with a yes, nil with other inputs.
-func (c *changes) step(t *transaction, in txn.Input, vote *stagedVote) (refusal, err error) {
+// step takes an input, not a vote, into a transaction and does what follows from
+// it.
+func (c *changes) step(t *transaction, in txn.Input) (refusal, err error) {
 	next, actions, refusal, err := c.tryStep(t, in)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.carryOut(t, next, actions, vote); err != nil {
+	if err := c.carryOut(t, next, actions, nil); err != nil {
 		return nil, err
 	}
 	return refusal, nil
@@ -168,7 +168,8 @@ func (c *changes) tryStep(t *transaction, in txn.Input) (next txn.Txn, actions [
 	return next, actions, refusal, nil
 }
 
-// carryOut makes next of a transaction.
+// carryOut makes next of a transaction. Vote is what came with a yes, nil with
+// everything else.
 func (c *changes) carryOut(t *transaction, next txn.Txn, actions []txn.Action, vote *stagedVote) error {
 	changed := len(actions) > 0
 	for i := range next.Participants {

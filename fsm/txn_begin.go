@@ -91,7 +91,7 @@ func (b *BeginTxn) apply(c *changes) (Result, error) {
 	case t != nil && t.digest != digest:
 		return c.refuse(txnError(hawser.CodeRequestMismatch, "begin transaction", b.ID, "one with other participants, payloads or another deadline has the id"))
 	case t != nil:
-		if _, err := c.step(t, txn.Expire{}, nil); err != nil {
+		if _, err := c.step(t, txn.Expire{}); err != nil {
 			return Result{}, err
 		}
 		res := c.txnResult(t)

@@ -129,7 +129,7 @@ func (c *changes) knownTxn(op string, id hawser.TxnID, generation uint64) (t *tr
 	case t == nil:
 		return nil, unknownTxn(op, id), nil
 	}
-	_, err = c.step(t, txn.Expire{}, nil)
+	_, err = c.step(t, txn.Expire{})
 	return t, nil, err
 }
 
@@ -138,7 +138,7 @@ func (c *changes) knownTxn(op string, id hawser.TxnID, generation uint64) (t *tr
 func (d *DecideTxn) apply(c *changes) (Result, error) {
 	t, refusal, err := c.knownTxn("decide", d.ID, d.Generation)
 	if err == nil && refusal == nil {
-		refusal, err = c.step(t, txn.Decide{Commit: d.Commit, Reason: d.Reason}, nil)
+		refusal, err = c.step(t, txn.Decide{Commit: d.Commit, Reason: d.Reason})
 	}
 	return c.answer(t, refusal, err)
 }
@@ -174,7 +174,7 @@ func (a *AcknowledgeTxn) apply(c *changes) (Result, error) {
 	if _, refusal, err = c.authorise("acknowledge", owner, authority{fence: a.Fence}); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
-	if refusal, err = c.step(t, txn.Acknowledge{Agent: a.Agent, Committed: a.Committed}, nil); err != nil || refusal != nil {
+	if refusal, err = c.step(t, txn.Acknowledge{Agent: a.Agent, Committed: a.Committed}); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
 	res := c.txnResult(t)
@@ -203,7 +203,7 @@ func (q *ResolveTxn) apply(c *changes) (Result, error) {
 	if live := r.live(); live != nil {
 		return c.answer(t, txnError(hawser.CodeRefused, "resolve", q.ID, "%q owns agent %q and can acknowledge it itself; end its claim first", live.instance, q.Agent), nil)
 	}
-	if refusal, err = c.step(t, txn.Resolve{Agent: q.Agent, Reason: q.Reason}, nil); err != nil || refusal != nil {
+	if refusal, err = c.step(t, txn.Resolve{Agent: q.Agent, Reason: q.Reason}); err != nil || refusal != nil {
 		return c.answer(t, refusal, err)
 	}
 	c.emit(hawser.Event{Kind: hawser.EventTxnResolved, Name: q.Agent, Txn: t.ID.ID, Reason: q.Reason})
@@ -261,7 +261,7 @@ func (s *SweepTxns) apply(c *changes) (Result, error) {
 		switch {
 		case !t.State.Decided():
 			left -= len(t.Participants)
-			if _, err := c.step(t, txn.Expire{}, nil); err != nil {
+			if _, err := c.step(t, txn.Expire{}); err != nil {
 				return Result{}, err
 			}
 		case t.Done() && !t.Kept():

@@ -220,16 +220,20 @@ func TestView_Voted(t *testing.T) {
 }
 
 // Claim: an archive that is taken while transactions are in flight holds nothing
-// of them, and where it is restored nobody is bound or waits.
+// of them, nor of an agent that is only claimed so far, and where it is restored
+// nobody is bound or waits.
 func TestExport_BesideTransactions(t *testing.T) {
 	m := newMachine(t)
 	m.at(1, newSave(agentID("a"), "a1", "a"), newSave(agentID("b"), "b1", "b"), newTxn("done", 10, "a", "b"))
 	m.at(1, newVote("done", "a", "a2", 1), newVote("done", "b", "b2", 1))
 	before := archived(t, m.m, "", "")
 	m.at(1,
-		newTxn("open", 10, "a", "b"), newTxn("next", 10, "b", "a"), &fsm.OpenLease{Lease: leaseID("L"), Instance: "i", TTL: time.Second},
-		newVote("open", "a", "hidden", 2),
+		&fsm.OpenLease{Lease: leaseID("L"), Instance: "i", TTL: time.Second}, &fsm.Acquire{Resource: claim(agentID("new")), Lease: leaseID("L")},
+		newTxn("open", 10, "a", "b", "new"), newTxn("next", 10, "b", "a"), newVote("open", "a", "hidden", 2),
 	)
+	first := newVote("open", "new", "hidden", 0)
+	first.Fence = hawser.NewToken(0, 1)
+	m.at(1, first)
 	items := archived(t, m.m, "", "")
 	if got, want := outline(t, items), outline(t, before); got != want || strings.Contains(fmt.Sprintf("%s", items), "hidden") {
 		t.Errorf("exports %s beside a transaction, and %s before", got, want)

@@ -196,7 +196,7 @@ func (e *explorer) begin(w *world, i int) error {
 	p, now := e.plans[i], clock[w.clock]
 	t, err := txn.Begin(hawser.TxnID{Namespace: hawser.DefaultNamespace, ID: fmt.Sprintf("t%d", i+1)}, ids(p.agents), p.manual, p.deadline, now)
 	if past := now >= p.deadline; past || err != nil {
-		if past && errors.Is(err, hawser.ErrDeadline) {
+		if past && errors.Is(err, hawser.ErrRequestExpired) {
 			return nil
 		}
 		return fmt.Errorf("begun at %d for %d: %w", now, p.deadline, err)
@@ -254,8 +254,8 @@ func (e *explorer) fail(from world, m move, err error) {
 		w = o.from
 	}
 	var b strings.Builder
-	for i := len(way) - 1; i >= 0; i-- {
-		fmt.Fprintf(&b, "  %s\n", way[i])
+	for _, step := range slices.Backward(way) {
+		fmt.Fprintf(&b, "  %s\n", step)
 	}
 	e.t.Fatalf("%v, after\n%s", err, b.String())
 }

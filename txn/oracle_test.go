@@ -125,7 +125,7 @@ func checkStep(before, after *txn.Txn, in txn.Input, at int64, actions []txn.Act
 	case refused != nil && !ours:
 		return fmt.Errorf("an error of another type: %w", refused)
 	case hawser.CodeOf(refused) != code:
-		return fmt.Errorf("the answer is %v, the code should be %s", refused, code)
+		return fmt.Errorf("the answer should have the code %s: %w", code, refused)
 	case ours && (e.Op == "" || e.Key != before.ID.String() || e.Msg == ""):
 		return fmt.Errorf("the refusal does not say what, of which and why: %w", refused)
 	case after.State != state:

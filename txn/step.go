@@ -67,17 +67,17 @@ type Action struct {
 type ActionKind uint8
 
 const (
-	// Lock: stage what came with the vote, and refuse other writes to the agent.
+	// Lock says: stage what came with the vote, and refuse other writes to the agent.
 	Lock ActionKind = iota + 1
-	// Publish: make what is staged the agent's next version, and unlock it.
+	// Publish says: make what is staged the agent's next version, and unlock it.
 	Publish
-	// Discard: forget what is staged, and unlock the agent.
+	// Discard says: forget what is staged, and unlock the agent.
 	Discard
-	// Leave: it is the next transaction's turn at the agent.
+	// Leave says: it is the next transaction's turn at the agent.
 	Leave
-	// Announce: tell who watches that the state has changed.
+	// Announce says: tell who watches that the state has changed.
 	Announce
-	// Finish: nobody has anything left to do.
+	// Finish says: nobody has anything left to do.
 	Finish
 )
 
@@ -159,7 +159,9 @@ func (b Ballot) take(t *Txn, at int64) ([]Action, error) {
 	p.Vote, p.Epoch, p.Digest, p.Quiet = vote, b.Epoch, b.Digest, b.Quiet
 	if !b.Yes {
 		p.Reason = b.Reason
-		return t.abort(fmt.Sprintf("%q voted no%s", b.Agent.Name, because(b.Reason)), at), nil
+		// Not %q: what it leaves as it is depends on the release of Go, and this is
+		// replicated.
+		return t.abort(`"`+b.Agent.Name+`" voted no`+because(b.Reason), at), nil
 	}
 	actions := []Action{{Lock, b.Agent}}
 	for i := range t.Participants {
@@ -192,14 +194,14 @@ func (d Decide) take(t *Txn, at int64) ([]Action, error) {
 
 func (Expire) take(*Txn, int64) ([]Action, error) { return nil, nil } // Step has done it
 
-func (a Acknowledge) take(t *Txn, _ int64) ([]Action, error) {
+func (a Acknowledge) take(t *Txn, _ int64) ([]Action, error) { //nolint:unparam // as every input
 	if t.Participant(a.Agent) >= 0 && t.State.Decided() && a.Committed != (t.State == hawser.TxnCommitted) {
 		return nil, t.refuse(hawser.CodeRefused, "acknowledge", "it is %s, and %q has done something else", t.State, a.Agent.Name)
 	}
 	return nil, t.acknowledge("acknowledge", a.Agent, "")
 }
 
-func (r Resolve) take(t *Txn, _ int64) ([]Action, error) {
+func (r Resolve) take(t *Txn, _ int64) ([]Action, error) { //nolint:unparam // as every input
 	if r.Reason == "" || len(r.Reason) > maxReason {
 		return nil, t.refuse(hawser.CodeInvalid, "resolve", "it needs a reason of at most %d bytes", maxReason)
 	}

@@ -57,7 +57,8 @@ type Participant struct {
 }
 
 // Begin returns a new transaction, or why there can be none: an error that
-// matches hawser.ErrInvalid or, at or past the deadline, hawser.ErrDeadline.
+// matches hawser.ErrInvalid or, at or past the deadline,
+// hawser.ErrRequestExpired.
 func Begin(id hawser.TxnID, agents []hawser.AgentID, manual bool, deadline, now int64) (Txn, error) {
 	t := Txn{ID: id, Manual: manual, Begun: now, Deadline: deadline, State: hawser.TxnPending}
 	refuse := func(code hawser.Code, format string, args ...any) (Txn, error) {
@@ -69,7 +70,7 @@ func Begin(id hawser.TxnID, agents []hawser.AgentID, manual bool, deadline, now 
 	case n > maxParticipants:
 		return refuse(hawser.CodeInvalid, "%d participants, %d are possible", n, maxParticipants)
 	case now >= deadline:
-		return refuse(hawser.CodeDeadline, "its deadline is past; nothing was begun")
+		return refuse(hawser.CodeRequestExpired, "its deadline is past; nothing was begun now")
 	case deadline-now > maxTimeout:
 		return refuse(hawser.CodeInvalid, "its deadline is more than 10 minutes ahead")
 	}

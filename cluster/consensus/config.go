@@ -79,6 +79,9 @@ type Config struct {
 	// OnApplied gets the results of each applied batch, in order, on raft's
 	// goroutine: it must not block. May be nil.
 	OnApplied func([]fsm.Applied)
+	// OnSwapped is called, on the same goroutine, when the machine's state was
+	// replaced. May be nil.
+	OnSwapped func()
 	// OnLeadership gets every change of leadership, in order, on one
 	// goroutine: it must be quick. May be nil.
 	OnLeadership func(Leadership)

@@ -24,6 +24,8 @@ type machineFSM struct {
 	latch     *latch
 	dir       string
 	onApplied func([]fsm.Applied)
+	// onSwapped is told when the machine's state was replaced; may be nil.
+	onSwapped func()
 	// onConfiguration is told of each committed configuration.
 	onConfiguration func(index uint64)
 	// reset empties the log after the machine was swapped.
@@ -153,6 +155,9 @@ func (f *machineFSM) Restore(rc io.ReadCloser) error {
 			return f.latch.fail(err)
 		}
 		return errors.Join(err, removeIntent(f.dir)) // refused, nothing changed
+	}
+	if f.onSwapped != nil {
+		f.onSwapped()
 	}
 	if err := f.step("swap"); err != nil {
 		return err

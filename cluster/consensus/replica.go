@@ -124,7 +124,7 @@ func (r *Replica) open() error {
 	}
 	r.logs.onConfiguration = r.notify
 	r.fsm = &machineFSM{
-		machine: cfg.Machine, latch: r.latch, dir: cfg.Dir, onApplied: cfg.OnApplied,
+		machine: cfg.Machine, latch: r.latch, dir: cfg.Dir, onApplied: cfg.OnApplied, onSwapped: cfg.OnSwapped,
 		onConfiguration: func(index uint64) { r.logs.configurationCommitted(index); r.notify() }, reset: r.resetLog, afterStep: cfg.afterStep,
 	}
 	r.stable.running.Store(true)

@@ -144,9 +144,22 @@ func (m *Manager) work() {
 		m.pending = m.pending[1:]
 		stale := m.table == nil || m.table.term != j.term || j.timer().dropped
 		m.mu.Unlock()
+		if !stale && m.cfg.ReadyTerm() != j.term {
+			m.later(j) // another one leads, and has not told yet
+			continue
+		}
 		if !stale {
 			m.propose(j)
 		}
+	}
+}
+
+// later has a job looked at again after a while.
+func (m *Manager) later(j job) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.table != nil {
+		m.table.retry(j, m.now())
 	}
 }
 
@@ -172,11 +185,7 @@ func (m *Manager) propose(j job) {
 	if m.ctx.Err() == nil && !errors.Is(err, hawser.ErrNotLeader) {
 		m.cfg.Logger.WarnContext(m.ctx, "leases: an end was not executed", "err", err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.table != nil {
-		m.table.retry(j, m.now())
-	}
+	m.later(j)
 }
 
 // rankings are for what a lease holds, where the queue's order is not the one

@@ -60,6 +60,7 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 		every = awaitEvery
 	}
 	var last *hawserv1.ObserveResponse
+	var contact contact
 	for {
 		resp, err := b.observed(view, name, of)
 		closeView(view)
@@ -78,10 +79,34 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 		if b, err = s.open(); err != nil {
 			return err
 		}
+		if err := contact.check(b); err != nil {
+			return err
+		}
 		if view, err = b.Machine.View(); err != nil {
 			return err
 		}
 	}
+}
+
+// maxLost is for how long a node may know no leader before the streams that it
+// serves end: an election takes less, and a node that is cut off tells nothing
+// new for as long as that lasts.
+const maxLost = 3 * time.Second
+
+// contact watches over the node of a stream.
+type contact struct{ lost time.Time }
+
+// check returns an error once the node has known no leader for too long.
+func (c *contact) check(b *Backend) error {
+	switch {
+	case b.Leader().ID != "":
+		c.lost = time.Time{}
+	case c.lost.IsZero():
+		c.lost = time.Now()
+	case time.Since(c.lost) > maxLost:
+		return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "this node knows no leader and tells nothing new; go on at another one"}
+	}
+	return nil
 }
 
 // awaitChange returns when something may have changed.
@@ -92,7 +117,10 @@ func awaitChange(ctx context.Context, sub *watch.Subscription, every time.Durati
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case waiting.Err() != nil || errors.Is(err, hawser.ErrCompacted): // the state tells it all
+	case errors.Is(err, hawser.ErrCompacted): // the state tells it all
+		<-waiting.Done()
+		return context.Cause(ctx)
+	case waiting.Err() != nil:
 		return nil
 	}
 	return err

@@ -159,9 +159,7 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 	}
 	info := b.Machine.Info()
 	if g := o.GetGeneration(); g != 0 && g != uint64(info.Generation) {
-		return nil, nil, &hawser.Error{
-			Code: hawser.CodeWrongGeneration, Op: "read", Msg: "the revision asked for is of another life of this cluster; read again without it",
-		}
+		return nil, nil, otherGeneration()
 	}
 	if o.GetConsistency() == hawserv1.Consistency_CONSISTENCY_LINEARIZABLE {
 		err = b.linearizable(ctx)
@@ -172,11 +170,26 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 		return nil, nil, err
 	}
 	view, err := b.Machine.View()
-	if err == nil && view.Info().Importing { // it began meanwhile
+	if err != nil {
+		return nil, nil, err
+	}
+	switch now := view.Info(); { // what may have begun meanwhile
+	case now.Importing:
+		err = errImporting()
+	case o.GetGeneration() != 0 && o.GetGeneration() != uint64(now.Generation):
+		err = otherGeneration()
+	}
+	if err != nil {
 		closeView(view)
-		return nil, nil, errImporting()
+		return nil, nil, err
 	}
 	return b, view, err
+}
+
+func otherGeneration() error {
+	return &hawser.Error{
+		Code: hawser.CodeWrongGeneration, Op: "read", Msg: "what is asked for is of another life of this cluster; read again without its generation",
+	}
 }
 
 // linearizable waits for a linearizable point, over elections as far as the

@@ -130,11 +130,15 @@ func (s *Service) tellDecision(
 		return err
 	}
 	defer sub.Close()
+	var contact contact
 	for {
 		if err := awaitChange(ctx, sub, lookEvery); err != nil {
 			return err
 		}
 		if b, err = s.open(); err != nil {
+			return err
+		}
+		if err := contact.check(b); err != nil {
 			return err
 		}
 		resp, err := b.transaction(command.ID)
@@ -188,6 +192,7 @@ func (s *Service) Participate(r *hawserv1.ParticipateRequest, stream grpc.Server
 	}
 	defer sub.Close()
 	var last *hawserv1.ParticipateResponse
+	var contact contact
 	for {
 		resp, err := b.work(view, agent)
 		closeView(view)
@@ -204,6 +209,9 @@ func (s *Service) Participate(r *hawserv1.ParticipateRequest, stream grpc.Server
 			return err
 		}
 		if b, err = s.open(); err != nil {
+			return err
+		}
+		if err := contact.check(b); err != nil {
 			return err
 		}
 		if view, err = b.Machine.View(); err != nil {

@@ -21,6 +21,10 @@ import (
 // is.
 const bookmarkEvery = 10 * time.Second
 
+// contactEvery is how often it looks whether the node is in touch with the
+// cluster meanwhile.
+const contactEvery = 2 * time.Second
+
 // Watch implements hawserv1.WatchServer. The node that is asked serves it.
 func (s *Service) Watch(r *hawserv1.WatchRequest, stream grpc.ServerStreamingServer[hawserv1.WatchResponse]) error {
 	ctx := stream.Context()
@@ -63,8 +67,9 @@ func (s *Service) deliver(
 	stream grpc.ServerStreamingServer[hawserv1.WatchResponse], sub *watch.Subscription, generation hawser.Generation,
 ) error {
 	ctx := stream.Context()
+	var contact contact
 	for {
-		events, upTo, err := nextEvents(ctx, sub)
+		events, upTo, err := s.nextEvents(ctx, sub, &contact)
 		if err != nil {
 			return err
 		}
@@ -89,8 +94,25 @@ func (s *Service) deliver(
 }
 
 // nextEvents waits for events, or for the time of a bookmark.
-func nextEvents(ctx context.Context, sub *watch.Subscription) ([]hawser.Event, hawser.Revision, error) {
-	waiting, cancel := context.WithTimeout(ctx, bookmarkEvery)
+func (s *Service) nextEvents(ctx context.Context, sub *watch.Subscription, contact *contact) ([]hawser.Event, hawser.Revision, error) {
+	for quiet := time.Duration(0); ; quiet += contactEvery {
+		events, upTo, err := someEvents(ctx, sub, contactEvery)
+		if err != nil || len(events) > 0 || quiet+contactEvery >= bookmarkEvery {
+			return events, upTo, err
+		}
+		b, err := s.open()
+		if err == nil {
+			err = contact.check(b)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// someEvents waits for events for a while.
+func someEvents(ctx context.Context, sub *watch.Subscription, while time.Duration) ([]hawser.Event, hawser.Revision, error) {
+	waiting, cancel := context.WithTimeout(ctx, while)
 	defer cancel()
 	events, upTo, err := sub.Next(waiting)
 	switch {

@@ -31,9 +31,13 @@ func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.
 	if err != nil {
 		return nil, err
 	}
+	kind := id.Kind
+	if vote != nil {
+		kind = hawser.RequestTxn
+	}
 	return route(ctx, b, call[*hawserv1.SaveResponse]{
 		first: r.GetRequest().GetAttempt(),
-		kind:  id.Kind,
+		kind:  kind,
 		size:  len(r.GetPayload().GetData()),
 		local: func(ctx context.Context, attempt uint32) (*hawserv1.SaveResponse, error) {
 			command.Request.Attempt = attempt

@@ -164,29 +164,38 @@ func (p *program) supervise(ctx context.Context, child *exec.Cmd, h held, limit 
 	case err := <-ended:
 		return exitOf(err)
 	case <-ctx.Done():
-		if err := exitOf(stop(child, ended, limit.grace)); err != nil {
+		if err := exitOf(stop(child, ended, limit, h.Done())); err != nil {
 			return err
 		}
 		return &exitError{code: codeInterrupted}
 	case <-h.Done():
 		say(p.stderr, "hawser: %s; the command is stopped\n", escapeLines(h.Err().Error()))
-		_ = stop(child, ended, limit.lost) // that it was lost is the answer
+		_ = stop(child, ended, limits{grace: limit.lost}, nil) // that it was lost is the answer
 		return &exitError{code: codeConflict}
 	}
 }
 
 // stop tells a command to end, and kills it when that takes too long.
-func stop(child *exec.Cmd, ended <-chan error, grace time.Duration) error {
+func stop(child *exec.Cmd, ended <-chan error, limit limits, lost <-chan struct{}) error {
 	terminate(child.Process)
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case err := <-ended:
-		return err
-	case <-timer.C:
+	kill := time.Now().Add(limit.grace)
+	for {
+		timer := time.NewTimer(time.Until(kill))
+		select {
+		case err := <-ended:
+			timer.Stop()
+			return err
+		case <-lost: // while it was taking its time
+			timer.Stop()
+			lost = nil
+			if soon := time.Now().Add(limit.lost); soon.Before(kill) {
+				kill = soon
+			}
+		case <-timer.C:
+			_ = child.Process.Kill() // it may just have ended
+			return <-ended
+		}
 	}
-	_ = child.Process.Kill() // it may just have ended
-	return <-ended
 }
 
 // exitError is the exit code of a command that was run, which has said itself

@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	switch {
 	case len(args) > 1 && args[0] == "serve":
 		return serve(ctx, c, args[1:])
@@ -70,7 +70,7 @@ func serveOne(ctx context.Context, account *client.Agent) error {
 	if err != nil {
 		return err
 	}
-	defer own.Release(context.WithoutCancel(ctx))
+	defer func() { _ = own.Release(context.WithoutCancel(ctx)) }() // else the next one waits for the time to live
 	if own.Head() == nil {
 		state, err := json.Marshal(100)
 		if err != nil {

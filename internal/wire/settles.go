@@ -21,8 +21,10 @@ import (
 func Settles(kind hawser.RequestKind, err error) bool {
 	switch hawser.CodeOf(err) { //nolint:exhaustive // few of many
 	case hawser.CodeConflict:
+		// A transaction's vote that was taken is found before its condition is
+		// looked at.
 		conflict, ok := errors.AsType[*hawser.ConflictError](err)
-		return ok && conflict.Permanent()
+		return ok && (kind == hawser.RequestTxn || conflict.Permanent())
 	case hawser.CodeNotFound:
 		return kind == hawser.RequestDelete
 	case hawser.CodeVersionGone:
