@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 			s.initiators = append(s.initiators, s.start(t, s.initiator()))
 		}
 		for round := time.Now().Add(10 * time.Second); time.Now().Before(round); {
-			time.Sleep(200*time.Millisecond + rand.N(600*time.Millisecond))
+			time.Sleep(300*time.Millisecond + rand.N(time.Second))
 			s.harass(t)
 		}
 		for _, p := range s.initiators {

@@ -51,7 +51,7 @@ func setup(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 // ttl is how long a wallet that was killed is nobody's.
-const ttl = time.Second
+const ttl = 2 * time.Second
 
 // serve owns a wallet and takes part for it, again and again until ctx ends:
 // after a pause or a lost connection it waits for its turn to own the wallet like

@@ -25,9 +25,11 @@
 // from the vote to the end the rows are locked. A reader that needs both waits
 // until the transaction is done (hawser.TxnInfo.Done).
 //
-// Between agents that lock the same rows in opposite order there is no deadlock
-// detection; a lock is waited for as long as Config.LockTimeout, again and again,
-// and at its deadline the transaction is aborted.
+// Agents that lock the same rows can wait for each other: one holds them for a
+// transaction that waits for the other one's vote, and that one has to do with an
+// earlier transaction first, which wants the rows. There is no deadlock detection;
+// a lock is waited for as long as Config.LockTimeout, again and again, and at its
+// deadline the transaction is aborted. Let each agent have rows of its own.
 //
 // A commit that somebody else has rolled back by hand (ROLLBACK PREPARED), or
 // that a restored backup of the database does not have, cannot be done any more.
