@@ -66,13 +66,9 @@ func sendParts(ctx context.Context, s sending, req *hawserv1.SaveRequest, state 
 // begin sends req without the data of its payload.
 func (p *partsStream) begin(req *hawserv1.SaveRequest) error {
 	payload := req.GetPayload()
-	head := &hawserv1.SaveRequest{
-		Agent: req.GetAgent(), Request: req.GetRequest(), Sha256: req.GetSha256(), ExpectVersion: req.ExpectVersion,
-		Instance: req.GetInstance(), Labels: req.GetLabels(), ContentType: req.GetContentType(), Schema: req.GetSchema(),
-		DerivedFrom: req.GetDerivedFrom(), StateSize: req.GetStateSize(),
-		Payload: &hawserv1.Payload{Encoding: payload.GetEncoding(), Size: payload.GetSize(), Base: payload.GetBase()},
-	}
-	return p.send(&hawserv1.SavePartsRequest{Message: &hawserv1.SavePartsRequest_Save{Save: head}})
+	req.Payload = &hawserv1.Payload{Encoding: payload.GetEncoding(), Size: payload.GetSize(), Base: payload.GetBase()}
+	defer func() { req.Payload = payload }()
+	return p.send(&hawserv1.SavePartsRequest{Message: &hawserv1.SavePartsRequest_Save{Save: req}})
 }
 
 func (p *partsStream) part(part []byte) error {

@@ -25,6 +25,7 @@ var (
 		Request: Request{Nonce: hawser.Nonce{1, 2}, Generation: 77, Seen: 5, Attempt: 1},
 		Labels:  map[string]string{"a": "1", "b": ""}, ContentType: "application/json", Schema: "v1",
 		SHA256: hawser.Hash{9}, Content: record.EncodeKeyframe([]byte("a state")), DerivedFrom: []hawser.VersionRef{sampleRef},
+		Consume: []uint64{1, 300}, Emit: []Emission{{Agent: sampleRef.Agent, Labels: map[string]string{"k": "v"}, Payload: []byte("m")}, {Agent: sampleRef.Agent, Payload: []byte{}}},
 	}
 	sampleRef   = hawser.VersionRef{Agent: hawser.AgentID{Namespace: "other", Name: "b/c"}, Number: 300}
 	sampleDelta = &Save{
@@ -60,6 +61,10 @@ var (
 		&Release{Resource: sampleLock, Lease: sampleLease, Token: 300, Ranking: []hawser.LeaseID{{1}}, Generation: 301},
 		&EndClaim{Agent: sampleRef.Agent, Epoch: 300, To: "i", Unclaim: true, Reason: "r", Generation: 301},
 		&Succeed{Resource: sampleLock, Token: 300, Term: 301, Ranking: []hawser.LeaseID{{1}}},
+		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},
+		&CloseSession{Namespace: "default", Session: hawser.SessionID{1}, Generation: 300},
+		&ExpireSessions{Sessions: []SessionRef{{Namespace: "default", Session: hawser.SessionID{1}}, {Namespace: "other", Session: hawser.SessionID{2}}}},
+		&SendMessage{Agent: sampleRef.Agent, ID: hawser.MessageID{Session: hawser.SessionID{1}, Sequence: 300}, Labels: map[string]string{"k": "v"}, Payload: []byte("m"), Generation: 300},
 	}
 	sampleLease    = hawser.LeaseID{1, 2, 3}
 	sampleLock     = hawser.Resource{Kind: hawser.ResourceLock, Name: sampleRef.Agent}
@@ -72,6 +77,7 @@ var (
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
 		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef},
+		moved: []byte("0123456789abcdef"),
 	}
 	sampleImport = &importRecord{
 		archive: hawser.Hash{5}, generation: 300, revision: 301, items: 302, failure: "no", end: 303, all: 304, agents: 305, versions: 306, loose: 307,
