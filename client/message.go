@@ -60,7 +60,9 @@ func Emit(agent string, payload []byte, opts ...MessageOption) SaveOption {
 	for _, opt := range opts {
 		opt.applyMessage(&m)
 	}
-	return saveOption(func(o *saveOptions) { o.emit = append(o.emit, emission{agent: agent, labels: m.labels, payload: payload}) })
+	return saveOption(func(o *saveOptions) {
+		o.emit = append(o.emit, emission{agent: agent, labels: m.labels, payload: payload})
+	})
 }
 
 // checkMessages refuses what no node would take.

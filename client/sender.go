@@ -247,7 +247,9 @@ type senders struct {
 	idle []*Sender // guarded by mu
 }
 
-func newSenders(c *Client) *senders { return &senders{client: c, lent: make(chan struct{}, maxSenders)} }
+func newSenders(c *Client) *senders {
+	return &senders{client: c, lent: make(chan struct{}, maxSenders)}
+}
 
 func (s *senders) take() *Sender {
 	s.mu.Lock()

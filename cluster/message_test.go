@@ -288,20 +288,20 @@ type stage struct {
 // worker is one instance after another of an agent that takes messages, counts
 // them, and sends them on.
 type worker struct {
-	c        *client.Client
-	from, to string
-	// mid is called at every step, and cancels the instance at random.
-	kills atomic.Int64
-	rng   *rand.Rand
+	c         *client.Client
+	endpoints []string
+	from, to  string
+	lives     atomic.Int64
+	rng       *rand.Rand
 }
 
 // live runs instances until ctx ends. Each is cut off at a random moment: with
 // its context, whatever it was doing, or by losing its claim.
 func (w *worker) live(ctx context.Context) {
 	for ctx.Err() == nil {
-		life, cancel := context.WithTimeout(ctx, time.Duration(20+w.rng.IntN(1500))*time.Millisecond)
+		life, cancel := context.WithTimeout(ctx, time.Duration(20+w.rng.IntN(3000))*time.Millisecond)
 		_ = w.instance(life) // it is cut off, mostly
-		if w.kills.Add(1); w.rng.IntN(4) == 0 && ctx.Err() == nil {
+		if w.lives.Add(1); w.rng.IntN(4) == 0 && ctx.Err() == nil {
 			short, end := context.WithTimeout(ctx, time.Second)
 			_ = w.c.Agent(w.from).Unclaim(short, "for a test")
 			end()
@@ -312,18 +312,21 @@ func (w *worker) live(ctx context.Context) {
 
 // instance claims the agent, restores and works as long as it may.
 func (w *worker) instance(ctx context.Context) error {
-	own, err := w.c.Agent(w.from).Claim(ctx, client.TTL(time.Second))
+	c, err := client.Dial(client.Config{Endpoints: w.endpoints})
 	if err != nil {
 		return err
 	}
-	if w.rng.IntN(2) == 0 { // else it dies without a word, and its lease has to run out
+	defer func() { _ = c.Close() }() // its lease has to run out, unless it was released
+	own, err := c.Agent(w.from).Claim(ctx, client.TTL(time.Second))
+	if err != nil {
+		return err
+	}
+	if w.rng.IntN(2) == 0 {
 		defer func() {
 			release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
 			_ = own.Release(release)
 		}()
-	} else {
-		defer func() { go func() { _ = own.Release(context.Background()) }() }()
 	}
 	for ctx.Err() == nil {
 		if err := w.step(ctx, own); err != nil && !errors.Is(err, hawser.ErrOverloaded) {
@@ -401,8 +404,12 @@ func TestMessages_Pipeline(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	var workers []*worker
+	var endpoints []string
+	for i := range nodes.Size() {
+		endpoints = append(endpoints, nodes.Endpoint(i))
+	}
 	for i, name := range names {
-		w := &worker{c: c, from: name, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+		w := &worker{c: c, endpoints: endpoints, from: name, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		if i+1 < len(names) {
 			w.to = names[i+1]
 		}
@@ -430,7 +437,7 @@ func TestMessages_Pipeline(t *testing.T) {
 	group.Wait()
 	lives := int64(0)
 	for _, w := range workers {
-		lives += w.kills.Load()
+		lives += w.lives.Load()
 	}
 	t.Logf("%d messages, %d instances, %d leaders killed, %d sends whose answer was lost", n, lives, killed, unknown.Load())
 	for _, name := range names {
@@ -485,4 +492,34 @@ func seenBy(ctx context.Context, t *testing.T, c *client.Client, name string) ma
 		t.Logf("%s: %v", name, err)
 	}
 	return state.Seen
+}
+
+// Claim: a save under a claim carries its fence, consumes and sends however large
+// it is.
+func TestMessages_LargeSaveUnderAClaim(t *testing.T) {
+	c := hawsertest.Start(t)
+	own, err := c.Agent("a").Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Send(t.Context(), "a", []byte("to a claim")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := own.Restore(t.Context()); !errors.Is(err, hawser.ErrNotFound) {
+		t.Fatalf("%v", err)
+	}
+	in := collectMessages(t, own.Agent())
+	if len(in) != 1 || string(in[0].Payload) != "to a claim" {
+		t.Fatalf("%+v", in)
+	}
+	large := make([]byte, 1<<20)
+	for i := range large {
+		large[i] = byte(rand.Uint32())
+	}
+	if _, err := own.Save(t.Context(), large, client.Consume(in[0].Number), client.Emit("a", []byte("and on"))); err != nil {
+		t.Fatal(err)
+	}
+	if cp, err := own.Restore(t.Context()); err != nil || len(cp.Messages) != 1 || string(cp.Messages[0].Payload) != "and on" {
+		t.Errorf("%+v %v", cp.Messages, err)
+	}
 }

@@ -29,7 +29,7 @@ func CheckStore(t *testing.T, m *Machine) {
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
 		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
 		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
-		inboxes: map[hawser.AgentID]inboxRecord{}, messages: map[hawser.AgentID]map[uint64]*messageRecord{}, inboxFloors: map[string]uint64{},
+		inboxes: map[hawser.AgentID]inboxRecord{}, messages: map[hawser.AgentID]map[uint64]*messageRecord{},
 		sessions: map[string]uint64{}, counted: map[string]uint64{},
 	}
 	k.read()
@@ -60,7 +60,6 @@ type checker struct {
 
 	inboxes           map[hawser.AgentID]inboxRecord
 	messages          map[hawser.AgentID]map[uint64]*messageRecord
-	inboxFloors       map[string]uint64
 	sessions, counted map[string]uint64
 }
 
