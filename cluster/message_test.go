@@ -426,7 +426,7 @@ func TestMessages_Pipeline(t *testing.T) {
 			break
 		}
 		time.Sleep(250 * time.Millisecond)
-		if time.Since(begin) > 8*time.Second {
+		if time.Since(begin) > 4*time.Second {
 			i := nodes.KillLeader()
 			time.Sleep(2 * time.Second)
 			nodes.Restart(i)
@@ -463,10 +463,10 @@ func feed(ctx context.Context, t *testing.T, c *client.Client, part, n int, unkn
 	s := c.Sender()
 	for i := part; i < n; i += 3 {
 		payload := fmt.Appendf(nil, "m%d", i)
-		for ctx.Err() == nil {
+		for attempt := 0; ctx.Err() == nil; attempt++ {
 			patience := time.Second
-			if i%7 == 0 {
-				patience = time.Duration(rand.IntN(3000)) * time.Microsecond
+			if i%7 == 0 && attempt < 3 {
+				patience = time.Duration(rand.IntN(30_000)) * time.Microsecond
 			}
 			short, cancel := context.WithTimeout(ctx, patience)
 			_, err := s.Send(short, "a", payload)

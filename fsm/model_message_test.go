@@ -248,3 +248,63 @@ func messageSave(rng *rand.Rand, model *messageModel, name string, names []strin
 	}
 	return c
 }
+
+// An agent that has voted in a transaction gets messages, and consumes none; a
+// vote does not either. What a save sends counts against the inbox as a whole.
+func TestMessages_BesideATransaction(t *testing.T) {
+	m := open(t, "state", smallEngine(vfs.NewMem()))
+	index := uint64(0)
+	apply := func(c fsm.Command, want hawser.Code) {
+		t.Helper()
+		index++
+		out, err := m.Apply([]fsm.Entry{command(index, 1e15, c)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := out[0].Results[0]; hawser.CodeOf(res.Err) != want {
+			t.Errorf("%T: %v, want %s", c, res.Err, want)
+		}
+	}
+	session := hawser.SessionID{1}
+	id := hawser.TxnID{Namespace: "default", ID: "t"}
+	apply(newSave(agentID("a"), "one", "1"), hawser.CodeOK)
+	apply(newSave(agentID("b"), "one", "1"), hawser.CodeOK)
+	apply(&fsm.OpenSession{Namespace: "default", Session: session, Deadline: 1e15 + 1}, hawser.CodeOK)
+	apply(&fsm.SendMessage{Agent: agentID("a"), ID: hawser.MessageID{Session: session, Sequence: 1}}, hawser.CodeOK)
+	apply(&fsm.BeginTxn{ID: id, Participants: []fsm.TxnTask{{Agent: agentID("a")}}, Manual: true, Deadline: 1e15 + 1e9}, hawser.CodeOK)
+	vote := &fsm.VoteTxn{ID: id, Agent: agentID("a"), Yes: true, State: newSave(agentID("a"), "two", "2")}
+	one := uint64(1)
+	vote.State.Expect, vote.State.Consume = &one, []uint64{1}
+	apply(vote, hawser.CodeInvalid)
+	vote.State.Consume = nil
+	apply(vote, hawser.CodeOK)
+	apply(&fsm.SendMessage{Agent: agentID("a"), ID: hawser.MessageID{Session: session, Sequence: 2}}, hawser.CodeOK)
+	save := newSave(agentID("a"), "three", "3")
+	save.Request.Seen, save.Consume = 1, []uint64{1}
+	apply(save, hawser.CodeTxnLocked)
+	apply(&fsm.DecideTxn{ID: id, Commit: true}, hawser.CodeOK)
+	save.Request.Seen = 2
+	apply(save, hawser.CodeOK)
+
+	// Nearly full: a save that sends more than fits sends nothing.
+	sequence := uint64(2)
+	for range 10_000 - 2 { // one was consumed, one is there
+		sequence++
+		apply(&fsm.SendMessage{Agent: agentID("a"), ID: hawser.MessageID{Session: session, Sequence: sequence}}, hawser.CodeOK)
+	}
+	full := newSave(agentID("b"), "two", "2")
+	full.Request.Seen, full.Emit = 1, []fsm.Emission{{Agent: agentID("a")}, {Agent: agentID("b")}, {Agent: agentID("a")}}
+	apply(full, hawser.CodeOverloaded)
+	full.Emit = full.Emit[:2]
+	apply(full, hawser.CodeOK)
+	apply(&fsm.SendMessage{Agent: agentID("a"), ID: hawser.MessageID{Session: session, Sequence: sequence + 1}}, hawser.CodeOverloaded)
+	apply(&fsm.Delete{Agent: agentID("a"), Request: fsm.Request{Nonce: nonce("d"), Seen: 3}}, hawser.CodeOK)
+	fsm.CheckStore(t, m)
+	for range 4 {
+		apply(&fsm.Reclaim{Agent: agentID("a"), Limit: 4000}, hawser.CodeOK)
+	}
+	fsm.CheckStore(t, m)
+	if garbage, err := m.Garbage(0); err != nil || len(garbage) != 0 {
+		t.Errorf("%v %v", garbage, err)
+	}
+}

@@ -27,7 +27,9 @@ func Settles(kind hawser.RequestKind, err error) bool {
 		return kind == hawser.RequestDelete
 	case hawser.CodeVersionGone:
 		return kind == hawser.RequestRollback || kind == hawser.RequestFork
-	case hawser.CodeFenced, hawser.CodeRequestMismatch, hawser.CodeMessageGone:
+	case hawser.CodeMessageGone:
+		return kind == hawser.RequestSave
+	case hawser.CodeFenced, hawser.CodeRequestMismatch:
 		return true
 	default:
 		return false
