@@ -96,6 +96,7 @@ type UnknownMessageError struct {
 	Err   error
 }
 
+// Error says to whom, and why it is unknown.
 func (e *UnknownMessageError) Error() string {
 	msg := fmt.Sprintf("send to %q: outcome unknown: it may have been sent", e.Agent)
 	if e.Err != nil {
