@@ -34,7 +34,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo failover calm takeover claims-judge bank examples examples-soak clean
+	deps-check cross vuln check demo failover calm takeover claims-judge bank messages examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -145,6 +145,9 @@ claims-judge: ## kill and freeze the active of three instances FAULTS (40) times
 
 bank: ## move money between agents while processes and nodes are killed, for DURATION (2m)
 	$(GO) test -count=1 -v -timeout 60m -run '^TestBank$$' ./cmd/hawser -args -bank.duration=$(or $(DURATION),2m)
+
+messages: ## send COUNT (10000) messages through three agents that are cut off at random, each once
+	$(GO) test -count=1 -v -timeout 60m -run '^TestMessages_Pipeline$$' ./cluster -args -pipeline.messages=$(or $(COUNT),10000)
 
 failover: ## kill, freeze, stop and cut off the leader TRIALS (30) times each, and judge the gaps in writes
 	$(GO) test -count=1 -v -timeout 60m -run '^TestFailover_' ./cmd/hawser -args -failover.trials=$(or $(TRIALS),30)

@@ -90,6 +90,9 @@ const (
 	CodeTxnLocked
 	// CodeTxnAborted is a transaction that was aborted: nothing of it remains.
 	CodeTxnAborted
+	// CodeMessageGone is a save that consumes a message which is consumed already.
+	// Restore, and decide by what is in the inbox.
+	CodeMessageGone
 
 	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
@@ -105,6 +108,7 @@ var codeNames = [...]string{
 	CodeKeyframeNeeded: "keyframe needed", CodeCompacted: "compacted", CodeLeaseExpired: "lease expired",
 	CodeOwnershipLost: "ownership lost", CodeBusy: "busy",
 	CodeTxnLocked: "locked by a transaction", CodeTxnAborted: "transaction aborted",
+	CodeMessageGone: "message gone",
 }
 
 // Codes returns every code but [CodeOK], in order.
@@ -158,7 +162,8 @@ func (c Code) Retry() Retry {
 	case CodeOK, CodeInternal, CodeInvalid, CodeNotFound, CodeVersionGone, CodeConflict, CodeFenced, CodeTooLarge,
 		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
 		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded,
-		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy, CodeTxnLocked, CodeTxnAborted:
+		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy, CodeTxnLocked, CodeTxnAborted,
+		CodeMessageGone:
 		return RetryNever
 	}
 	return RetryNever // a code of a newer server
@@ -195,6 +200,7 @@ var (
 	ErrBusy             error = &Error{Code: CodeBusy}
 	ErrTxnLocked        error = &Error{Code: CodeTxnLocked}
 	ErrTxnAborted       error = &Error{Code: CodeTxnAborted}
+	ErrMessageGone      error = &Error{Code: CodeMessageGone}
 )
 
 // Error is the error of every Hawser operation. All fields but Code may be

@@ -51,6 +51,7 @@ var sentinels = []struct {
 	{27, hawser.CodeBusy, hawser.ErrBusy, hawser.RetryNever},
 	{28, hawser.CodeTxnLocked, hawser.ErrTxnLocked, hawser.RetryNever},
 	{29, hawser.CodeTxnAborted, hawser.ErrTxnAborted, hawser.RetryNever},
+	{30, hawser.CodeMessageGone, hawser.ErrMessageGone, hawser.RetryNever},
 }
 
 // Claim: every code has its own fixed number, words, sentinel and advice, and

@@ -43,6 +43,12 @@ const (
 	// EventTxnResolved is a decision that somebody acknowledged in the place of
 	// the agent, for Reason.
 	EventTxnResolved
+	// EventMessageSent is a message that an agent got, by its Number in the
+	// inbox.
+	EventMessageSent
+	// EventMessageConsumed is a range of messages that a save of the agent has
+	// consumed.
+	EventMessageConsumed
 )
 
 var eventNames = [...]string{
@@ -51,6 +57,7 @@ var eventNames = [...]string{
 	EventLockGranted: "LOCK_GRANTED", EventLockEnded: "LOCK_ENDED",
 	EventTxnBegun: "TXN_BEGUN", EventTxnPrepared: "TXN_PREPARED", EventTxnCommitted: "TXN_COMMITTED",
 	EventTxnAborted: "TXN_ABORTED", EventTxnResolved: "TXN_RESOLVED",
+	EventMessageSent: "MESSAGE_SENT", EventMessageConsumed: "MESSAGE_CONSUMED",
 }
 
 // EventKinds returns every kind, in order.
@@ -80,14 +87,15 @@ type Event struct {
 	// Name is the agent or lock.
 	Name AgentID
 	// Number is the version that was saved, that a transaction made or that is
-	// bad, or the first one pruned; Last is the last one pruned.
+	// bad, or the first one pruned; Last is the last one pruned. Of messages they
+	// are numbers of the inbox.
 	Number, Last uint64
-	// Size is the length of the state that was saved, in bytes.
+	// Size is the length of the state that was saved or of the message, in bytes.
 	Size int64
 	// Token is the fence of the claim or lock; of a save or vote that of the
 	// claim under which it was made, 0 for none.
 	Token uint64
-	// Instance saved, was granted, or held.
+	// Instance saved, was granted, held, or sent.
 	Instance string
 	// Reason says why a hold ended, or why a transaction was aborted or resolved.
 	Reason string

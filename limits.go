@@ -3,6 +3,8 @@
 
 package hawser
 
+import "time"
+
 // Limits. Each is checked at the edge (client and node) and again where a
 // violation could cost memory or disk. Raising one is compatible, lowering
 // one is not.
@@ -40,4 +42,21 @@ const (
 	// for a repeated request. A repeat that is older is refused with
 	// [ErrRequestExpired], never executed again.
 	IdempotencyWindow = 64
+	// MaxMessage is the longest payload of a message in bytes. What is longer
+	// belongs into a state, of which the message names the version.
+	MaxMessage = 64 << 10
+	// MaxConsumed and MaxEmitted are the most messages that one save consumes and
+	// sends, MaxEmittedBytes what those that it sends have together with their
+	// labels and addresses: they go into the save's log entry.
+	MaxConsumed     = 100
+	MaxEmitted      = 100
+	MaxEmittedBytes = 96 << 10
+	// MaxInbox and MaxInboxBytes bound what waits for one agent. Who sends more is
+	// refused with [ErrOverloaded] until the agent has caught up.
+	MaxInbox      = 10_000
+	MaxInboxBytes = 64 << 20
+	// MaxSessions is the most sessions of a namespace. One that nobody has used
+	// for SessionTime is forgotten.
+	MaxSessions = 10_000
+	SessionTime = 24 * time.Hour
 )

@@ -34,6 +34,9 @@ type call struct {
 	id *hawser.RequestID
 	// repeat: the id was sent before this call, by whomever.
 	repeat bool
+	// settles tells of a call without id whether a refusal of one attempt tells what
+	// became of all of them; nil for never.
+	settles func(err error) bool
 	// once: a second execution would not be harmless, and the cluster does
 	// not recognise it; never repeated once it may have been executed.
 	once bool
@@ -215,7 +218,7 @@ func (r *run) result(ctx context.Context) error {
 	switch {
 	case r.done:
 		return nil
-	case r.final != nil && (!r.open || r.id != nil && wire.Settles(r.id.Kind, r.final)):
+	case r.final != nil && (!r.open || r.id != nil && wire.Settles(r.id.Kind, r.final) || r.settles != nil && r.settles(r.final)):
 		return r.final
 	case r.final != nil && r.repeat && errors.Is(r.final, hawser.ErrRequestExpired):
 		return r.final

@@ -29,6 +29,8 @@ type Client struct {
 	generation atomic.Uint64
 	// clock is the cluster's.
 	clock clock
+	// senders are those of [Client.Send].
+	senders *senders
 }
 
 // Dial returns a client for the cluster at cfg.Endpoints. It does not wait:
@@ -44,7 +46,7 @@ func Dial(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, router: router, retries: newRetries(), cache: newCache(cfg.MaxCachedBytes)}
-	c.keeper = newKeeper(c)
+	c.keeper, c.senders = newKeeper(c), newSenders(c)
 	return c, nil
 }
 

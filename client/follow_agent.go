@@ -71,7 +71,7 @@ func (f *follower) follow(ctx context.Context) error {
 }
 
 func (f *follower) restore(ctx context.Context) error {
-	cp, err := f.agent.Restore(ctx)
+	cp, err := f.agent.Restore(ctx, WithoutMessages())
 	switch {
 	case errors.Is(err, hawser.ErrNotFound):
 		return nil

@@ -25,6 +25,9 @@ type incoming struct {
 	header  *hawserv1.Header
 	version hawser.Version
 	stored  record.Chain
+	// messages are of the inbox.
+	messages     []hawser.Message
+	moreMessages bool
 	// chain is a keyframe and the deltas after it, or if based, the deltas
 	// after the version that the client named.
 	chain []record.Content
@@ -66,6 +69,7 @@ func (in *incoming) begin(m *hawserv1.RestoreResponse) {
 	if in.header == nil {
 		in.header = &hawserv1.Header{}
 	}
+	in.messages, in.moreMessages = convert(m.GetMessages(), wire.MessageFromProto), m.GetMoreMessages()
 	if in.based = m.GetKeyframe() == nil; !in.based {
 		in.content(record.Keyframe, m.GetKeyframe(), record.MaxParts)
 	}

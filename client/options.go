@@ -21,6 +21,12 @@ type WriteOption interface {
 	DeleteOption
 }
 
+// LabelOption adjusts what may have labels, [Agent.Save], [Sender.Send] and [Emit].
+type LabelOption interface {
+	SaveOption
+	MessageOption
+}
+
 // ForkOption adjusts one [Agent.Fork].
 type ForkOption interface{ applyFork(o *forkOptions) }
 
@@ -75,6 +81,8 @@ type saveOptions struct {
 	contentType string
 	schema      string
 	derivedFrom []hawser.VersionRef
+	consume     []uint64
+	emit        []emission
 }
 
 type forkOptions struct {
@@ -89,6 +97,7 @@ type readOptions struct {
 	minRevision hawser.Revision
 	version     uint64 // 0 for the head
 	limit       int    // 0 for all
+	noMessages  bool
 }
 
 type writeOption func(o *writeOptions)
@@ -105,6 +114,19 @@ func (f requestOption) applyFork(o *forkOptions)    { f(&o.writeOptions) }
 type saveOption func(o *saveOptions)
 
 func (f saveOption) applySave(o *saveOptions) { f(o) }
+
+type labelOption map[string]string
+
+func (l labelOption) applySave(o *saveOptions)       { o.labels = l.add(o.labels) }
+func (l labelOption) applyMessage(o *messageOptions) { o.labels = l.add(o.labels) }
+
+func (l labelOption) add(to map[string]string) map[string]string {
+	if to == nil {
+		to = make(map[string]string, len(l))
+	}
+	maps.Copy(to, l)
+	return to
+}
 
 type readOption func(o *readOptions)
 
@@ -155,26 +177,12 @@ func WithRequestID(id hawser.RequestID) RequestOption {
 	return requestOption(func(o *writeOptions) { o.id = &id })
 }
 
-// Label records a label of the caller's own with the version. At most
-// hawser.MaxLabels of them; the last value of a key counts.
-func Label(key, value string) SaveOption {
-	return saveOption(func(o *saveOptions) {
-		if o.labels == nil {
-			o.labels = make(map[string]string)
-		}
-		o.labels[key] = value
-	})
-}
+// Label records a label of the caller's own with the version or the message. At
+// most hawser.MaxLabels of them; the last value of a key counts.
+func Label(key, value string) LabelOption { return labelOption{key: value} }
 
 // Labels records several labels, as [Label] does. The map is not retained.
-func Labels(labels map[string]string) SaveOption {
-	return saveOption(func(o *saveOptions) {
-		if o.labels == nil {
-			o.labels = make(map[string]string, len(labels))
-		}
-		maps.Copy(o.labels, labels)
-	})
-}
+func Labels(labels map[string]string) LabelOption { return labelOption(maps.Clone(labels)) }
 
 // ContentType records what the content is, such as "application/json".
 func ContentType(contentType string) SaveOption {

@@ -30,6 +30,9 @@ type partsStream struct {
 	stream grpc.ClientStreamingClient[hawserv1.SavePartsRequest, hawserv1.SaveResponse]
 	parts  uint32
 	crc    uint32
+	// early is an answer that came before the end: an earlier attempt had made the
+	// version, so that the node needs no parts.
+	early *hawserv1.SaveResponse
 }
 
 // sendParts sends req, whose payload is too long for one message, in parts:
@@ -42,7 +45,7 @@ func sendParts(ctx context.Context, s sending, req *hawserv1.SaveRequest, state 
 	p := partsStream{stream: stream}
 	data := req.GetPayload().GetData()
 	if err := p.begin(req); err != nil {
-		return nil, err
+		return p.answer(err)
 	}
 	if len(data) == 0 {
 		_, err = record.Pack(state, p.part)
@@ -54,25 +57,29 @@ func sendParts(ctx context.Context, s sending, req *hawserv1.SaveRequest, state 
 		}
 	}
 	if err != nil {
-		return nil, err
+		return p.answer(err)
 	}
 	err = p.send(&hawserv1.SavePartsRequest{Message: &hawserv1.SavePartsRequest_End{End: &hawserv1.PartsEnd{Parts: p.parts, Crc32C: p.crc}}})
 	if err != nil {
-		return nil, err
+		return p.answer(err)
 	}
 	return stream.CloseAndRecv()
+}
+
+// answer is the early one, or why the stream was not sent.
+func (p *partsStream) answer(err error) (*hawserv1.SaveResponse, error) {
+	if p.early != nil {
+		return p.early, nil
+	}
+	return nil, err
 }
 
 // begin sends req without the data of its payload.
 func (p *partsStream) begin(req *hawserv1.SaveRequest) error {
 	payload := req.GetPayload()
-	head := &hawserv1.SaveRequest{
-		Agent: req.GetAgent(), Request: req.GetRequest(), Sha256: req.GetSha256(), ExpectVersion: req.ExpectVersion,
-		Instance: req.GetInstance(), Labels: req.GetLabels(), ContentType: req.GetContentType(), Schema: req.GetSchema(),
-		DerivedFrom: req.GetDerivedFrom(), StateSize: req.GetStateSize(),
-		Payload: &hawserv1.Payload{Encoding: payload.GetEncoding(), Size: payload.GetSize(), Base: payload.GetBase()},
-	}
-	return p.send(&hawserv1.SavePartsRequest{Message: &hawserv1.SavePartsRequest_Save{Save: head}})
+	req.Payload = &hawserv1.Payload{Encoding: payload.GetEncoding(), Size: payload.GetSize(), Base: payload.GetBase()}
+	defer func() { req.Payload = payload }()
+	return p.send(&hawserv1.SavePartsRequest{Message: &hawserv1.SavePartsRequest_Save{Save: req}})
 }
 
 func (p *partsStream) part(part []byte) error {
@@ -85,8 +92,12 @@ func (p *partsStream) part(part []byte) error {
 func (p *partsStream) send(m *hawserv1.SavePartsRequest) error {
 	err := p.stream.Send(m)
 	if errors.Is(err, io.EOF) {
-		_, err = p.stream.CloseAndRecv()
-		if err == nil { // an answer before the end is none
+		var early *hawserv1.SaveResponse
+		early, err = p.stream.CloseAndRecv()
+		if err == nil { // of anything else an answer before the end is none
+			if early.GetRepeated() {
+				p.early = early
+			}
 			err = errors.New("the node answered before the end of the request")
 		}
 	}

@@ -21,6 +21,12 @@ type Checkpoint struct {
 	Version hawser.Version
 	// Revision is the one that the answer reflects.
 	Revision hawser.Revision
+	// Messages are the oldest of those that the agent's inbox had at that moment,
+	// at most 100 and 256 KiB of them but one if there is any; none with
+	// [AtVersion] or [WithoutMessages]. MoreMessages says that there were others
+	// after them, which [Agent.Inbox] delivers.
+	Messages     []hawser.Message
+	MoreMessages bool
 }
 
 // Restore returns the agent's head, or the version named by [AtVersion], after
@@ -78,7 +84,7 @@ func (a *Agent) restore(ctx, within context.Context, o readOptions) (Checkpoint,
 // fetch asks for a version, makes it from what arrives, and from base, which
 // may be nil, and keeps a copy.
 func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (Checkpoint, versionAt, error) {
-	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto()}
+	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto(), Messages: o.version == 0 && !o.noMessages}
 	if base != nil {
 		req.Base = wire.BaseToProto(base.number, base.sha)
 	}
@@ -110,7 +116,9 @@ func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (C
 		agent: a.id, number: v.Number, generation: hawser.Generation(in.header.GetGeneration()), sha: v.SHA256, chain: in.stored,
 	}
 	a.client.cache.keep(at, state)
-	return Checkpoint{State: state, Version: v, Revision: hawser.Revision(in.header.GetRevision())}, at, nil
+	return Checkpoint{
+		State: state, Version: v, Revision: hawser.Revision(in.header.GetRevision()), Messages: in.messages, MoreMessages: in.moreMessages,
+	}, at, nil
 }
 
 // verify makes the state of what arrived and checks that it is the version that

@@ -20,7 +20,9 @@ import (
 //
 // Errors: *hawser.ConflictError when the head is another (the handle keeps its
 // position; restore, then decide), hawser.ErrTooLarge above
-// hawser.MaxStateSize, hawser.ErrFenced, hawser.ErrWrongGeneration after the
+// hawser.MaxStateSize, hawser.ErrFenced, hawser.ErrMessageGone for a message that
+// is consumed already, hawser.ErrOverloaded when an inbox that it sends to is full,
+// hawser.ErrWrongGeneration after the
 // cluster was restored from an archive, *hawser.UnknownOutcomeError when it
 // may or may not have been executed. The latter also matches the error of the
 // context. See the package comment for what the next Save then does.
@@ -71,6 +73,9 @@ func (o *saveOptions) check(agent hawser.AgentID, size int) error {
 	if len(o.derivedFrom) > hawser.MaxDerivedFrom {
 		return refuse(hawser.CodeInvalid, "derived from %d versions, the limit is %d", len(o.derivedFrom), hawser.MaxDerivedFrom)
 	}
+	if err := o.checkMessages(agent); err != nil {
+		return err
+	}
 	for _, ref := range o.derivedFrom {
 		if canonical, err := hawser.NewAgentID(ref.Agent.Namespace, ref.Agent.Name); err != nil || canonical != ref.Agent || ref.Number == 0 {
 			return refuse(hawser.CodeInvalid, "derived from %q, which is no version", ref)
@@ -101,6 +106,8 @@ func (a *Agent) saveRequest(o *saveOptions) *hawserv1.SaveRequest {
 		DerivedFrom: convert(o.derivedFrom, wire.RefToProto),
 		Fence:       o.fence,
 		Force:       o.force,
+		Consume:     o.consume,
+		Emit:        o.emissions(a.id.Namespace),
 	}
 }
 

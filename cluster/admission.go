@@ -51,7 +51,8 @@ type admission struct {
 func (a *admission) standing(method string) (counter *atomic.Int64, limit int64) {
 	switch method {
 	case hawserv1.Watch_Watch_FullMethodName, hawserv1.Coordination_Observe_FullMethodName,
-		hawserv1.Transactions_Transact_FullMethodName, hawserv1.Transactions_Participate_FullMethodName:
+		hawserv1.Transactions_Transact_FullMethodName, hawserv1.Transactions_Participate_FullMethodName,
+		hawserv1.Messages_Inbox_FullMethodName:
 		return &a.watches, maxWatches
 	case hawserv1.Coordination_KeepAlive_FullMethodName:
 		return &a.keepAlives, maxKeepAlives

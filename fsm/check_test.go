@@ -28,7 +28,10 @@ func CheckStore(t *testing.T, m *Machine) {
 		t: t, v: v, agents: map[hawser.AgentID]agentRecord{}, chains: map[hawser.AgentID][]*chainRecord{}, segments: map[uint64]segmentRecord{},
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
 		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
-		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{}, txn: newTxnChecker(),
+		txn:  newTxnChecker(),
+		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
+		inboxes: map[hawser.AgentID]inboxRecord{}, messages: map[hawser.AgentID]map[uint64]*messageRecord{},
+		sessions: map[string]uint64{}, counted: map[string]uint64{},
 	}
 	k.read()
 	k.checkAgents()
@@ -36,6 +39,7 @@ func CheckStore(t *testing.T, m *Machine) {
 	k.checkUploads()
 	k.checkCoordination()
 	k.checkTxns()
+	k.checkMessages()
 	k.equal(v.state.events, k.events, "events")
 }
 
@@ -56,6 +60,10 @@ type checker struct {
 	held      map[hawser.LeaseID]map[hawser.Resource]hold
 	waiters   map[hawser.Resource][]contender
 	txn       txnChecker
+
+	inboxes           map[hawser.AgentID]inboxRecord
+	messages          map[hawser.AgentID]map[uint64]*messageRecord
+	sessions, counted map[string]uint64
 }
 
 func (k *checker) read() {
@@ -110,6 +118,8 @@ func (k *checker) value(key, value []byte) (err error) {
 		var w contender
 		w, err = parseContender(key, value)
 		k.waiters[name] = append(k.waiters[name], w)
+	case key[0] == prefixInbox || key[0] == prefixSession:
+		return k.messageValue(key, value)
 	case key[0] == prefixEvent:
 		var events []hawser.Event
 		revision := binary.BigEndian.Uint64(key[1:])
@@ -173,7 +183,8 @@ func (k *checker) checkAgents() {
 		k.equal([]uint64{a.live, a.versions, a.stored, a.pins}, []uint64{newest, versions, stored, pins}, "%s: live, versions, stored, pins", id)
 		k.equal(a.oldest, oldest, "%s: oldest", id)
 		k.equal(a.stubs >= stubs, true, "%s: stubs at %d, not below %d", id, a.stubs, stubs)
-		k.equal(k.garbage[id], a.cleared < a.floor, "%s: garbage", id)
+		box := k.inboxes[id]
+		k.equal(k.garbage[id], a.cleared < a.floor || box.cleared < box.floor, "%s: garbage", id)
 		if a.live != 0 {
 			live++
 		}

@@ -26,6 +26,7 @@ var (
 		Request: Request{Nonce: hawser.Nonce{1, 2}, Generation: 77, Seen: 5, Attempt: 1},
 		Labels:  map[string]string{"a": "1", "b": ""}, ContentType: "application/json", Schema: "v1",
 		SHA256: hawser.Hash{9}, Content: record.EncodeKeyframe([]byte("a state")), DerivedFrom: []hawser.VersionRef{sampleRef},
+		Consume: []uint64{1, 300}, Emit: []Emission{{Agent: sampleRef.Agent, Labels: map[string]string{"k": "v"}, Payload: []byte("m")}, {Agent: sampleRef.Agent, Payload: []byte{}}},
 	}
 	sampleRef   = hawser.VersionRef{Agent: hawser.AgentID{Namespace: "other", Name: "b/c"}, Number: 300}
 	sampleDelta = &Save{
@@ -69,6 +70,10 @@ var (
 		&ResolveTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Reason: "it is gone", Generation: 300},
 		&ForgetTxn{ID: sampleTxnID, Generation: 300},
 		&SweepTxns{IDs: []hawser.TxnID{sampleTxnID, {Namespace: "n", ID: "u"}}},
+		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},
+		&CloseSession{Namespace: "default", Session: hawser.SessionID{1}, Generation: 300},
+		&ExpireSessions{Sessions: []SessionRef{{Namespace: "default", Session: hawser.SessionID{1}}, {Namespace: "other", Session: hawser.SessionID{2}}}},
+		&SendMessage{Agent: sampleRef.Agent, ID: hawser.MessageID{Session: hawser.SessionID{1}, Sequence: 300}, Labels: map[string]string{"k": "v"}, Payload: []byte("m"), Generation: 300},
 	}
 	sampleTxn = &txnRecord{
 		Txn: txn.Txn{
@@ -93,6 +98,7 @@ var (
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
 		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef}, txn: "t-1",
+		moved: []byte("0123456789abcdef"),
 	}
 	sampleImport = &importRecord{
 		archive: hawser.Hash{5}, generation: 300, revision: 301, items: 302, failure: "no", end: 303, all: 304, agents: 305, versions: 306, loose: 307,

@@ -60,6 +60,10 @@ const (
 	kindResolveTxn
 	kindForgetTxn
 	kindSweepTxns
+	kindOpenSession
+	kindCloseSession
+	kindExpireSessions
+	kindSendMessage
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -105,6 +109,11 @@ var commandTypes = [...]struct {
 	kindResolveTxn:     {1, func() Command { return new(ResolveTxn) }},
 	kindForgetTxn:      {1, func() Command { return new(ForgetTxn) }},
 	kindSweepTxns:      {1, func() Command { return new(SweepTxns) }},
+
+	kindOpenSession:    {1, func() Command { return new(OpenSession) }},
+	kindCloseSession:   {1, func() Command { return new(CloseSession) }},
+	kindExpireSessions: {1, func() Command { return new(ExpireSessions) }},
+	kindSendMessage:    {1, func() Command { return new(SendMessage) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -147,6 +156,10 @@ type Save struct {
 	// DerivedFrom are the versions that the state was computed from. They need
 	// not exist.
 	DerivedFrom []hawser.VersionRef
+	// Consume are the numbers of messages of the agent's inbox that go with it, in
+	// ascending order: all must be there. Emit are messages that are sent with it.
+	Consume []uint64
+	Emit    []Emission
 }
 
 // Base names the version that a delta starts from.

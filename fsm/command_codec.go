@@ -25,7 +25,7 @@ func (c *Save) appendBody(dst []byte) []byte {
 		dst = binary.AppendUvarint(append(dst, 1), c.Base.Number)
 		dst = append(dst, c.Base.SHA256[:]...)
 	}
-	dst = appendRefs(dst, c.DerivedFrom)
+	dst = c.appendMoved(appendRefs(dst, c.DerivedFrom))
 	return record.AppendContent(dst, c.Content)
 }
 
@@ -41,6 +41,7 @@ func (c *Save) parseBody(r *reader) {
 		c.Base = &Base{Number: r.uvarint(), SHA256: r.hash()}
 	}
 	c.DerivedFrom = r.refs()
+	c.parseMoved(r)
 	c.Content = r.content()
 }
 

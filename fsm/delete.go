@@ -5,8 +5,9 @@ package fsm
 
 import "github.com/hawserdb/hawser"
 
-// apply removes an agent: its versions are below its floor from now on, which
-// costs the same however many there are. [Reclaim] frees them later. The
+// apply removes an agent: its versions are below its floor from now on, and the
+// messages of its inbox below that of the inbox, which costs the same however
+// many there are. [Reclaim] frees them later. The
 // number that the delete takes is no version.
 func (d *Delete) apply(c *changes) (Result, error) {
 	if !validAgent(d.Agent) {
@@ -67,6 +68,9 @@ func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
 	a.live, a.versions, a.stored, a.pins, a.floor = 0, 0, 0, 0, rec.number
 	a.oldest, a.stubs, a.deleted = rec.number+1, 0, c.state.time
 	c.markGarbage(a.id, true)
+	if err := c.dropInbox(a.id); err != nil {
+		return Result{}, err
+	}
 	if err := c.take(a, rec); err != nil {
 		return Result{}, err
 	}
@@ -82,7 +86,8 @@ const (
 )
 
 // apply frees the contents of up to Limit numbers below the floor, oldest
-// first, and drops their records where they have left the window. It changes
+// first, and drops their records where they have left the window; then as many
+// messages of the inbox. It changes
 // nothing that a user can see, and so makes no revision.
 func (r *Reclaim) apply(c *changes) (Result, error) {
 	if !validAgent(r.Agent) {
@@ -112,7 +117,11 @@ func (r *Reclaim) apply(c *changes) (Result, error) {
 		a.cleared += n
 		a.changed = true
 	}
-	if a.cleared == a.floor {
+	emptied, err := c.clearInbox(a.id, limit)
+	if err != nil {
+		return Result{}, err
+	}
+	if emptied && a.cleared == a.floor {
 		c.markGarbage(a.id, false)
 	}
 	return c.result(), nil

@@ -22,6 +22,9 @@ import (
 //	f ns                     floors: where new agents of the namespace start
 //	g ns 0 name              agent with deleted versions left to reclaim
 //	h kind ns 0 name         resource that is held or waited for
+//	i ns                     number at which new inboxes of the namespace start
+//	i ns 0 name              inbox: its counters
+//	i ns 0 name 0 number     message
 //	k time ns 0 txn          transaction with something due at a time
 //	l lease                  lease
 //	m applied|configuration|import|state
@@ -35,13 +38,15 @@ import (
 //	s segment position       content
 //	t ns 0 name              agent without a live version: its counters
 //	u upload                 upload that belongs to no content yet
+//	v ns                     number of sessions of a namespace
+//	v ns 0 session           session of a sender of messages
 //	w kind ns 0 name 0 turn  who waits for a resource, in order
 //	x ns 0 txn               transaction
 //	y ns 0 name              what an agent has staged with its vote
 //	z ns 0 name 0 revision   decision that an agent has not acknowledged
 //
 // Numbers, revisions and times are big endian: 8 bytes, a position and an index 4; an
-// upload and a lease are 16 bytes, a kind is one, a turn 12.
+// upload, a session and a lease are 16 bytes, a kind is one, a turn 12.
 const (
 	prefixAgent    = 'a'
 	prefixPayload  = 'b'
@@ -51,6 +56,7 @@ const (
 	prefixFloor    = 'f'
 	prefixGarbage  = 'g'
 	prefixResource = 'h'
+	prefixInbox    = 'i'
 	prefixDue      = 'k'
 	prefixLease    = 'l'
 	prefixMeta     = 'm'
@@ -62,6 +68,7 @@ const (
 	prefixSegment  = 's'
 	prefixTomb     = 't'
 	prefixUpload   = 'u'
+	prefixSession  = 'v'
 	prefixWaiter   = 'w'
 	prefixTxn      = 'x'
 	prefixStaged   = 'y'

@@ -43,6 +43,8 @@ type Outcome struct {
 	Revision hawser.Revision
 	// Version is what a save, rollback or fork made, as it is now.
 	Version hawser.Version
+	// Moved is what a save has consumed and sent: see [Save.Moved].
+	Moved []byte
 }
 
 // Outcome tells what became of a request, without executing anything. Expect
@@ -77,7 +79,7 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 	case found != nil && !found.is(kind, expect):
 		return Outcome{}, mismatch("outcome", id, found.number)
 	case found != nil:
-		out := Outcome{State: OutcomeDone, Number: found.number, Revision: found.revision}
+		out := Outcome{State: OutcomeDone, Number: found.number, Revision: found.revision, Moved: found.moved}
 		if kind.MakesVersion() {
 			out.Version = visible(id, rec.floor, found)
 		}

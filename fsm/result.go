@@ -41,6 +41,9 @@ type Result struct {
 	// Txn is how the transaction stands after a command that concerns one, nil
 	// when there is none.
 	Txn *hawser.TxnInfo
+	// Message is what a [SendMessage] has sent, without labels and payload; of a
+	// repeat what the first attempt has.
+	Message *hawser.Message
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

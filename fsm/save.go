@@ -21,15 +21,19 @@ const (
 )
 
 // apply appends a version. What is checked, in this order: form, generation,
-// repeat, expiry, fence, condition, parts, base and chain.
+// repeat, expiry, fence, condition, messages, parts, base and chain.
 func (s *Save) apply(c *changes) (Result, error) {
 	if err := s.check(); err != nil {
 		return c.refuse(err)
 	}
-	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 }
+	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 && s.sameMoved(rec) }
 	a, res, done, err := c.begin(s.Agent, hawser.RequestSave, s.Request, authority{s.Fence, s.Force}, s.Expect, same)
 	if done {
 		return res, err
+	}
+	refusal, err := c.mayMove(s)
+	if err != nil || refusal != nil {
+		return c.refuseOr(refusal, err)
 	}
 	content, refusal, err := c.staged(s.Content)
 	if err != nil {
@@ -46,7 +50,11 @@ func (s *Save) apply(c *changes) (Result, error) {
 	} else if refusal != nil {
 		return c.refuse(refusal)
 	}
-	return c.addVersion(a, s.record(at, content.bytes), s.Force)
+	rec := s.record(at, content.bytes)
+	if res, err = c.addVersion(a, rec, s.Force); err == nil {
+		err = c.move(s, rec)
+	}
+	return res, err
 }
 
 // check refuses what no node proposes. It may not depend on limits that a
@@ -54,6 +62,9 @@ func (s *Save) apply(c *changes) (Result, error) {
 func (s *Save) check() error {
 	if !validAgent(s.Agent) {
 		return invalidCommand("save", "the agent's name is not valid")
+	}
+	if err := s.checkMoved(); err != nil {
+		return err
 	}
 	for _, ref := range s.DerivedFrom {
 		if !validAgent(ref.Agent) || ref.Number == 0 {
@@ -131,6 +142,7 @@ func (s *Save) record(at place, bytes uint64) *chainRecord {
 		kind: hawser.RequestSave, nonce: s.Request.Nonce, expect: s.Expect,
 		sha: s.SHA256, size: size, stored: bytes, segment: at.segment, position: at.position,
 		instance: s.Instance, contentType: s.ContentType, schema: s.Schema, labels: s.Labels, derived: s.DerivedFrom,
+		moved: s.Moved(),
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 //	replace SEGMENT POSITION STATE [stamp=N]
 //	part U STATE [index=N] · expire U... before=SECONDS
 //	leader NODE term=N cluster=C generation=N · level N
+//	session|endsession|expiresessions|send, and consume= and emit= of a save, as in script_message_test.go
 //	open|close|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
 //	begin|yes|no|commit|cancel|ack|resolve|forget|sweep as in script_txn_test.go
 //
@@ -76,6 +77,9 @@ func (s *script) parse(line string) fsm.Command {
 		return c
 	}
 	if c := p.transaction(); c != nil {
+		return c
+	}
+	if c := p.messages(); c != nil {
 		return c
 	}
 	if c := parsePolicyCommand(words, p.values); c != nil {
@@ -143,6 +147,7 @@ func (p *parser) save() fsm.Command {
 	save.Fence, save.Force = p.fence(), p.values["force"] > 0
 	save.Size = uint64(len(target))
 	save.Content = p.content(p.words[2])
+	p.moved(save)
 	if p.words[0] == "save" {
 		return save
 	}

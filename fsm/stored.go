@@ -4,6 +4,7 @@
 package fsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -11,9 +12,9 @@ import (
 )
 
 // storedFormat is the first byte of every stored value but contents and parts.
-// Formats 1 to 3 were those of development builds that knew no deltas, no events
-// or no transactions.
-const storedFormat = 4
+// Formats 1 to 4 were those of development builds that knew no deltas, no events,
+// no transactions or no messages.
+const storedFormat = 5
 
 // agentRecord is what the machine keeps of an agent.
 type agentRecord struct {
@@ -113,6 +114,8 @@ type chainRecord struct {
 	derived []hawser.VersionRef
 	// txn is the id of the transaction that made it, in the agent's namespace.
 	txn string
+	// moved identifies what a save has consumed and sent, as [Save.Moved].
+	moved []byte
 }
 
 // chainNonceAt is where the nonce is in an encoded chainRecord, after format,
@@ -135,7 +138,7 @@ func (c *chainRecord) append(dst []byte) []byte {
 	} else {
 		dst = appendRef(append(dst, 1), c.origin)
 	}
-	return appendBytes(appendRefs(dst, c.derived), c.txn)
+	return appendBytes(appendBytes(appendRefs(dst, c.derived), c.txn), c.moved)
 }
 
 func parseChain(b []byte) (*chainRecord, error) {
@@ -159,6 +162,9 @@ func parseChain(b []byte) (*chainRecord, error) {
 		}
 	}
 	c.derived, c.txn = r.refs(), r.string()
+	if moved := r.bytes(); len(moved) > 0 {
+		c.moved = bytes.Clone(moved)
+	}
 	if c.state < hawser.VersionLive || c.state > hawser.VersionBad || c.state != hawser.VersionGone && c.segment == 0 {
 		r.fail()
 	}
@@ -183,7 +189,7 @@ func (c *chainRecord) stub() *chainRecord {
 	return &chainRecord{
 		number: c.number, kind: c.kind, state: hawser.VersionGone, nonce: c.nonce, expect: c.expect, sha: c.sha,
 		size: c.size, parent: c.parent, epoch: c.epoch, created: c.created, revision: c.revision,
-		origin: c.origin, txn: c.txn,
+		origin: c.origin, txn: c.txn, moved: c.moved,
 	}
 }
 

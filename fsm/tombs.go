@@ -19,7 +19,8 @@ const maxTombs = 512
 // PruneTombs removes what is left of agents that were deleted before Before,
 // in unix nanoseconds of machine time. New agents of their namespaces start
 // above their numbers from then on. Agents for which that does not hold, or
-// whose versions were not reclaimed yet, are left alone.
+// whose versions were not reclaimed yet, are left alone. One that was only
+// ever claimed may have messages: these go first, as with a [Delete].
 type PruneTombs struct {
 	Agents []hawser.AgentID
 	Before int64
@@ -43,7 +44,7 @@ func (p *PruneTombs) parseBody(r *reader) {
 }
 
 // apply removes tombs. It makes no revision: an agent without a tomb is one
-// that never was, and starts at the floor.
+// that never was, and starts at the floor. Messages that go make one.
 func (p *PruneTombs) apply(c *changes) (Result, error) {
 	if len(p.Agents) > maxTombs {
 		return c.refuse(invalidCommand("prune tombs", fmt.Sprintf("more than %d agents", maxTombs)))
@@ -62,11 +63,22 @@ func (p *PruneTombs) apply(c *changes) (Result, error) {
 		if !a.isTomb() || !a.removable(p.Before) {
 			continue
 		}
-		if err := c.dropTomb(a); err != nil {
+		box, err := c.inbox(id)
+		switch {
+		case err != nil:
+			return Result{}, err
+		case box.count > 0:
+			c.revise()
+			err = c.dropInbox(id)
+		case box.cleared == box.floor:
+			err = c.dropTomb(a)
+			res.Pruned++
+		}
+		if err != nil {
 			return Result{}, err
 		}
-		res.Pruned++
 	}
+	res.Revision = hawser.Revision(c.state.revision)
 	return res, nil
 }
 
@@ -97,6 +109,9 @@ func (c *changes) dropTomb(a *agent) error {
 	for _, prefix := range [...]byte{prefixTomb, prefixAgent} {
 		c.key = agentKey(c.key[:0], prefix, a.id)
 		c.batch.Delete(c.key)
+	}
+	if err := c.forgetInbox(a.id); err != nil {
+		return err
 	}
 	floor = floorRecord{number: max(floor.number, a.head), epoch: max(floor.epoch, a.epoch)}
 	c.put(floorKey(a.id.Namespace), floor.encode())

@@ -62,6 +62,8 @@ func (v *VoteTxn) check() error {
 		return nil
 	case v.State.Agent != v.Agent || v.State.Expect == nil:
 		return invalidCommand("vote", "the state is another agent's, or does not say from which head it was made")
+	case len(v.State.Consume) > 0 || len(v.State.Emit) > 0:
+		return invalidCommand("vote", "a vote consumes and sends no messages")
 	}
 	return v.State.check()
 }

@@ -28,6 +28,8 @@ const (
 	tombTime   = 30 * 24 * time.Hour
 	// tombsAtOnce is how many tombs go in one command.
 	tombsAtOnce = 256
+	// sessionsAtOnce is how many sessions go in one command.
+	sessionsAtOnce = 256
 )
 
 // reclaim frees a bounded amount of what deleted agents left behind, and
@@ -47,7 +49,8 @@ func (j *Janitor) reclaim(ctx context.Context) bool {
 }
 
 // expire removes uploads that were given up and counters of agents that were
-// deleted long ago, and events that no watch needs any more, and reports whether there may be more.
+// deleted long ago, sessions that are over, and events that no watch needs any
+// more, and reports whether there may be more.
 func (j *Janitor) expire(ctx context.Context) bool {
 	if time.Since(j.expired) < expireEvery {
 		return false
@@ -55,6 +58,7 @@ func (j *Janitor) expire(ctx context.Context) bool {
 	now := j.cfg.Now()
 	var uploads [][16]byte
 	var tombs []hawser.AgentID
+	var sessions []fsm.SessionRef
 	var trim hawser.Revision
 	err := j.view(func(v View) error {
 		listed, err := v.Uploads(hawser.MaxPage)
@@ -67,15 +71,18 @@ func (j *Janitor) expire(ctx context.Context) bool {
 			trim, err = v.EventsToTrim(keptEvents, now.Add(-eventTime))
 		}
 		if err == nil {
+			sessions, err = v.ExpiredSessions(now, hawser.MaxPage)
+		}
+		if err == nil {
 			tombs, err = v.Tombs(now.Add(-tombTime), hawser.MaxPage)
 		}
 		return err
 	})
 	if err != nil {
-		j.cfg.Logger.Warn("looking for uploads that were given up failed", "error", err)
+		j.cfg.Logger.Warn("looking for what is over failed", "error", err)
 		return false
 	}
-	more := len(uploads) == hawser.MaxPage || len(tombs) == hawser.MaxPage
+	more := len(uploads) == hawser.MaxPage || len(tombs) == hawser.MaxPage || len(sessions) == hawser.MaxPage
 	for chunk := range slices.Chunk(uploads, 1) { // each may have thousands of parts
 		if !j.submit(ctx, &fsm.ExpireUploads{Uploads: chunk, Before: now.Add(-uploadTime).UnixNano()}) {
 			return false
@@ -83,6 +90,11 @@ func (j *Janitor) expire(ctx context.Context) bool {
 	}
 	for chunk := range slices.Chunk(tombs, tombsAtOnce) {
 		if !j.submit(ctx, &fsm.PruneTombs{Agents: chunk, Before: now.Add(-tombTime).UnixNano()}) {
+			return false
+		}
+	}
+	for chunk := range slices.Chunk(sessions, sessionsAtOnce) {
+		if !j.submit(ctx, &fsm.ExpireSessions{Sessions: chunk}) {
 			return false
 		}
 	}

@@ -216,6 +216,8 @@ func (v fakeView) Uploads(limit int) (list []fsm.Upload, _ error) {
 	return list, nil
 }
 
+func (v fakeView) ExpiredSessions(time.Time, int) ([]fsm.SessionRef, error) { return nil, nil }
+
 func (v fakeView) Tombs(_ time.Time, limit int) (list []hawser.AgentID, _ error) {
 	v.locked(func(m *fakeMachine) { list = slices.Clone(m.tombs[:min(limit, len(m.tombs))]) })
 	return list, nil

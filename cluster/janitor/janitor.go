@@ -32,6 +32,7 @@ type View interface {
 	Materialise(id hawser.AgentID, number uint64) (hawser.Version, []byte, error)
 	Uploads(limit int) ([]fsm.Upload, error)
 	Tombs(before time.Time, limit int) ([]hawser.AgentID, error)
+	ExpiredSessions(now time.Time, limit int) ([]fsm.SessionRef, error)
 	EventsToTrim(keep uint64, before time.Time) (hawser.Revision, error)
 	Close() error
 }

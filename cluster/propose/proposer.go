@@ -153,7 +153,15 @@ func (p *Proposer) admit(ctx context.Context, c fsm.Command) error {
 func growth(c fsm.Command) (size int, grows bool) {
 	switch c := c.(type) {
 	case *fsm.Save:
-		return len(c.Content.Data), true
+		size = len(c.Content.Data)
+		for _, e := range c.Emit {
+			size += len(e.Payload)
+		}
+		return size, true
+	case *fsm.SendMessage:
+		return len(c.Payload), true
+	case *fsm.OpenSession:
+		return 0, true
 	case *fsm.Part:
 		return len(c.Data), true
 	case *fsm.ImportItems:

@@ -138,8 +138,8 @@ func (b *Backend) foresee(ctx context.Context, in incoming) (*hawserv1.SaveRespo
 	switch {
 	case err != nil:
 		return nil, err
-	case outcome.State == fsm.OutcomeDone && outcome.Version.SHA256 != command.SHA256:
-		return nil, &hawser.Error{Code: hawser.CodeRequestMismatch, Op: "save", Key: command.Agent.String(), Msg: "the request id saved another state"}
+	case outcome.State == fsm.OutcomeDone && (outcome.Version.SHA256 != command.SHA256 || !bytes.Equal(outcome.Moved, command.Moved())):
+		return nil, &hawser.Error{Code: hawser.CodeRequestMismatch, Op: "save", Key: command.Agent.String(), Msg: "the request id saved another state, or consumed or sent other messages"}
 	case outcome.State == fsm.OutcomeDone:
 		return b.repeated(view, outcome)
 	case outcome.State == fsm.OutcomeExpired && command.Request.Attempt > 0:

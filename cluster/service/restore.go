@@ -35,13 +35,18 @@ func (s *Service) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamin
 	if err != nil {
 		return err
 	}
+	first := &hawserv1.RestoreResponse{}
+	if r.GetMessages() && r.GetVersion() == 0 {
+		in, err := view.Inbox(agent, 0, inboxPage, inboxBytes)
+		if err != nil {
+			return err
+		}
+		first.Messages, first.MoreMessages = messagesToProto(in.Messages), in.More
+	}
 	info := view.Info()
+	first.Header, first.Version, first.Chain = b.header(info, info.Revision), wire.VersionToProto(version), wire.ChainToProto(path.Chain)
 	ref := hawser.VersionRef{Agent: agent, Number: version.Number}
-	return restoring{view: view, ref: ref, send: stream.Send}.all(path.Places[held:], held == 0, &hawserv1.RestoreResponse{
-		Header:  b.header(info, info.Revision),
-		Version: wire.VersionToProto(version),
-		Chain:   wire.ChainToProto(path.Chain),
-	})
+	return restoring{view: view, ref: ref, send: stream.Send}.all(path.Places[held:], held == 0, first)
 }
 
 // heldBy returns how many contents of the path to version the caller has, who

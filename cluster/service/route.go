@@ -44,6 +44,8 @@ type call[T any] struct {
 	// kind is set if the machine knows a repetition by its id, so that a refusal
 	// of it also tells of the attempts before; see wire.Settles.
 	kind hawser.RequestKind
+	// settles tells what kind does of a call without one; nil for nothing.
+	settles func(err error) bool
 	// budget bounds all attempts; 0 is routeBudget.
 	budget time.Duration
 	// once: a second execution would not be harmless, and is not recognised.
@@ -76,7 +78,7 @@ func route[T any](ctx context.Context, b *Backend, c call[T]) (T, error) {
 			continue
 		}
 		switch {
-		case !open || c.kind != 0 && wire.Settles(c.kind, err):
+		case !open || c.kind != 0 && wire.Settles(c.kind, err) || c.settles != nil && c.settles(err):
 			return zero, err
 		case hawser.CodeOf(err) == hawser.CodeKeyframeNeeded:
 			return zero, stillOpen(c.unknown(err))

@@ -50,6 +50,9 @@ func saveCommand(r *hawserv1.SaveRequest) (*fsm.Save, hawser.RequestID, error) {
 		}
 		command.DerivedFrom = append(command.DerivedFrom, from)
 	}
+	if err := moved(command, r); err != nil {
+		return nil, none, err
+	}
 	return command, id, declare(command, r)
 }
 
@@ -67,10 +70,24 @@ func badSave(r *hawserv1.SaveRequest) string {
 			return f.name + " " + why
 		}
 	}
-	if n := len(r.GetLabels()); n > hawser.MaxLabels {
+	if why := badLabels(r.GetLabels()); why != "" {
+		return why
+	}
+	if n := len(r.GetDerivedFrom()); n > hawser.MaxDerivedFrom {
+		return fmt.Sprintf("is derived from %d versions, at most %d are allowed", n, hawser.MaxDerivedFrom)
+	}
+	if n := len(r.GetSha256()); n != len(hawser.Hash{}) {
+		return fmt.Sprintf("needs the SHA-256 of the state, 32 bytes, and has %d", n)
+	}
+	return ""
+}
+
+// badLabels returns what is wrong with labels, or "".
+func badLabels(labels map[string]string) string {
+	if n := len(labels); n > hawser.MaxLabels {
 		return fmt.Sprintf("has %d labels, at most %d are allowed", n, hawser.MaxLabels)
 	}
-	for key, value := range r.GetLabels() {
+	for key, value := range labels {
 		if key == "" {
 			return "a label has no key"
 		}
@@ -80,12 +97,6 @@ func badSave(r *hawserv1.SaveRequest) string {
 		if why := badText(value, hawser.MaxLabelValue); why != "" {
 			return fmt.Sprintf("the value of label %q %s", key, why)
 		}
-	}
-	if n := len(r.GetDerivedFrom()); n > hawser.MaxDerivedFrom {
-		return fmt.Sprintf("is derived from %d versions, at most %d are allowed", n, hawser.MaxDerivedFrom)
-	}
-	if n := len(r.GetSha256()); n != len(hawser.Hash{}) {
-		return fmt.Sprintf("needs the SHA-256 of the state, 32 bytes, and has %d", n)
 	}
 	return ""
 }

@@ -28,6 +28,9 @@ func staging(command *fsm.Save, m *hawserv1.StagedVote) (*fsm.VoteTxn, error) {
 	if command.Expect == nil || command.Force {
 		return nil, invalidSave(command.Agent, "a vote is made from a head, which it names, and by the agent's owner")
 	}
+	if len(command.Consume) > 0 || len(command.Emit) > 0 {
+		return nil, invalidSave(command.Agent, "a vote consumes and sends no messages")
+	}
 	return &fsm.VoteTxn{
 		ID: id, Agent: command.Agent, Yes: true, Fence: command.Fence, Quiet: m.GetQuiet(), State: command, Generation: command.Request.Generation,
 	}, nil

@@ -103,7 +103,7 @@ func exitCode(err error) int {
 	case hawser.CodeNotFound, hawser.CodeVersionGone, hawser.CodeCompacted:
 		return codeNotFound
 	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration, hawser.CodeBusy, hawser.CodeTxnLocked, hawser.CodeTxnAborted,
-		hawser.CodeLeaseExpired, hawser.CodeOwnershipLost:
+		hawser.CodeLeaseExpired, hawser.CodeOwnershipLost, hawser.CodeMessageGone:
 		return codeConflict
 	case hawser.CodeUnavailable, hawser.CodeOverloaded, hawser.CodeNotLeader, hawser.CodeDeadline, hawser.CodeStorageFull:
 		return codeUnavailable
@@ -129,6 +129,9 @@ func adviceFor(err error) string {
 	}
 	if unknown, ok := errors.AsType[*hawser.UnknownOutcomeError](err); ok {
 		return "repeat with --request-id " + unknown.RequestID.String()
+	}
+	if unknown, ok := errors.AsType[*hawser.UnknownMessageError](err); ok {
+		return "repeat with --request-id " + unknown.ID.String()
 	}
 	if u, ok := errors.AsType[usage](err); ok {
 		if u.command != "" {

@@ -47,32 +47,36 @@ func writeFile(path string, data []byte) (err error) {
 	return os.Rename(tmp.Name(), path)
 }
 
-// readState reads what is to be saved: the file, or stdin for "-" and "". A
-// terminal is refused, for a person who forgot the file would wait for ever.
+// readState reads what is to be saved.
 func (p *program) readState(path string) ([]byte, error) {
+	return p.readInput(path, "state", hawser.MaxStateSize)
+}
+
+// readInput reads the file, or stdin for "-" and "", of which what is the name. A
+// terminal is refused, for a person who forgot the file would wait for ever.
+func (p *program) readInput(path, what string, most int) ([]byte, error) {
 	in := p.stdin
 	if path != "" && path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, fmt.Errorf("read the state: %w", err)
+			return nil, fmt.Errorf("read the %s: %w", what, err)
 		}
 		defer func() { _ = f.Close() }()
 		in = f
 	} else if isTerminal(in) && path != "-" {
-		return nil, hint(usageError("the state is read from stdin, and stdin is a terminal"),
-			"pipe the state in, name a file with -f FILE, or type it after -f -")
+		return nil, hint(usageErrorf("the %s is read from stdin, and stdin is a terminal", what),
+			"pipe the %s in, name a file with -f FILE, or type it after -f -", what)
 	}
-	state, err := io.ReadAll(io.LimitReader(in, hawser.MaxStateSize+1))
+	input, err := io.ReadAll(io.LimitReader(in, int64(most)+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the state: %w", err)
+		return nil, fmt.Errorf("read the %s: %w", what, err)
 	}
-	if len(state) > hawser.MaxStateSize {
+	if len(input) > most {
 		return nil, &hawser.Error{
-			Code: hawser.CodeTooLarge, Op: "read the state",
-			Msg: fmt.Sprintf("it has more than %d bytes, which is the most that a version holds", hawser.MaxStateSize),
+			Code: hawser.CodeTooLarge, Op: "read the " + what, Msg: fmt.Sprintf("it has more than %d bytes, which is the most that is possible", most),
 		}
 	}
-	return state, nil
+	return input, nil
 }
 
 func isTerminal(stream any) bool {

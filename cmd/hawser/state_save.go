@@ -24,6 +24,7 @@ const (
 	flagLabel     = "label"
 	flagDerived   = "derived-from"
 	flagFence     = "fence"
+	flagConsume   = "consume"
 )
 
 func (p *program) stateSave() *cli.Command {
@@ -38,7 +39,8 @@ Examples:
    echo '{"step":1}' | hawser state save researcher-7
    hawser state save researcher-7 -f state.json --label step=2 --content-type application/json
    hawser state save researcher-8 -f state.json --expect-version 0
-   hawser state save researcher-7 -f state.json --overwrite`,
+   hawser state save researcher-7 -f state.json --overwrite
+   hawser state save researcher-7 -f state.json --consume 12 --consume 13`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagFile, Aliases: []string{"f"}, Usage: "read the state from `FILE`; - is stdin"},
 			&cli.Uint64Flag{Name: flagExpect, Usage: "save only if the head is version `N`; 0: only if there is none", DefaultText: "the head found at the start"},
@@ -49,6 +51,7 @@ Examples:
 			&cli.Uint64Flag{Name: flagFence, Usage: "save under the claim with the fence `TOKEN`", DefaultText: "HAWSER_FENCE under hawser agent run"},
 			&cli.BoolFlag{Name: flagForce, Usage: "end the claim that there is on the agent, and save"},
 			&cli.StringFlag{Name: "schema", Usage: "record the `SCHEMA` by which the state was written"},
+			&cli.Uint64SliceFlag{Name: flagConsume, Usage: "consume message `N` of the agent's inbox with the save; may be given repeatedly"},
 			&cli.StringSliceFlag{Name: flagDerived, Usage: "record that the state was computed from `AGENT@VERSION`; may be given repeatedly"},
 		},
 		Action: p.runStateSave,
@@ -137,6 +140,9 @@ func (p *program) saveOptions(c *cli.Context) ([]client.SaveOption, error) {
 			return nil, usageErrorf("--%s %q: is not KEY=VALUE", flagLabel, label)
 		}
 		options = append(options, client.Label(key, value))
+	}
+	if numbers := c.Uint64Slice(flagConsume); len(numbers) > 0 {
+		options = append(options, client.Consume(numbers...))
 	}
 	for _, text := range c.StringSlice(flagDerived) {
 		ref, err := parseRef(c, text)

@@ -135,7 +135,7 @@ func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 		there bool
 		value any
 	}{
-		{"bytes", e.Kind == hawser.EventVersionSaved, e.Size},
+		{"bytes", e.Kind == hawser.EventVersionSaved || e.Kind == hawser.EventMessageSent, e.Size},
 		{"instance", e.Instance != "", e.Instance},
 		{"fence", e.Token != 0, e.Token},
 		{"txn", e.Txn != "", e.Txn},

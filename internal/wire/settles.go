@@ -13,7 +13,7 @@ import (
 // that the state machine knows by its id, says what became of every attempt before:
 // each of these means that the request was not executed and cannot be any
 // more: the machine looks for the first outcome before it checks anything that
-// leads to these, and numbers, epochs and ids never come back. Other refusals
+// leads to these, and numbers, epochs, ids and consumed messages never come back. Other refusals
 // come from before the state machine, or cannot tell: what a fork or a rollback
 // did not find may come to be. It says nothing of calls
 // without such an id: a node that is not found may just have been removed by
@@ -29,6 +29,8 @@ func Settles(kind hawser.RequestKind, err error) bool {
 		return kind == hawser.RequestDelete
 	case hawser.CodeVersionGone:
 		return kind == hawser.RequestRollback || kind == hawser.RequestFork
+	case hawser.CodeMessageGone:
+		return kind == hawser.RequestSave
 	case hawser.CodeFenced, hawser.CodeRequestMismatch:
 		return true
 	default:

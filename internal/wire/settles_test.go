@@ -17,6 +17,7 @@ func TestSettles_EveryCode(t *testing.T) {
 	for _, kind := range kinds {
 		want[hawser.CodeNotFound] = kind == hawser.RequestDelete // there is no source yet, but it may come
 		want[hawser.CodeVersionGone] = kind == hawser.RequestRollback || kind == hawser.RequestFork
+		want[hawser.CodeMessageGone] = kind == hawser.RequestSave
 		for _, code := range hawser.Codes() {
 			if got := Settles(kind, &hawser.Error{Code: code}); got != want[code] {
 				t.Errorf("%v, %v: %v", kind, code, got)

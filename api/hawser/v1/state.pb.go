@@ -187,7 +187,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17, 0}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type SaveRequest struct {
@@ -216,7 +216,12 @@ type SaveRequest struct {
 	Force bool `protobuf:"varint,18,opt,name=force,proto3" json:"force,omitempty"`
 	// Do not save it, but stage it as the agent's yes in a transaction, which
 	// makes it the next version when it commits. expect_version is required.
-	Vote          *StagedVote `protobuf:"bytes,19,opt,name=vote,proto3" json:"vote,omitempty"`
+	Vote *StagedVote `protobuf:"bytes,19,opt,name=vote,proto3" json:"vote,omitempty"`
+	// Numbers of messages of the agent's inbox that the save consumes, at most 100;
+	// none twice. All must be there.
+	Consume []uint64 `protobuf:"varint,12,rep,packed,name=consume,proto3" json:"consume,omitempty"`
+	// Messages that are sent with the save, at most 100 and 96 KiB together.
+	Emit          []*Emission `protobuf:"bytes,13,rep,name=emit,proto3" json:"emit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +354,83 @@ func (x *SaveRequest) GetVote() *StagedVote {
 	return nil
 }
 
+func (x *SaveRequest) GetConsume() []uint64 {
+	if x != nil {
+		return x.Consume
+	}
+	return nil
+}
+
+func (x *SaveRequest) GetEmit() []*Emission {
+	if x != nil {
+		return x.Emit
+	}
+	return nil
+}
+
+// Emission is a message that a save sends.
+type Emission struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the saver's namespace.
+	Agent  *Agent            `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Labels map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// At most 64 KiB.
+	Payload       []byte `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Emission) Reset() {
+	*x = Emission{}
+	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Emission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Emission) ProtoMessage() {}
+
+func (x *Emission) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Emission.ProtoReflect.Descriptor instead.
+func (*Emission) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Emission) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *Emission) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Emission) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 // StagedVote is a vote with a state.
 type StagedVote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -362,7 +444,7 @@ type StagedVote struct {
 
 func (x *StagedVote) Reset() {
 	*x = StagedVote{}
-	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	mi := &file_hawser_v1_state_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +456,7 @@ func (x *StagedVote) String() string {
 func (*StagedVote) ProtoMessage() {}
 
 func (x *StagedVote) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[1]
+	mi := &file_hawser_v1_state_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +469,7 @@ func (x *StagedVote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StagedVote.ProtoReflect.Descriptor instead.
 func (*StagedVote) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StagedVote) GetTxn() string {
@@ -419,7 +501,7 @@ type SavePartsRequest struct {
 
 func (x *SavePartsRequest) Reset() {
 	*x = SavePartsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	mi := &file_hawser_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +513,7 @@ func (x *SavePartsRequest) String() string {
 func (*SavePartsRequest) ProtoMessage() {}
 
 func (x *SavePartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[2]
+	mi := &file_hawser_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +526,7 @@ func (x *SavePartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavePartsRequest.ProtoReflect.Descriptor instead.
 func (*SavePartsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SavePartsRequest) GetMessage() isSavePartsRequest_Message {
@@ -518,7 +600,7 @@ type PartsEnd struct {
 
 func (x *PartsEnd) Reset() {
 	*x = PartsEnd{}
-	mi := &file_hawser_v1_state_proto_msgTypes[3]
+	mi := &file_hawser_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +612,7 @@ func (x *PartsEnd) String() string {
 func (*PartsEnd) ProtoMessage() {}
 
 func (x *PartsEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[3]
+	mi := &file_hawser_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +625,7 @@ func (x *PartsEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsEnd.ProtoReflect.Descriptor instead.
 func (*PartsEnd) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PartsEnd) GetParts() uint32 {
@@ -575,7 +657,7 @@ type SaveResponse struct {
 
 func (x *SaveResponse) Reset() {
 	*x = SaveResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[4]
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +669,7 @@ func (x *SaveResponse) String() string {
 func (*SaveResponse) ProtoMessage() {}
 
 func (x *SaveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[4]
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +682,7 @@ func (x *SaveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveResponse.ProtoReflect.Descriptor instead.
 func (*SaveResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SaveResponse) GetHeader() *Header {
@@ -645,7 +727,7 @@ type ReadOptions struct {
 
 func (x *ReadOptions) Reset() {
 	*x = ReadOptions{}
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +739,7 @@ func (x *ReadOptions) String() string {
 func (*ReadOptions) ProtoMessage() {}
 
 func (x *ReadOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +752,7 @@ func (x *ReadOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOptions.ProtoReflect.Descriptor instead.
 func (*ReadOptions) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReadOptions) GetConsistency() Consistency {
@@ -702,14 +784,16 @@ type RestoreRequest struct {
 	Read    *ReadOptions `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
 	// A version whose content the caller holds. When the one asked for is stored
 	// as deltas after it, only those are sent.
-	Base          *Base `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
+	Base *Base `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
+	// Of the head: the inbox too, as it was at the same moment.
+	Messages      bool `protobuf:"varint,6,opt,name=messages,proto3" json:"messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +805,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +818,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RestoreRequest) GetAgent() *Agent {
@@ -765,6 +849,13 @@ func (x *RestoreRequest) GetBase() *Base {
 	return nil
 }
 
+func (x *RestoreRequest) GetMessages() bool {
+	if x != nil {
+		return x.Messages
+	}
+	return false
+}
+
 // RestoreResponse is one message of a version. Whoever reads them all has a
 // keyframe and the deltas to apply to it, oldest first.
 type RestoreResponse struct {
@@ -780,14 +871,19 @@ type RestoreResponse struct {
 	// The next part of the newest payload that has parts.
 	Part []byte `protobuf:"bytes,7,opt,name=part,proto3" json:"part,omitempty"`
 	// How the version is stored; first message only.
-	Chain         *Chain `protobuf:"bytes,8,opt,name=chain,proto3" json:"chain,omitempty"`
+	Chain *Chain `protobuf:"bytes,8,opt,name=chain,proto3" json:"chain,omitempty"`
+	// The oldest messages of the inbox, at most 100 and 256 KiB of them but one if
+	// there is any; first message only.
+	Messages []*Message `protobuf:"bytes,6,rep,name=messages,proto3" json:"messages,omitempty"`
+	// There are others after them.
+	MoreMessages  bool `protobuf:"varint,9,opt,name=more_messages,json=moreMessages,proto3" json:"more_messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RestoreResponse) Reset() {
 	*x = RestoreResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +895,7 @@ func (x *RestoreResponse) String() string {
 func (*RestoreResponse) ProtoMessage() {}
 
 func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +908,7 @@ func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RestoreResponse) GetHeader() *Header {
@@ -857,6 +953,20 @@ func (x *RestoreResponse) GetChain() *Chain {
 	return nil
 }
 
+func (x *RestoreResponse) GetMessages() []*Message {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *RestoreResponse) GetMoreMessages() bool {
+	if x != nil {
+		return x.MoreMessages
+	}
+	return false
+}
+
 type AgentsRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -873,7 +983,7 @@ type AgentsRequest struct {
 
 func (x *AgentsRequest) Reset() {
 	*x = AgentsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +995,7 @@ func (x *AgentsRequest) String() string {
 func (*AgentsRequest) ProtoMessage() {}
 
 func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1008,7 @@ func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsRequest.ProtoReflect.Descriptor instead.
 func (*AgentsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentsRequest) GetNamespace() string {
@@ -948,7 +1058,7 @@ type AgentsResponse struct {
 
 func (x *AgentsResponse) Reset() {
 	*x = AgentsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1070,7 @@ func (x *AgentsResponse) String() string {
 func (*AgentsResponse) ProtoMessage() {}
 
 func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1083,7 @@ func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsResponse.ProtoReflect.Descriptor instead.
 func (*AgentsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AgentsResponse) GetHeader() *Header {
@@ -1009,7 +1119,7 @@ type VersionsRequest struct {
 
 func (x *VersionsRequest) Reset() {
 	*x = VersionsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1131,7 @@ func (x *VersionsRequest) String() string {
 func (*VersionsRequest) ProtoMessage() {}
 
 func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1144,7 @@ func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
 func (*VersionsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *VersionsRequest) GetAgent() *Agent {
@@ -1076,7 +1186,7 @@ type VersionsResponse struct {
 
 func (x *VersionsResponse) Reset() {
 	*x = VersionsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1198,7 @@ func (x *VersionsResponse) String() string {
 func (*VersionsResponse) ProtoMessage() {}
 
 func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1211,7 @@ func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
 func (*VersionsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VersionsResponse) GetHeader() *Header {
@@ -1137,7 +1247,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1259,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1272,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShowRequest) GetAgent() *Agent {
@@ -1197,7 +1307,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1319,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1332,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ShowResponse) GetHeader() *Header {
@@ -1261,7 +1371,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1383,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1396,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteRequest) GetAgent() *Agent {
@@ -1322,7 +1432,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1444,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1457,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteResponse) GetHeader() *Header {
@@ -1383,7 +1493,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1505,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1518,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OutcomeRequest) GetAgent() *Agent {
@@ -1451,7 +1561,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1573,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1586,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OutcomeResponse) GetHeader() *Header {
@@ -1525,7 +1635,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1647,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1660,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RollbackRequest) GetAgent() *Agent {
@@ -1613,7 +1723,7 @@ type RollbackResponse struct {
 
 func (x *RollbackResponse) Reset() {
 	*x = RollbackResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1735,7 @@ func (x *RollbackResponse) String() string {
 func (*RollbackResponse) ProtoMessage() {}
 
 func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1748,7 @@ func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
 func (*RollbackResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RollbackResponse) GetHeader() *Header {
@@ -1680,7 +1790,7 @@ type ForkRequest struct {
 
 func (x *ForkRequest) Reset() {
 	*x = ForkRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1802,7 @@ func (x *ForkRequest) String() string {
 func (*ForkRequest) ProtoMessage() {}
 
 func (x *ForkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1815,7 @@ func (x *ForkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRequest.ProtoReflect.Descriptor instead.
 func (*ForkRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ForkRequest) GetAgent() *Agent {
@@ -1761,7 +1871,7 @@ type ForkResponse struct {
 
 func (x *ForkResponse) Reset() {
 	*x = ForkResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1883,7 @@ func (x *ForkResponse) String() string {
 func (*ForkResponse) ProtoMessage() {}
 
 func (x *ForkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1896,7 @@ func (x *ForkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResponse.ProtoReflect.Descriptor instead.
 func (*ForkResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ForkResponse) GetHeader() *Header {
@@ -1822,7 +1932,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1944,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +1957,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PinRequest) GetAgent() *Agent {
@@ -1881,7 +1991,7 @@ type PinResponse struct {
 
 func (x *PinResponse) Reset() {
 	*x = PinResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2003,7 @@ func (x *PinResponse) String() string {
 func (*PinResponse) ProtoMessage() {}
 
 func (x *PinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2016,7 @@ func (x *PinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinResponse.ProtoReflect.Descriptor instead.
 func (*PinResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PinResponse) GetHeader() *Header {
@@ -1936,7 +2046,7 @@ type ImpactRequest struct {
 
 func (x *ImpactRequest) Reset() {
 	*x = ImpactRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2058,7 @@ func (x *ImpactRequest) String() string {
 func (*ImpactRequest) ProtoMessage() {}
 
 func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2071,7 @@ func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactRequest.ProtoReflect.Descriptor instead.
 func (*ImpactRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ImpactRequest) GetAgent() *Agent {
@@ -2005,7 +2115,7 @@ type ImpactResponse struct {
 
 func (x *ImpactResponse) Reset() {
 	*x = ImpactResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2127,7 @@ func (x *ImpactResponse) String() string {
 func (*ImpactResponse) ProtoMessage() {}
 
 func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2140,7 @@ func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactResponse.ProtoReflect.Descriptor instead.
 func (*ImpactResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ImpactResponse) GetHeader() *Header {
@@ -2068,7 +2178,7 @@ type Affected struct {
 
 func (x *Affected) Reset() {
 	*x = Affected{}
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2190,7 @@ func (x *Affected) String() string {
 func (*Affected) ProtoMessage() {}
 
 func (x *Affected) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2203,7 @@ func (x *Affected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affected.ProtoReflect.Descriptor instead.
 func (*Affected) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Affected) GetAgent() *Agent {
@@ -2129,7 +2239,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2251,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2264,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *VerifyRequest) GetNamespace() string {
@@ -2194,7 +2304,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2316,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2329,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *VerifyResponse) GetHeader() *Header {
@@ -2267,7 +2377,7 @@ type BadVersion struct {
 
 func (x *BadVersion) Reset() {
 	*x = BadVersion{}
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2389,7 @@ func (x *BadVersion) String() string {
 func (*BadVersion) ProtoMessage() {}
 
 func (x *BadVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2402,7 @@ func (x *BadVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BadVersion.ProtoReflect.Descriptor instead.
 func (*BadVersion) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BadVersion) GetNumber() uint64 {
@@ -2323,7 +2433,7 @@ type RetentionRules struct {
 
 func (x *RetentionRules) Reset() {
 	*x = RetentionRules{}
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2445,7 @@ func (x *RetentionRules) String() string {
 func (*RetentionRules) ProtoMessage() {}
 
 func (x *RetentionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2458,7 @@ func (x *RetentionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRules.ProtoReflect.Descriptor instead.
 func (*RetentionRules) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RetentionRules) GetKeepLast() uint64 {
@@ -2399,7 +2509,7 @@ type RetentionPolicy struct {
 
 func (x *RetentionPolicy) Reset() {
 	*x = RetentionPolicy{}
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2521,7 @@ func (x *RetentionPolicy) String() string {
 func (*RetentionPolicy) ProtoMessage() {}
 
 func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2534,7 @@ func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionPolicy.ProtoReflect.Descriptor instead.
 func (*RetentionPolicy) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RetentionPolicy) GetNamespace() string {
@@ -2462,7 +2572,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2584,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2597,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SetRetentionRequest) GetNamespace() string {
@@ -2532,7 +2642,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2654,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2667,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetRetentionResponse) GetHeader() *Header {
@@ -2600,7 +2710,7 @@ type RetentionRequest struct {
 
 func (x *RetentionRequest) Reset() {
 	*x = RetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2722,7 @@ func (x *RetentionRequest) String() string {
 func (*RetentionRequest) ProtoMessage() {}
 
 func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2735,7 @@ func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRequest.ProtoReflect.Descriptor instead.
 func (*RetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RetentionRequest) GetNamespace() string {
@@ -2664,7 +2774,7 @@ type RetentionResponse struct {
 
 func (x *RetentionResponse) Reset() {
 	*x = RetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[35]
+	mi := &file_hawser_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2786,7 @@ func (x *RetentionResponse) String() string {
 func (*RetentionResponse) ProtoMessage() {}
 
 func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[35]
+	mi := &file_hawser_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2799,7 @@ func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionResponse.ProtoReflect.Descriptor instead.
 func (*RetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RetentionResponse) GetHeader() *Header {
@@ -2724,7 +2834,7 @@ var File_hawser_v1_state_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xf4\x04\n" +
+	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xb7\x05\n" +
 	"\vSaveRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12,\n" +
@@ -2741,11 +2851,20 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x05fence\x18\n" +
 	" \x01(\x04R\x05fence\x12\x14\n" +
 	"\x05force\x18\x12 \x01(\bR\x05force\x12)\n" +
-	"\x04vote\x18\x13 \x01(\v2\x15.hawser.v1.StagedVoteR\x04vote\x1a9\n" +
+	"\x04vote\x18\x13 \x01(\v2\x15.hawser.v1.StagedVoteR\x04vote\x12\x18\n" +
+	"\aconsume\x18\f \x03(\x04R\aconsume\x12'\n" +
+	"\x04emit\x18\r \x03(\v2\x13.hawser.v1.EmissionR\x04emit\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
-	"\x0f_expect_versionJ\x04\b\f\x10\x11J\x04\b\x14\x10\x1f\"4\n" +
+	"\x0f_expect_versionJ\x04\b\x0e\x10\x11J\x04\b\x14\x10\x1f\"\xc0\x01\n" +
+	"\bEmission\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x127\n" +
+	"\x06labels\x18\x02 \x03(\v2\x1f.hawser.v1.Emission.LabelsEntryR\x06labels\x12\x18\n" +
+	"\apayload\x18\x03 \x01(\fR\apayload\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"4\n" +
 	"\n" +
 	"StagedVote\x12\x10\n" +
 	"\x03txn\x18\x01 \x01(\tR\x03txn\x12\x14\n" +
@@ -2768,20 +2887,22 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\fmin_revision\x18\x02 \x01(\x04R\vminRevision\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
-	"generation\"\xa9\x01\n" +
+	"generation\"\xcb\x01\n" +
 	"\x0eRestoreRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12*\n" +
 	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\x12#\n" +
-	"\x04base\x18\x04 \x01(\v2\x0f.hawser.v1.BaseR\x04baseJ\x04\b\x05\x10\v\"\x9a\x02\n" +
+	"\x04base\x18\x04 \x01(\v2\x0f.hawser.v1.BaseR\x04base\x12\x1a\n" +
+	"\bmessages\x18\x06 \x01(\bR\bmessagesJ\x04\b\x05\x10\x06J\x04\b\a\x10\v\"\xe3\x02\n" +
 	"\x0fRestoreResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12.\n" +
 	"\bkeyframe\x18\x03 \x01(\v2\x12.hawser.v1.PayloadR\bkeyframe\x12*\n" +
 	"\x06deltas\x18\x04 \x03(\v2\x12.hawser.v1.PayloadR\x06deltas\x12\x12\n" +
 	"\x04part\x18\a \x01(\fR\x04part\x12&\n" +
-	"\x05chain\x18\b \x01(\v2\x10.hawser.v1.ChainR\x05chainJ\x04\b\x05\x10\x06J\x04\b\x06\x10\aJ\x04\b\t\x10\n" +
-	"J\x04\b\n" +
+	"\x05chain\x18\b \x01(\v2\x10.hawser.v1.ChainR\x05chain\x12.\n" +
+	"\bmessages\x18\x06 \x03(\v2\x12.hawser.v1.MessageR\bmessages\x12#\n" +
+	"\rmore_messages\x18\t \x01(\bR\fmoreMessagesJ\x04\b\x05\x10\x06J\x04\b\n" +
 	"\x10\v\"\xa6\x01\n" +
 	"\rAgentsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
@@ -2968,167 +3089,174 @@ func file_hawser_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_hawser_v1_state_proto_goTypes = []any{
 	(Consistency)(0),             // 0: hawser.v1.Consistency
 	(RequestKind)(0),             // 1: hawser.v1.RequestKind
 	(OutcomeResponse_Outcome)(0), // 2: hawser.v1.OutcomeResponse.Outcome
 	(*SaveRequest)(nil),          // 3: hawser.v1.SaveRequest
-	(*StagedVote)(nil),           // 4: hawser.v1.StagedVote
-	(*SavePartsRequest)(nil),     // 5: hawser.v1.SavePartsRequest
-	(*PartsEnd)(nil),             // 6: hawser.v1.PartsEnd
-	(*SaveResponse)(nil),         // 7: hawser.v1.SaveResponse
-	(*ReadOptions)(nil),          // 8: hawser.v1.ReadOptions
-	(*RestoreRequest)(nil),       // 9: hawser.v1.RestoreRequest
-	(*RestoreResponse)(nil),      // 10: hawser.v1.RestoreResponse
-	(*AgentsRequest)(nil),        // 11: hawser.v1.AgentsRequest
-	(*AgentsResponse)(nil),       // 12: hawser.v1.AgentsResponse
-	(*VersionsRequest)(nil),      // 13: hawser.v1.VersionsRequest
-	(*VersionsResponse)(nil),     // 14: hawser.v1.VersionsResponse
-	(*ShowRequest)(nil),          // 15: hawser.v1.ShowRequest
-	(*ShowResponse)(nil),         // 16: hawser.v1.ShowResponse
-	(*DeleteRequest)(nil),        // 17: hawser.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 18: hawser.v1.DeleteResponse
-	(*OutcomeRequest)(nil),       // 19: hawser.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),      // 20: hawser.v1.OutcomeResponse
-	(*RollbackRequest)(nil),      // 21: hawser.v1.RollbackRequest
-	(*RollbackResponse)(nil),     // 22: hawser.v1.RollbackResponse
-	(*ForkRequest)(nil),          // 23: hawser.v1.ForkRequest
-	(*ForkResponse)(nil),         // 24: hawser.v1.ForkResponse
-	(*PinRequest)(nil),           // 25: hawser.v1.PinRequest
-	(*PinResponse)(nil),          // 26: hawser.v1.PinResponse
-	(*ImpactRequest)(nil),        // 27: hawser.v1.ImpactRequest
-	(*ImpactResponse)(nil),       // 28: hawser.v1.ImpactResponse
-	(*Affected)(nil),             // 29: hawser.v1.Affected
-	(*VerifyRequest)(nil),        // 30: hawser.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 31: hawser.v1.VerifyResponse
-	(*BadVersion)(nil),           // 32: hawser.v1.BadVersion
-	(*RetentionRules)(nil),       // 33: hawser.v1.RetentionRules
-	(*RetentionPolicy)(nil),      // 34: hawser.v1.RetentionPolicy
-	(*SetRetentionRequest)(nil),  // 35: hawser.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil), // 36: hawser.v1.SetRetentionResponse
-	(*RetentionRequest)(nil),     // 37: hawser.v1.RetentionRequest
-	(*RetentionResponse)(nil),    // 38: hawser.v1.RetentionResponse
-	nil,                          // 39: hawser.v1.SaveRequest.LabelsEntry
-	(*Agent)(nil),                // 40: hawser.v1.Agent
-	(*RequestID)(nil),            // 41: hawser.v1.RequestID
-	(*Payload)(nil),              // 42: hawser.v1.Payload
-	(*VersionRef)(nil),           // 43: hawser.v1.VersionRef
-	(*Header)(nil),               // 44: hawser.v1.Header
-	(*Version)(nil),              // 45: hawser.v1.Version
-	(*Chain)(nil),                // 46: hawser.v1.Chain
-	(*Base)(nil),                 // 47: hawser.v1.Base
-	(*AgentInfo)(nil),            // 48: hawser.v1.AgentInfo
-	(*durationpb.Duration)(nil),  // 49: google.protobuf.Duration
+	(*Emission)(nil),             // 4: hawser.v1.Emission
+	(*StagedVote)(nil),           // 5: hawser.v1.StagedVote
+	(*SavePartsRequest)(nil),     // 6: hawser.v1.SavePartsRequest
+	(*PartsEnd)(nil),             // 7: hawser.v1.PartsEnd
+	(*SaveResponse)(nil),         // 8: hawser.v1.SaveResponse
+	(*ReadOptions)(nil),          // 9: hawser.v1.ReadOptions
+	(*RestoreRequest)(nil),       // 10: hawser.v1.RestoreRequest
+	(*RestoreResponse)(nil),      // 11: hawser.v1.RestoreResponse
+	(*AgentsRequest)(nil),        // 12: hawser.v1.AgentsRequest
+	(*AgentsResponse)(nil),       // 13: hawser.v1.AgentsResponse
+	(*VersionsRequest)(nil),      // 14: hawser.v1.VersionsRequest
+	(*VersionsResponse)(nil),     // 15: hawser.v1.VersionsResponse
+	(*ShowRequest)(nil),          // 16: hawser.v1.ShowRequest
+	(*ShowResponse)(nil),         // 17: hawser.v1.ShowResponse
+	(*DeleteRequest)(nil),        // 18: hawser.v1.DeleteRequest
+	(*DeleteResponse)(nil),       // 19: hawser.v1.DeleteResponse
+	(*OutcomeRequest)(nil),       // 20: hawser.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),      // 21: hawser.v1.OutcomeResponse
+	(*RollbackRequest)(nil),      // 22: hawser.v1.RollbackRequest
+	(*RollbackResponse)(nil),     // 23: hawser.v1.RollbackResponse
+	(*ForkRequest)(nil),          // 24: hawser.v1.ForkRequest
+	(*ForkResponse)(nil),         // 25: hawser.v1.ForkResponse
+	(*PinRequest)(nil),           // 26: hawser.v1.PinRequest
+	(*PinResponse)(nil),          // 27: hawser.v1.PinResponse
+	(*ImpactRequest)(nil),        // 28: hawser.v1.ImpactRequest
+	(*ImpactResponse)(nil),       // 29: hawser.v1.ImpactResponse
+	(*Affected)(nil),             // 30: hawser.v1.Affected
+	(*VerifyRequest)(nil),        // 31: hawser.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 32: hawser.v1.VerifyResponse
+	(*BadVersion)(nil),           // 33: hawser.v1.BadVersion
+	(*RetentionRules)(nil),       // 34: hawser.v1.RetentionRules
+	(*RetentionPolicy)(nil),      // 35: hawser.v1.RetentionPolicy
+	(*SetRetentionRequest)(nil),  // 36: hawser.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil), // 37: hawser.v1.SetRetentionResponse
+	(*RetentionRequest)(nil),     // 38: hawser.v1.RetentionRequest
+	(*RetentionResponse)(nil),    // 39: hawser.v1.RetentionResponse
+	nil,                          // 40: hawser.v1.SaveRequest.LabelsEntry
+	nil,                          // 41: hawser.v1.Emission.LabelsEntry
+	(*Agent)(nil),                // 42: hawser.v1.Agent
+	(*RequestID)(nil),            // 43: hawser.v1.RequestID
+	(*Payload)(nil),              // 44: hawser.v1.Payload
+	(*VersionRef)(nil),           // 45: hawser.v1.VersionRef
+	(*Header)(nil),               // 46: hawser.v1.Header
+	(*Version)(nil),              // 47: hawser.v1.Version
+	(*Chain)(nil),                // 48: hawser.v1.Chain
+	(*Base)(nil),                 // 49: hawser.v1.Base
+	(*Message)(nil),              // 50: hawser.v1.Message
+	(*AgentInfo)(nil),            // 51: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 52: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
-	40, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
-	41, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
-	42, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
-	39, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
-	43, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
-	4,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
-	3,  // 6: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
-	6,  // 7: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
-	44, // 8: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	45, // 9: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	46, // 10: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
-	0,  // 11: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	40, // 12: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 13: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	47, // 14: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
-	44, // 15: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	45, // 16: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	42, // 17: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
-	42, // 18: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
-	46, // 19: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
-	8,  // 20: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 21: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	48, // 22: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	40, // 23: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 24: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 25: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	45, // 26: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	40, // 27: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 28: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 29: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	48, // 30: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	45, // 31: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	40, // 32: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	41, // 33: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	44, // 34: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	40, // 35: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	41, // 36: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 37: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	44, // 38: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 39: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	45, // 40: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	40, // 41: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
-	41, // 42: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
-	44, // 43: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
-	45, // 44: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
-	40, // 45: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
-	41, // 46: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
-	40, // 47: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
-	44, // 48: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
-	45, // 49: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
-	40, // 50: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
-	44, // 51: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
-	45, // 52: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
-	40, // 53: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 54: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 55: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
-	29, // 56: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
-	40, // 57: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
-	43, // 58: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
-	8,  // 59: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 60: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
-	40, // 61: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
-	32, // 62: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
-	49, // 63: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
-	33, // 64: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
-	33, // 65: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
-	44, // 66: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
-	8,  // 67: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 68: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
-	34, // 69: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
-	33, // 70: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
-	34, // 71: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
-	3,  // 72: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	5,  // 73: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
-	9,  // 74: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	11, // 75: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	13, // 76: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	15, // 77: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	17, // 78: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	19, // 79: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	21, // 80: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
-	23, // 81: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
-	25, // 82: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
-	27, // 83: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
-	30, // 84: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
-	35, // 85: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
-	37, // 86: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
-	7,  // 87: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	7,  // 88: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
-	10, // 89: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	12, // 90: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	14, // 91: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	16, // 92: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	18, // 93: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	20, // 94: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	22, // 95: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
-	24, // 96: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
-	26, // 97: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
-	28, // 98: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
-	31, // 99: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
-	36, // 100: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
-	38, // 101: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
-	87, // [87:102] is the sub-list for method output_type
-	72, // [72:87] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	42, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
+	43, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
+	44, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
+	40, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
+	45, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
+	5,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
+	4,  // 6: hawser.v1.SaveRequest.emit:type_name -> hawser.v1.Emission
+	42, // 7: hawser.v1.Emission.agent:type_name -> hawser.v1.Agent
+	41, // 8: hawser.v1.Emission.labels:type_name -> hawser.v1.Emission.LabelsEntry
+	3,  // 9: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
+	7,  // 10: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
+	46, // 11: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	47, // 12: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	48, // 13: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	0,  // 14: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	42, // 15: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	9,  // 16: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 17: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	46, // 18: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	47, // 19: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	44, // 20: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	44, // 21: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	48, // 22: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	50, // 23: hawser.v1.RestoreResponse.messages:type_name -> hawser.v1.Message
+	9,  // 24: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 25: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	51, // 26: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	42, // 27: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	9,  // 28: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 29: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	47, // 30: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	42, // 31: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	9,  // 32: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 33: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	51, // 34: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	47, // 35: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	42, // 36: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	43, // 37: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	46, // 38: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	42, // 39: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	43, // 40: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 41: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	46, // 42: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 43: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	47, // 44: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	42, // 45: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	43, // 46: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	46, // 47: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	47, // 48: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	42, // 49: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	43, // 50: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	42, // 51: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	46, // 52: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	47, // 53: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	42, // 54: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	46, // 55: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	47, // 56: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	42, // 57: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	9,  // 58: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 59: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	30, // 60: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	42, // 61: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	45, // 62: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	9,  // 63: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 64: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	42, // 65: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	33, // 66: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	52, // 67: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	34, // 68: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	34, // 69: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	46, // 70: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	9,  // 71: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 72: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	35, // 73: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	34, // 74: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	35, // 75: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 76: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	6,  // 77: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	10, // 78: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	12, // 79: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	14, // 80: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	16, // 81: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	18, // 82: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	20, // 83: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	22, // 84: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	24, // 85: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	26, // 86: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	28, // 87: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	31, // 88: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	36, // 89: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	38, // 90: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	8,  // 91: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	8,  // 92: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	11, // 93: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	13, // 94: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	15, // 95: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	17, // 96: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	19, // 97: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	21, // 98: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	23, // 99: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	25, // 100: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	27, // 101: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	29, // 102: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	32, // 103: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	37, // 104: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	39, // 105: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	91, // [91:106] is the sub-list for method output_type
+	76, // [76:91] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }
@@ -3138,20 +3266,20 @@ func file_hawser_v1_state_proto_init() {
 	}
 	file_hawser_v1_types_proto_init()
 	file_hawser_v1_state_proto_msgTypes[0].OneofWrappers = []any{}
-	file_hawser_v1_state_proto_msgTypes[2].OneofWrappers = []any{
+	file_hawser_v1_state_proto_msgTypes[3].OneofWrappers = []any{
 		(*SavePartsRequest_Save)(nil),
 		(*SavePartsRequest_Part)(nil),
 		(*SavePartsRequest_End)(nil),
 	}
-	file_hawser_v1_state_proto_msgTypes[16].OneofWrappers = []any{}
-	file_hawser_v1_state_proto_msgTypes[18].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[17].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_state_proto_rawDesc), len(file_hawser_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -631,6 +631,127 @@ func (x *VersionRef) GetNumber() uint64 {
 	return 0
 }
 
+// Message is a durable input of an agent.
+type Message struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Agent *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Place in the agent's inbox, never given again.
+	Number uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// The version with whose save it was sent, or else the session in which it was,
+	// and its number there.
+	From     *VersionRef `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	Session  []byte      `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"`
+	Sequence uint64      `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Instance that sent it.
+	Instance      string                 `protobuf:"bytes,6,opt,name=instance,proto3" json:"instance,omitempty"`
+	Labels        map[string]string      `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Payload       []byte                 `protobuf:"bytes,8,opt,name=payload,proto3" json:"payload,omitempty"`
+	SentAt        *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	Revision      uint64                 `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Message) Reset() {
+	*x = Message{}
+	mi := &file_hawser_v1_types_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Message) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Message) ProtoMessage() {}
+
+func (x *Message) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_types_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Message.ProtoReflect.Descriptor instead.
+func (*Message) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Message) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *Message) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Message) GetFrom() *VersionRef {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *Message) GetSession() []byte {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *Message) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Message) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Message) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Message) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *Message) GetSentAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SentAt
+	}
+	return nil
+}
+
+func (x *Message) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // Version describes one saved state, without its content.
 type Version struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -669,7 +790,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_hawser_v1_types_proto_msgTypes[7]
+	mi := &file_hawser_v1_types_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +802,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_types_proto_msgTypes[7]
+	mi := &file_hawser_v1_types_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +815,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_types_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Version) GetAgent() *Agent {
@@ -847,7 +968,7 @@ type AgentInfo struct {
 
 func (x *AgentInfo) Reset() {
 	*x = AgentInfo{}
-	mi := &file_hawser_v1_types_proto_msgTypes[8]
+	mi := &file_hawser_v1_types_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +980,7 @@ func (x *AgentInfo) String() string {
 func (*AgentInfo) ProtoMessage() {}
 
 func (x *AgentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_types_proto_msgTypes[8]
+	mi := &file_hawser_v1_types_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +993,7 @@ func (x *AgentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentInfo.ProtoReflect.Descriptor instead.
 func (*AgentInfo) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_types_proto_rawDescGZIP(), []int{8}
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentInfo) GetAgent() *Agent {
@@ -973,7 +1094,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_hawser_v1_types_proto_msgTypes[9]
+	mi := &file_hawser_v1_types_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1106,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_types_proto_msgTypes[9]
+	mi := &file_hawser_v1_types_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1119,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_types_proto_rawDescGZIP(), []int{9}
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ErrorDetail) GetCode() uint32 {
@@ -1152,7 +1273,22 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\n" +
 	"VersionRef\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xad\x05\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xa4\x03\n" +
+	"\aMessage\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12)\n" +
+	"\x04from\x18\x03 \x01(\v2\x15.hawser.v1.VersionRefR\x04from\x12\x18\n" +
+	"\asession\x18\x04 \x01(\fR\asession\x12\x1a\n" +
+	"\bsequence\x18\x05 \x01(\x04R\bsequence\x12\x1a\n" +
+	"\binstance\x18\x06 \x01(\tR\binstance\x126\n" +
+	"\x06labels\x18\a \x03(\v2\x1e.hawser.v1.Message.LabelsEntryR\x06labels\x12\x18\n" +
+	"\apayload\x18\b \x01(\fR\apayload\x123\n" +
+	"\asent_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x1a\n" +
+	"\brevision\x18\n" +
+	" \x01(\x04R\brevision\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xad\x05\n" +
 	"\aVersion\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x12\n" +
@@ -1236,7 +1372,7 @@ func file_hawser_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hawser_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hawser_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_hawser_v1_types_proto_goTypes = []any{
 	(Encoding)(0),                 // 0: hawser.v1.Encoding
 	(VersionState)(0),             // 1: hawser.v1.VersionState
@@ -1247,33 +1383,39 @@ var file_hawser_v1_types_proto_goTypes = []any{
 	(*Base)(nil),                  // 6: hawser.v1.Base
 	(*Chain)(nil),                 // 7: hawser.v1.Chain
 	(*VersionRef)(nil),            // 8: hawser.v1.VersionRef
-	(*Version)(nil),               // 9: hawser.v1.Version
-	(*AgentInfo)(nil),             // 10: hawser.v1.AgentInfo
-	(*ErrorDetail)(nil),           // 11: hawser.v1.ErrorDetail
-	nil,                           // 12: hawser.v1.Version.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Message)(nil),               // 9: hawser.v1.Message
+	(*Version)(nil),               // 10: hawser.v1.Version
+	(*AgentInfo)(nil),             // 11: hawser.v1.AgentInfo
+	(*ErrorDetail)(nil),           // 12: hawser.v1.ErrorDetail
+	nil,                           // 13: hawser.v1.Message.LabelsEntry
+	nil,                           // 14: hawser.v1.Version.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_hawser_v1_types_proto_depIdxs = []int32{
-	13, // 0: hawser.v1.Header.machine_time:type_name -> google.protobuf.Timestamp
+	15, // 0: hawser.v1.Header.machine_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: hawser.v1.Payload.encoding:type_name -> hawser.v1.Encoding
 	6,  // 2: hawser.v1.Payload.base:type_name -> hawser.v1.Base
 	3,  // 3: hawser.v1.VersionRef.agent:type_name -> hawser.v1.Agent
-	3,  // 4: hawser.v1.Version.agent:type_name -> hawser.v1.Agent
-	12, // 5: hawser.v1.Version.labels:type_name -> hawser.v1.Version.LabelsEntry
-	13, // 6: hawser.v1.Version.created_at:type_name -> google.protobuf.Timestamp
-	1,  // 7: hawser.v1.Version.state:type_name -> hawser.v1.VersionState
-	8,  // 8: hawser.v1.Version.derived_from:type_name -> hawser.v1.VersionRef
-	8,  // 9: hawser.v1.Version.origin:type_name -> hawser.v1.VersionRef
-	3,  // 10: hawser.v1.AgentInfo.agent:type_name -> hawser.v1.Agent
-	9,  // 11: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
-	13, // 12: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
-	9,  // 13: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
-	13, // 14: hawser.v1.ErrorDetail.txn_deadline:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	3,  // 4: hawser.v1.Message.agent:type_name -> hawser.v1.Agent
+	8,  // 5: hawser.v1.Message.from:type_name -> hawser.v1.VersionRef
+	13, // 6: hawser.v1.Message.labels:type_name -> hawser.v1.Message.LabelsEntry
+	15, // 7: hawser.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
+	3,  // 8: hawser.v1.Version.agent:type_name -> hawser.v1.Agent
+	14, // 9: hawser.v1.Version.labels:type_name -> hawser.v1.Version.LabelsEntry
+	15, // 10: hawser.v1.Version.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 11: hawser.v1.Version.state:type_name -> hawser.v1.VersionState
+	8,  // 12: hawser.v1.Version.derived_from:type_name -> hawser.v1.VersionRef
+	8,  // 13: hawser.v1.Version.origin:type_name -> hawser.v1.VersionRef
+	3,  // 14: hawser.v1.AgentInfo.agent:type_name -> hawser.v1.Agent
+	10, // 15: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
+	15, // 16: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
+	10, // 17: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
+	15, // 18: hawser.v1.ErrorDetail.txn_deadline:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_types_proto_init() }
@@ -1281,14 +1423,14 @@ func file_hawser_v1_types_proto_init() {
 	if File_hawser_v1_types_proto != nil {
 		return
 	}
-	file_hawser_v1_types_proto_msgTypes[9].OneofWrappers = []any{}
+	file_hawser_v1_types_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_types_proto_rawDesc), len(file_hawser_v1_types_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
