@@ -43,6 +43,11 @@ const (
 	// EventTxnResolved is a decision that somebody acknowledged in the place of
 	// the agent, for Reason.
 	EventTxnResolved
+	// EventCutMade is a cut of Number agents that was made, EventCutRolledBack
+	// Number agents that were rolled back to it, for Reason. What happened to
+	// each of them is told too.
+	EventCutMade
+	EventCutRolledBack
 )
 
 var eventNames = [...]string{
@@ -51,6 +56,7 @@ var eventNames = [...]string{
 	EventLockGranted: "LOCK_GRANTED", EventLockEnded: "LOCK_ENDED",
 	EventTxnBegun: "TXN_BEGUN", EventTxnPrepared: "TXN_PREPARED", EventTxnCommitted: "TXN_COMMITTED",
 	EventTxnAborted: "TXN_ABORTED", EventTxnResolved: "TXN_RESOLVED",
+	EventCutMade: "CUT_MADE", EventCutRolledBack: "CUT_ROLLED_BACK",
 }
 
 // EventKinds returns every kind, in order.
@@ -77,10 +83,11 @@ type Event struct {
 	Revision Revision
 	// Time is the cluster's clock.
 	Time time.Time
-	// Name is the agent or lock.
+	// Name is the agent, lock or cut.
 	Name AgentID
 	// Number is the version that was saved, that a transaction made or that is
-	// bad, or the first one pruned; Last is the last one pruned.
+	// bad, or the first one pruned; Last is the last one pruned. Of a cut it is how
+	// many agents.
 	Number, Last uint64
 	// Size is the length of the state that was saved, in bytes.
 	Size int64
@@ -89,7 +96,7 @@ type Event struct {
 	Token uint64
 	// Instance saved, was granted, or held.
 	Instance string
-	// Reason says why a hold ended.
+	// Reason says why a hold ended, or what a cut is for.
 	Reason string
 	// Lease is the holder's, of grants and ends.
 	Lease LeaseID

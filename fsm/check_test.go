@@ -29,12 +29,14 @@ func CheckStore(t *testing.T, m *Machine) {
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
 		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
 		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
+		cuts: map[string]uint64{}, counted: map[string]uint64{}, inCuts: map[hawser.VersionRef]uint64{},
 	}
 	k.read()
 	k.checkAgents()
 	k.checkSegments()
 	k.checkUploads()
 	k.checkCoordination()
+	k.checkCuts()
 	k.equal(v.state.events, k.events, "events")
 }
 
@@ -54,6 +56,10 @@ type checker struct {
 	resources map[hawser.Resource]resourceRecord
 	held      map[hawser.LeaseID]map[hawser.Resource]hold
 	waiters   map[hawser.Resource][]contender
+	// cuts and counted are how many a namespace has and says it has; inCuts is
+	// how many cuts a version is in.
+	cuts, counted map[string]uint64
+	inCuts        map[hawser.VersionRef]uint64
 }
 
 func (k *checker) read() {
@@ -108,6 +114,8 @@ func (k *checker) value(key, value []byte) (err error) {
 		var w contender
 		w, err = parseContender(key, value)
 		k.waiters[name] = append(k.waiters[name], w)
+	case key[0] == prefixCut:
+		err = k.cut(key, value)
 	case key[0] == prefixEvent:
 		var events []hawser.Event
 		revision := binary.BigEndian.Uint64(key[1:])
@@ -131,6 +139,43 @@ func (k *checker) value(key, value []byte) (err error) {
 		_, k.parts[id][binary.BigEndian.Uint32(key[17:])], err = parsePart(value)
 	}
 	return err
+}
+
+func (k *checker) cut(key, value []byte) error {
+	name, ok := splitAgentKey(key)
+	if !ok {
+		r := &reader{b: value}
+		k.counted[string(key[1:])] = r.uvarint()
+		return r.end()
+	}
+	rec, err := namedCut(name, value)
+	if err != nil {
+		return err
+	}
+	k.cuts[name.Namespace]++
+	for i := range rec.agents {
+		k.inCuts[hawser.VersionRef{Agent: rec.agent(i), Number: rec.agents[i].number}]++
+	}
+	return nil
+}
+
+// checkCuts: each version above the floor knows in how many cuts it is, and
+// each of a cut that was not deleted with its agent is there.
+func (k *checker) checkCuts() {
+	k.t.Helper()
+	k.equal(k.counted, k.cuts, "cuts")
+	for id, chain := range k.chains {
+		for _, rec := range chain {
+			if ref := (hawser.VersionRef{Agent: id, Number: rec.number}); rec.number > k.agents[id].floor {
+				k.equal(rec.cuts, k.inCuts[ref], "%s: cuts", ref)
+				k.equal(rec.cuts == 0 || rec.state != hawser.VersionGone, true, "%s: gone and in a cut", ref)
+				delete(k.inCuts, ref)
+			}
+		}
+	}
+	for ref := range k.inCuts {
+		k.equal(ref.Number > k.agents[ref.Agent].floor && k.agents[ref.Agent].head != 0, false, "%s is in a cut and not there", ref)
+	}
 }
 
 func (k *checker) equal(got, want any, format string, args ...any) {

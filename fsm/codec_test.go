@@ -60,6 +60,26 @@ var (
 		&Release{Resource: sampleLock, Lease: sampleLease, Token: 300, Ranking: []hawser.LeaseID{{1}}, Generation: 301},
 		&EndClaim{Agent: sampleRef.Agent, Epoch: 300, To: "i", Unclaim: true, Reason: "r", Generation: 301},
 		&Succeed{Resource: sampleLock, Token: 300, Term: 301, Ranking: []hawser.LeaseID{{1}}},
+
+		&BeginTxn{ID: sampleTxn, Participants: []TxnTask{{Agent: sampleRef.Agent, Payload: []byte("do")}}, Manual: true, Deadline: 300, Generation: 301},
+		&VoteTxn{ID: sampleTxn, Agent: sampleSave.Agent, Yes: true, Fence: 300, Reason: "r", Quiet: true, State: sampleSave, Generation: 301},
+		&DecideTxn{ID: sampleTxn, Commit: true, Reason: "r", Generation: 301},
+		&AcknowledgeTxn{ID: sampleTxn, Agent: sampleRef.Agent, Committed: true, Fence: 300, Generation: 301},
+		&ResolveTxn{ID: sampleTxn, Agent: sampleRef.Agent, Reason: "r", Generation: 301},
+		&ForgetTxn{ID: sampleTxn, Generation: 301},
+		&SweepTxns{IDs: []hawser.TxnID{sampleTxn}},
+
+		&MakeCut{Name: sampleRef.Agent, Agents: []string{"a", "b/c"}, Label: "l", Generation: 301},
+		&MakeCut{Name: sampleRef.Agent, ByPrefix: true, Prefix: "crew/"},
+		&RollbackCut{Cut: sampleRef.Agent, Revision: 300, Request: sampleSave.Request, LeaveOut: true, Instance: "i", Reason: "r"},
+		&DeleteCut{Cut: sampleRef.Agent, Revision: 300, Generation: 301},
+		&SaveAll{Saves: []*Save{sampleSave, sampleDelta}},
+	}
+	sampleTxn = hawser.TxnID{Namespace: "default", ID: "t-1"}
+	sampleCut = &cutRecord{
+		name: sampleRef.Agent, digest: hawser.Hash{5}, label: "l", byPrefix: true, prefix: "p", created: 1e18, revision: 300,
+		agents: []cutAgent{{"a", 300}, {"b/c", 1}}, rolledBack: 301,
+		rollbacks: []cutRollback{{nonce: hawser.Nonce{4}, revision: 302, time: 1e18, leaveOut: true, instance: "i", reason: "r", made: []uint64{303, 0}}},
 	}
 	sampleLease    = hawser.LeaseID{1, 2, 3}
 	sampleLock     = hawser.Resource{Kind: hawser.ResourceLock, Name: sampleRef.Agent}
@@ -71,7 +91,7 @@ var (
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
-		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef},
+		pinned: true, cuts: 3, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef},
 	}
 	sampleImport = &importRecord{
 		archive: hawser.Hash{5}, generation: 300, revision: 301, items: 302, failure: "no", end: 303, all: 304, agents: 305, versions: 306, loose: 307,
@@ -215,7 +235,7 @@ func FuzzStored(f *testing.F) {
 		}
 		if v, there, ok := parseCandidate(data); ok {
 			c, err := parseChain(data)
-			if err == nil && (v != candidate{c.number, c.created, c.size, c.stored, c.place(), c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
+			if err == nil && (v != candidate{c.number, c.created, c.size, c.stored, c.place(), c.holds() != 0, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
 				t.Fatalf("%+v is seen as %+v", c, v)
 			}
 		}
@@ -230,6 +250,9 @@ func FuzzStored(f *testing.F) {
 		}
 		if h, err := parseHold(data); err == nil {
 			check("hold", h.encode())
+		}
+		if k, err := parseCut(data); err == nil {
+			check("cut", k.encode())
 		}
 		if s, err := parseSegment(data); err == nil {
 			check("segment", s.append(nil))

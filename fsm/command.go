@@ -60,6 +60,10 @@ const (
 	kindResolveTxn
 	kindForgetTxn
 	kindSweepTxns
+	kindMakeCut
+	kindRollbackCut
+	kindDeleteCut
+	kindSaveAll
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -105,6 +109,12 @@ var commandTypes = [...]struct {
 	kindResolveTxn:     {1, func() Command { return new(ResolveTxn) }},
 	kindForgetTxn:      {1, func() Command { return new(ForgetTxn) }},
 	kindSweepTxns:      {1, func() Command { return new(SweepTxns) }},
+
+	kindMakeCut:     {1, func() Command { return new(MakeCut) }},
+	kindRollbackCut: {1, func() Command { return new(RollbackCut) }},
+	kindDeleteCut:   {1, func() Command { return new(DeleteCut) }},
+
+	kindSaveAll: {1, func() Command { return new(SaveAll) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -195,7 +205,7 @@ type Pin struct {
 type NumberRange struct{ From, To uint64 }
 
 // Prune removes versions: those in Ranges, which are ascending, that are
-// neither the head nor pinned. The ranges hold 512 numbers at most.
+// neither the head nor pinned nor in a cut. The ranges hold 512 numbers at most.
 type Prune struct {
 	Agent  hawser.AgentID
 	Ranges []NumberRange

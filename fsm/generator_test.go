@@ -85,7 +85,7 @@ func (g *generator) commands() []fsm.Command {
 	}
 	commands := g.fresh()
 	switch c := commands[len(commands)-1].(type) {
-	case *fsm.Save, *fsm.Rollback, *fsm.Fork, *fsm.Delete, *fsm.Part:
+	case *fsm.Save, *fsm.Rollback, *fsm.Fork, *fsm.Delete, *fsm.Part, *fsm.MakeCut, *fsm.RollbackCut, *fsm.SaveAll:
 		g.sent = append(g.sent, c)
 	}
 	return commands
@@ -131,6 +131,10 @@ func (g *generator) fresh() []fsm.Command {
 		return one(&fsm.TrimEvents{Before: hawser.Revision(g.rng.Uint64N(g.model.revision + 3))})
 	case n < 70:
 		return one(g.coordinate())
+	case n < 74:
+		return one(g.several())
+	case n < 77:
+		return one(g.saveAll())
 	}
 	return g.save(id, a, q, expect)
 }

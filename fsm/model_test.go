@@ -28,6 +28,7 @@ type model struct {
 	coordination modelCoordination
 	// retention is the stamp that a prune needs.
 	retention uint64
+	cuts      map[hawser.AgentID]*modelCut
 }
 
 type modelAgent struct {
@@ -176,6 +177,8 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 		case *fsm.OpenLease, *fsm.Acquire, *fsm.EndClaim:
 			repeated = m.revision == before
 		}
+	case *fsm.MakeCut, *fsm.RollbackCut, *fsm.DeleteCut, *fsm.SaveAll:
+		code, repeated = m.several(c, res, states)
 	default: // changes nothing that the model knows; the store is checked
 		code = got
 	}
@@ -235,7 +238,7 @@ func (m *model) prune(c *fsm.Prune) hawser.Code {
 	pruned := false
 	for _, r := range c.Ranges {
 		for n := r.From; n <= min(r.To, a.head()); n++ {
-			if v, _ := a.version(n); v != nil && !v.pinned && n != a.live {
+			if v, _ := a.version(n); v != nil && !v.pinned && n != a.live && !m.inCut(c.Agent, n) {
 				v.gone, pruned = true, true
 			}
 		}

@@ -41,6 +41,11 @@ type Result struct {
 	// Txn is how the transaction stands after a command that concerns one, nil
 	// when there is none.
 	Txn *hawser.TxnInfo
+	// Cut is what a [MakeCut] made, Rollback what a [RollbackCut] did.
+	Cut      *hawser.Cut
+	Rollback *hawser.RollbackReport
+	// Saves are what the parts of a [SaveAll] made, in their order.
+	Saves []Result
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

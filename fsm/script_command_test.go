@@ -28,6 +28,7 @@ import (
 //	part U STATE [index=N] · expire U... before=SECONDS
 //	leader NODE term=N cluster=C generation=N · level N
 //	open|close|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
+//	cut|uncut|back|all|begin|vote as in script_cut_test.go
 //
 // A STATE is a word as it is, or word/N: N bytes that are hard to pack and
 // depend on the word, or word/N+more: the same with more at the end.
@@ -72,6 +73,9 @@ func (s *script) parse(line string) fsm.Command {
 		return p.prune()
 	}
 	if c := p.coordination(); c != nil {
+		return c
+	}
+	if c := p.several(); c != nil {
 		return c
 	}
 	if c := parsePolicyCommand(words, p.values); c != nil {

@@ -46,6 +46,7 @@ type script struct {
 //	fill AGENT n=N            N conditional saves, an entry each
 //	agent|versions|version|content|agents|outcome|info|garbage
 //	claim|lock NAME, events [after=N], leases
+//	cut|plan NAME, cuts [after=NAME]
 //	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -90,9 +91,12 @@ func (s *script) apply(d *datadriven.TestData) string {
 
 func describe(res fsm.Result) string {
 	line := "done"
+	several, about := describeSeveral(res)
 	switch {
 	case res.Err != nil:
 		return fmt.Sprintf("%s: %v", hawser.CodeOf(res.Err), res.Err)
+	case about:
+		line = several
 	case res.Version.Number != 0 && res.Number == 0:
 		line = version(res.Version)
 	case res.Version.Number != 0:
@@ -219,6 +223,12 @@ func (s *script) ask(d *datadriven.TestData) string {
 		return askEvents(v, uint64(a.number("after", 0)))
 	case "leases":
 		return askLeases(v)
+	case "cuts":
+		return askCuts(v, a.text("after"))
+	case "cut":
+		return askCut(v, id)
+	case "plan":
+		return askPlan(v, id)
 	case "check":
 		fsm.CheckStore(s.t, s.m)
 		return "ok\n"
