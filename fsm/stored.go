@@ -97,9 +97,9 @@ type chainRecord struct {
 	created      int64
 	revision     hawser.Revision
 	// segment and position are where the content is, unless state is gone.
-	segment     uint64
-	position    uint32
-	pinned      bool
+	segment  uint64
+	position uint32
+	pinned   bool
 	// cuts counts the cuts that the version is in, unless it is below the floor.
 	cuts        uint64
 	instance    string

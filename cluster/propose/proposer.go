@@ -154,6 +154,13 @@ func growth(c fsm.Command) (size int, grows bool) {
 	switch c := c.(type) {
 	case *fsm.Save:
 		return len(c.Content.Data), true
+	case *fsm.SaveAll:
+		for _, save := range c.Saves {
+			size += len(save.Content.Data)
+		}
+		return size, true
+	case *fsm.MakeCut: // which keeps what would go
+		return 0, true
 	case *fsm.Part:
 		return len(c.Data), true
 	case *fsm.ImportItems:

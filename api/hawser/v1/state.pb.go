@@ -85,6 +85,8 @@ const (
 	RequestKind_REQUEST_KIND_FORK        RequestKind = 4
 	// A vote, whose state a transaction made a version of.
 	RequestKind_REQUEST_KIND_TRANSACTION RequestKind = 5
+	// Agents that were rolled back to a cut; the request names the cut.
+	RequestKind_REQUEST_KIND_CUT_ROLLBACK RequestKind = 6
 )
 
 // Enum value maps for RequestKind.
@@ -96,14 +98,16 @@ var (
 		3: "REQUEST_KIND_ROLLBACK",
 		4: "REQUEST_KIND_FORK",
 		5: "REQUEST_KIND_TRANSACTION",
+		6: "REQUEST_KIND_CUT_ROLLBACK",
 	}
 	RequestKind_value = map[string]int32{
-		"REQUEST_KIND_UNSPECIFIED": 0,
-		"REQUEST_KIND_SAVE":        1,
-		"REQUEST_KIND_DELETE":      2,
-		"REQUEST_KIND_ROLLBACK":    3,
-		"REQUEST_KIND_FORK":        4,
-		"REQUEST_KIND_TRANSACTION": 5,
+		"REQUEST_KIND_UNSPECIFIED":  0,
+		"REQUEST_KIND_SAVE":         1,
+		"REQUEST_KIND_DELETE":       2,
+		"REQUEST_KIND_ROLLBACK":     3,
+		"REQUEST_KIND_FORK":         4,
+		"REQUEST_KIND_TRANSACTION":  5,
+		"REQUEST_KIND_CUT_ROLLBACK": 6,
 	}
 )
 
@@ -187,7 +191,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17, 0}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type SaveRequest struct {
@@ -631,6 +635,114 @@ func (x *SaveResponse) GetChain() *Chain {
 	return nil
 }
 
+type SaveAllRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 64, each of another agent, none a vote. Each has a request id of its
+	// own. Payloads of 192 KiB in all.
+	Saves         []*SaveRequest `protobuf:"bytes,1,rep,name=saves,proto3" json:"saves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveAllRequest) Reset() {
+	*x = SaveAllRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveAllRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveAllRequest) ProtoMessage() {}
+
+func (x *SaveAllRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveAllRequest.ProtoReflect.Descriptor instead.
+func (*SaveAllRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SaveAllRequest) GetSaves() []*SaveRequest {
+	if x != nil {
+		return x.Saves
+	}
+	return nil
+}
+
+type SaveAllResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// In the order of the request, without headers.
+	Saves []*SaveResponse `protobuf:"bytes,2,rep,name=saves,proto3" json:"saves,omitempty"`
+	// True when an earlier attempt had made them all.
+	Repeated      bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveAllResponse) Reset() {
+	*x = SaveAllResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveAllResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveAllResponse) ProtoMessage() {}
+
+func (x *SaveAllResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveAllResponse.ProtoReflect.Descriptor instead.
+func (*SaveAllResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SaveAllResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *SaveAllResponse) GetSaves() []*SaveResponse {
+	if x != nil {
+		return x.Saves
+	}
+	return nil
+}
+
+func (x *SaveAllResponse) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
 // ReadOptions bound how old an answer may be.
 type ReadOptions struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -645,7 +757,7 @@ type ReadOptions struct {
 
 func (x *ReadOptions) Reset() {
 	*x = ReadOptions{}
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +769,7 @@ func (x *ReadOptions) String() string {
 func (*ReadOptions) ProtoMessage() {}
 
 func (x *ReadOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[5]
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +782,7 @@ func (x *ReadOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOptions.ProtoReflect.Descriptor instead.
 func (*ReadOptions) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReadOptions) GetConsistency() Consistency {
@@ -709,7 +821,7 @@ type RestoreRequest struct {
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +833,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +846,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RestoreRequest) GetAgent() *Agent {
@@ -787,7 +899,7 @@ type RestoreResponse struct {
 
 func (x *RestoreResponse) Reset() {
 	*x = RestoreResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +911,7 @@ func (x *RestoreResponse) String() string {
 func (*RestoreResponse) ProtoMessage() {}
 
 func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +924,7 @@ func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RestoreResponse) GetHeader() *Header {
@@ -873,7 +985,7 @@ type AgentsRequest struct {
 
 func (x *AgentsRequest) Reset() {
 	*x = AgentsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +997,7 @@ func (x *AgentsRequest) String() string {
 func (*AgentsRequest) ProtoMessage() {}
 
 func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1010,7 @@ func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsRequest.ProtoReflect.Descriptor instead.
 func (*AgentsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AgentsRequest) GetNamespace() string {
@@ -948,7 +1060,7 @@ type AgentsResponse struct {
 
 func (x *AgentsResponse) Reset() {
 	*x = AgentsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1072,7 @@ func (x *AgentsResponse) String() string {
 func (*AgentsResponse) ProtoMessage() {}
 
 func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1085,7 @@ func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsResponse.ProtoReflect.Descriptor instead.
 func (*AgentsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AgentsResponse) GetHeader() *Header {
@@ -1009,7 +1121,7 @@ type VersionsRequest struct {
 
 func (x *VersionsRequest) Reset() {
 	*x = VersionsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1133,7 @@ func (x *VersionsRequest) String() string {
 func (*VersionsRequest) ProtoMessage() {}
 
 func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1146,7 @@ func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
 func (*VersionsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VersionsRequest) GetAgent() *Agent {
@@ -1076,7 +1188,7 @@ type VersionsResponse struct {
 
 func (x *VersionsResponse) Reset() {
 	*x = VersionsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1200,7 @@ func (x *VersionsResponse) String() string {
 func (*VersionsResponse) ProtoMessage() {}
 
 func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1213,7 @@ func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
 func (*VersionsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VersionsResponse) GetHeader() *Header {
@@ -1137,7 +1249,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1261,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1274,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ShowRequest) GetAgent() *Agent {
@@ -1197,7 +1309,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1321,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1334,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShowResponse) GetHeader() *Header {
@@ -1261,7 +1373,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1385,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1398,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteRequest) GetAgent() *Agent {
@@ -1322,7 +1434,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1446,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1459,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteResponse) GetHeader() *Header {
@@ -1383,7 +1495,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1507,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1520,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OutcomeRequest) GetAgent() *Agent {
@@ -1451,7 +1563,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1575,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1588,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OutcomeResponse) GetHeader() *Header {
@@ -1525,7 +1637,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1649,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1662,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RollbackRequest) GetAgent() *Agent {
@@ -1613,7 +1725,7 @@ type RollbackResponse struct {
 
 func (x *RollbackResponse) Reset() {
 	*x = RollbackResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1737,7 @@ func (x *RollbackResponse) String() string {
 func (*RollbackResponse) ProtoMessage() {}
 
 func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1750,7 @@ func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
 func (*RollbackResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RollbackResponse) GetHeader() *Header {
@@ -1680,7 +1792,7 @@ type ForkRequest struct {
 
 func (x *ForkRequest) Reset() {
 	*x = ForkRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1804,7 @@ func (x *ForkRequest) String() string {
 func (*ForkRequest) ProtoMessage() {}
 
 func (x *ForkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1817,7 @@ func (x *ForkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRequest.ProtoReflect.Descriptor instead.
 func (*ForkRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ForkRequest) GetAgent() *Agent {
@@ -1761,7 +1873,7 @@ type ForkResponse struct {
 
 func (x *ForkResponse) Reset() {
 	*x = ForkResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1885,7 @@ func (x *ForkResponse) String() string {
 func (*ForkResponse) ProtoMessage() {}
 
 func (x *ForkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1898,7 @@ func (x *ForkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResponse.ProtoReflect.Descriptor instead.
 func (*ForkResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForkResponse) GetHeader() *Header {
@@ -1822,7 +1934,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1946,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +1959,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PinRequest) GetAgent() *Agent {
@@ -1881,7 +1993,7 @@ type PinResponse struct {
 
 func (x *PinResponse) Reset() {
 	*x = PinResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2005,7 @@ func (x *PinResponse) String() string {
 func (*PinResponse) ProtoMessage() {}
 
 func (x *PinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2018,7 @@ func (x *PinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinResponse.ProtoReflect.Descriptor instead.
 func (*PinResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PinResponse) GetHeader() *Header {
@@ -1936,7 +2048,7 @@ type ImpactRequest struct {
 
 func (x *ImpactRequest) Reset() {
 	*x = ImpactRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2060,7 @@ func (x *ImpactRequest) String() string {
 func (*ImpactRequest) ProtoMessage() {}
 
 func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2073,7 @@ func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactRequest.ProtoReflect.Descriptor instead.
 func (*ImpactRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ImpactRequest) GetAgent() *Agent {
@@ -2005,7 +2117,7 @@ type ImpactResponse struct {
 
 func (x *ImpactResponse) Reset() {
 	*x = ImpactResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2129,7 @@ func (x *ImpactResponse) String() string {
 func (*ImpactResponse) ProtoMessage() {}
 
 func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2142,7 @@ func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactResponse.ProtoReflect.Descriptor instead.
 func (*ImpactResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ImpactResponse) GetHeader() *Header {
@@ -2068,7 +2180,7 @@ type Affected struct {
 
 func (x *Affected) Reset() {
 	*x = Affected{}
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2192,7 @@ func (x *Affected) String() string {
 func (*Affected) ProtoMessage() {}
 
 func (x *Affected) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2205,7 @@ func (x *Affected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affected.ProtoReflect.Descriptor instead.
 func (*Affected) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Affected) GetAgent() *Agent {
@@ -2129,7 +2241,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2253,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2266,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *VerifyRequest) GetNamespace() string {
@@ -2194,7 +2306,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2318,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2331,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VerifyResponse) GetHeader() *Header {
@@ -2267,7 +2379,7 @@ type BadVersion struct {
 
 func (x *BadVersion) Reset() {
 	*x = BadVersion{}
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +2391,7 @@ func (x *BadVersion) String() string {
 func (*BadVersion) ProtoMessage() {}
 
 func (x *BadVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +2404,7 @@ func (x *BadVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BadVersion.ProtoReflect.Descriptor instead.
 func (*BadVersion) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BadVersion) GetNumber() uint64 {
@@ -2323,7 +2435,7 @@ type RetentionRules struct {
 
 func (x *RetentionRules) Reset() {
 	*x = RetentionRules{}
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2447,7 @@ func (x *RetentionRules) String() string {
 func (*RetentionRules) ProtoMessage() {}
 
 func (x *RetentionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2460,7 @@ func (x *RetentionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRules.ProtoReflect.Descriptor instead.
 func (*RetentionRules) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RetentionRules) GetKeepLast() uint64 {
@@ -2399,7 +2511,7 @@ type RetentionPolicy struct {
 
 func (x *RetentionPolicy) Reset() {
 	*x = RetentionPolicy{}
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2523,7 @@ func (x *RetentionPolicy) String() string {
 func (*RetentionPolicy) ProtoMessage() {}
 
 func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2536,7 @@ func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionPolicy.ProtoReflect.Descriptor instead.
 func (*RetentionPolicy) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RetentionPolicy) GetNamespace() string {
@@ -2462,7 +2574,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2586,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2599,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetRetentionRequest) GetNamespace() string {
@@ -2532,7 +2644,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2656,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2669,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetRetentionResponse) GetHeader() *Header {
@@ -2600,7 +2712,7 @@ type RetentionRequest struct {
 
 func (x *RetentionRequest) Reset() {
 	*x = RetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2724,7 @@ func (x *RetentionRequest) String() string {
 func (*RetentionRequest) ProtoMessage() {}
 
 func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2737,7 @@ func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRequest.ProtoReflect.Descriptor instead.
 func (*RetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RetentionRequest) GetNamespace() string {
@@ -2664,7 +2776,7 @@ type RetentionResponse struct {
 
 func (x *RetentionResponse) Reset() {
 	*x = RetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[35]
+	mi := &file_hawser_v1_state_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2788,7 @@ func (x *RetentionResponse) String() string {
 func (*RetentionResponse) ProtoMessage() {}
 
 func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[35]
+	mi := &file_hawser_v1_state_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2801,7 @@ func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionResponse.ProtoReflect.Descriptor instead.
 func (*RetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RetentionResponse) GetHeader() *Header {
@@ -2762,7 +2874,13 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +
 	"\brepeated\x18\x03 \x01(\bR\brepeated\x12&\n" +
-	"\x05chain\x18\x04 \x01(\v2\x10.hawser.v1.ChainR\x05chain\"\x8a\x01\n" +
+	"\x05chain\x18\x04 \x01(\v2\x10.hawser.v1.ChainR\x05chain\">\n" +
+	"\x0eSaveAllRequest\x12,\n" +
+	"\x05saves\x18\x01 \x03(\v2\x16.hawser.v1.SaveRequestR\x05saves\"\x87\x01\n" +
+	"\x0fSaveAllResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12-\n" +
+	"\x05saves\x18\x02 \x03(\v2\x17.hawser.v1.SaveResponseR\x05saves\x12\x1a\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\"\x8a\x01\n" +
 	"\vReadOptions\x128\n" +
 	"\vconsistency\x18\x01 \x01(\x0e2\x16.hawser.v1.ConsistencyR\vconsistency\x12!\n" +
 	"\fmin_revision\x18\x02 \x01(\x04R\vminRevision\x12\x1e\n" +
@@ -2930,17 +3048,19 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x06source\x18\x04 \x01(\v2\x1a.hawser.v1.RetentionPolicyR\x06source*B\n" +
 	"\vConsistency\x12\x1c\n" +
 	"\x18CONSISTENCY_LINEARIZABLE\x10\x00\x12\x15\n" +
-	"\x11CONSISTENCY_STALE\x10\x01*\xb1\x01\n" +
+	"\x11CONSISTENCY_STALE\x10\x01*\xd0\x01\n" +
 	"\vRequestKind\x12\x1c\n" +
 	"\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REQUEST_KIND_SAVE\x10\x01\x12\x17\n" +
 	"\x13REQUEST_KIND_DELETE\x10\x02\x12\x19\n" +
 	"\x15REQUEST_KIND_ROLLBACK\x10\x03\x12\x15\n" +
 	"\x11REQUEST_KIND_FORK\x10\x04\x12\x1c\n" +
-	"\x18REQUEST_KIND_TRANSACTION\x10\x05\"\x04\b\x06\x10\x142\xd4\a\n" +
+	"\x18REQUEST_KIND_TRANSACTION\x10\x05\x12\x1d\n" +
+	"\x19REQUEST_KIND_CUT_ROLLBACK\x10\x06\"\x04\b\a\x10\x142\x96\b\n" +
 	"\x05State\x127\n" +
 	"\x04Save\x12\x16.hawser.v1.SaveRequest\x1a\x17.hawser.v1.SaveResponse\x12C\n" +
-	"\tSaveParts\x12\x1b.hawser.v1.SavePartsRequest\x1a\x17.hawser.v1.SaveResponse(\x01\x12B\n" +
+	"\tSaveParts\x12\x1b.hawser.v1.SavePartsRequest\x1a\x17.hawser.v1.SaveResponse(\x01\x12@\n" +
+	"\aSaveAll\x12\x19.hawser.v1.SaveAllRequest\x1a\x1a.hawser.v1.SaveAllResponse\x12B\n" +
 	"\aRestore\x12\x19.hawser.v1.RestoreRequest\x1a\x1a.hawser.v1.RestoreResponse0\x01\x12=\n" +
 	"\x06Agents\x12\x18.hawser.v1.AgentsRequest\x1a\x19.hawser.v1.AgentsResponse\x12C\n" +
 	"\bVersions\x12\x1a.hawser.v1.VersionsRequest\x1a\x1b.hawser.v1.VersionsResponse\x127\n" +
@@ -2968,7 +3088,7 @@ func file_hawser_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_hawser_v1_state_proto_goTypes = []any{
 	(Consistency)(0),             // 0: hawser.v1.Consistency
 	(RequestKind)(0),             // 1: hawser.v1.RequestKind
@@ -2978,157 +3098,164 @@ var file_hawser_v1_state_proto_goTypes = []any{
 	(*SavePartsRequest)(nil),     // 5: hawser.v1.SavePartsRequest
 	(*PartsEnd)(nil),             // 6: hawser.v1.PartsEnd
 	(*SaveResponse)(nil),         // 7: hawser.v1.SaveResponse
-	(*ReadOptions)(nil),          // 8: hawser.v1.ReadOptions
-	(*RestoreRequest)(nil),       // 9: hawser.v1.RestoreRequest
-	(*RestoreResponse)(nil),      // 10: hawser.v1.RestoreResponse
-	(*AgentsRequest)(nil),        // 11: hawser.v1.AgentsRequest
-	(*AgentsResponse)(nil),       // 12: hawser.v1.AgentsResponse
-	(*VersionsRequest)(nil),      // 13: hawser.v1.VersionsRequest
-	(*VersionsResponse)(nil),     // 14: hawser.v1.VersionsResponse
-	(*ShowRequest)(nil),          // 15: hawser.v1.ShowRequest
-	(*ShowResponse)(nil),         // 16: hawser.v1.ShowResponse
-	(*DeleteRequest)(nil),        // 17: hawser.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 18: hawser.v1.DeleteResponse
-	(*OutcomeRequest)(nil),       // 19: hawser.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),      // 20: hawser.v1.OutcomeResponse
-	(*RollbackRequest)(nil),      // 21: hawser.v1.RollbackRequest
-	(*RollbackResponse)(nil),     // 22: hawser.v1.RollbackResponse
-	(*ForkRequest)(nil),          // 23: hawser.v1.ForkRequest
-	(*ForkResponse)(nil),         // 24: hawser.v1.ForkResponse
-	(*PinRequest)(nil),           // 25: hawser.v1.PinRequest
-	(*PinResponse)(nil),          // 26: hawser.v1.PinResponse
-	(*ImpactRequest)(nil),        // 27: hawser.v1.ImpactRequest
-	(*ImpactResponse)(nil),       // 28: hawser.v1.ImpactResponse
-	(*Affected)(nil),             // 29: hawser.v1.Affected
-	(*VerifyRequest)(nil),        // 30: hawser.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 31: hawser.v1.VerifyResponse
-	(*BadVersion)(nil),           // 32: hawser.v1.BadVersion
-	(*RetentionRules)(nil),       // 33: hawser.v1.RetentionRules
-	(*RetentionPolicy)(nil),      // 34: hawser.v1.RetentionPolicy
-	(*SetRetentionRequest)(nil),  // 35: hawser.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil), // 36: hawser.v1.SetRetentionResponse
-	(*RetentionRequest)(nil),     // 37: hawser.v1.RetentionRequest
-	(*RetentionResponse)(nil),    // 38: hawser.v1.RetentionResponse
-	nil,                          // 39: hawser.v1.SaveRequest.LabelsEntry
-	(*Agent)(nil),                // 40: hawser.v1.Agent
-	(*RequestID)(nil),            // 41: hawser.v1.RequestID
-	(*Payload)(nil),              // 42: hawser.v1.Payload
-	(*VersionRef)(nil),           // 43: hawser.v1.VersionRef
-	(*Header)(nil),               // 44: hawser.v1.Header
-	(*Version)(nil),              // 45: hawser.v1.Version
-	(*Chain)(nil),                // 46: hawser.v1.Chain
-	(*Base)(nil),                 // 47: hawser.v1.Base
-	(*AgentInfo)(nil),            // 48: hawser.v1.AgentInfo
-	(*durationpb.Duration)(nil),  // 49: google.protobuf.Duration
+	(*SaveAllRequest)(nil),       // 8: hawser.v1.SaveAllRequest
+	(*SaveAllResponse)(nil),      // 9: hawser.v1.SaveAllResponse
+	(*ReadOptions)(nil),          // 10: hawser.v1.ReadOptions
+	(*RestoreRequest)(nil),       // 11: hawser.v1.RestoreRequest
+	(*RestoreResponse)(nil),      // 12: hawser.v1.RestoreResponse
+	(*AgentsRequest)(nil),        // 13: hawser.v1.AgentsRequest
+	(*AgentsResponse)(nil),       // 14: hawser.v1.AgentsResponse
+	(*VersionsRequest)(nil),      // 15: hawser.v1.VersionsRequest
+	(*VersionsResponse)(nil),     // 16: hawser.v1.VersionsResponse
+	(*ShowRequest)(nil),          // 17: hawser.v1.ShowRequest
+	(*ShowResponse)(nil),         // 18: hawser.v1.ShowResponse
+	(*DeleteRequest)(nil),        // 19: hawser.v1.DeleteRequest
+	(*DeleteResponse)(nil),       // 20: hawser.v1.DeleteResponse
+	(*OutcomeRequest)(nil),       // 21: hawser.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),      // 22: hawser.v1.OutcomeResponse
+	(*RollbackRequest)(nil),      // 23: hawser.v1.RollbackRequest
+	(*RollbackResponse)(nil),     // 24: hawser.v1.RollbackResponse
+	(*ForkRequest)(nil),          // 25: hawser.v1.ForkRequest
+	(*ForkResponse)(nil),         // 26: hawser.v1.ForkResponse
+	(*PinRequest)(nil),           // 27: hawser.v1.PinRequest
+	(*PinResponse)(nil),          // 28: hawser.v1.PinResponse
+	(*ImpactRequest)(nil),        // 29: hawser.v1.ImpactRequest
+	(*ImpactResponse)(nil),       // 30: hawser.v1.ImpactResponse
+	(*Affected)(nil),             // 31: hawser.v1.Affected
+	(*VerifyRequest)(nil),        // 32: hawser.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 33: hawser.v1.VerifyResponse
+	(*BadVersion)(nil),           // 34: hawser.v1.BadVersion
+	(*RetentionRules)(nil),       // 35: hawser.v1.RetentionRules
+	(*RetentionPolicy)(nil),      // 36: hawser.v1.RetentionPolicy
+	(*SetRetentionRequest)(nil),  // 37: hawser.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil), // 38: hawser.v1.SetRetentionResponse
+	(*RetentionRequest)(nil),     // 39: hawser.v1.RetentionRequest
+	(*RetentionResponse)(nil),    // 40: hawser.v1.RetentionResponse
+	nil,                          // 41: hawser.v1.SaveRequest.LabelsEntry
+	(*Agent)(nil),                // 42: hawser.v1.Agent
+	(*RequestID)(nil),            // 43: hawser.v1.RequestID
+	(*Payload)(nil),              // 44: hawser.v1.Payload
+	(*VersionRef)(nil),           // 45: hawser.v1.VersionRef
+	(*Header)(nil),               // 46: hawser.v1.Header
+	(*Version)(nil),              // 47: hawser.v1.Version
+	(*Chain)(nil),                // 48: hawser.v1.Chain
+	(*Base)(nil),                 // 49: hawser.v1.Base
+	(*AgentInfo)(nil),            // 50: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 51: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
-	40, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
-	41, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
-	42, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
-	39, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
-	43, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
+	42, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
+	43, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
+	44, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
+	41, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
+	45, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
 	4,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
 	3,  // 6: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
 	6,  // 7: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
-	44, // 8: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	45, // 9: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	46, // 10: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
-	0,  // 11: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	40, // 12: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 13: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	47, // 14: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
-	44, // 15: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	45, // 16: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	42, // 17: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
-	42, // 18: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
-	46, // 19: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
-	8,  // 20: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 21: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	48, // 22: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	40, // 23: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 24: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 25: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	45, // 26: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	40, // 27: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 28: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 29: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	48, // 30: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	45, // 31: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	40, // 32: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	41, // 33: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	44, // 34: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	40, // 35: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	41, // 36: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 37: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	44, // 38: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 39: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	45, // 40: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	40, // 41: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
-	41, // 42: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
-	44, // 43: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
-	45, // 44: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
-	40, // 45: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
-	41, // 46: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
-	40, // 47: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
-	44, // 48: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
-	45, // 49: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
-	40, // 50: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
-	44, // 51: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
-	45, // 52: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
-	40, // 53: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 54: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 55: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
-	29, // 56: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
-	40, // 57: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
-	43, // 58: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
-	8,  // 59: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 60: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
-	40, // 61: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
-	32, // 62: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
-	49, // 63: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
-	33, // 64: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
-	33, // 65: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
-	44, // 66: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
-	8,  // 67: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 68: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
-	34, // 69: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
-	33, // 70: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
-	34, // 71: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
-	3,  // 72: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	5,  // 73: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
-	9,  // 74: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	11, // 75: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	13, // 76: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	15, // 77: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	17, // 78: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	19, // 79: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	21, // 80: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
-	23, // 81: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
-	25, // 82: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
-	27, // 83: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
-	30, // 84: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
-	35, // 85: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
-	37, // 86: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
-	7,  // 87: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	7,  // 88: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
-	10, // 89: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	12, // 90: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	14, // 91: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	16, // 92: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	18, // 93: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	20, // 94: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	22, // 95: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
-	24, // 96: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
-	26, // 97: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
-	28, // 98: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
-	31, // 99: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
-	36, // 100: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
-	38, // 101: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
-	87, // [87:102] is the sub-list for method output_type
-	72, // [72:87] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	46, // 8: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	47, // 9: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	48, // 10: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	3,  // 11: hawser.v1.SaveAllRequest.saves:type_name -> hawser.v1.SaveRequest
+	46, // 12: hawser.v1.SaveAllResponse.header:type_name -> hawser.v1.Header
+	7,  // 13: hawser.v1.SaveAllResponse.saves:type_name -> hawser.v1.SaveResponse
+	0,  // 14: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	42, // 15: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	10, // 16: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 17: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	46, // 18: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	47, // 19: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	44, // 20: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	44, // 21: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	48, // 22: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	10, // 23: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 24: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	50, // 25: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	42, // 26: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	10, // 27: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 28: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	47, // 29: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	42, // 30: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	10, // 31: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 32: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	50, // 33: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	47, // 34: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	42, // 35: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	43, // 36: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	46, // 37: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	42, // 38: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	43, // 39: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 40: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	46, // 41: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 42: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	47, // 43: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	42, // 44: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	43, // 45: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	46, // 46: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	47, // 47: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	42, // 48: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	43, // 49: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	42, // 50: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	46, // 51: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	47, // 52: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	42, // 53: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	46, // 54: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	47, // 55: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	42, // 56: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	10, // 57: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 58: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	31, // 59: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	42, // 60: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	45, // 61: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	10, // 62: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 63: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	42, // 64: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	34, // 65: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	51, // 66: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	35, // 67: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	35, // 68: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	46, // 69: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	10, // 70: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	46, // 71: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	36, // 72: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	35, // 73: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	36, // 74: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 75: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	5,  // 76: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	8,  // 77: hawser.v1.State.SaveAll:input_type -> hawser.v1.SaveAllRequest
+	11, // 78: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	13, // 79: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	15, // 80: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	17, // 81: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	19, // 82: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	21, // 83: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	23, // 84: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	25, // 85: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	27, // 86: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	29, // 87: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	32, // 88: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	37, // 89: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	39, // 90: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	7,  // 91: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	7,  // 92: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	9,  // 93: hawser.v1.State.SaveAll:output_type -> hawser.v1.SaveAllResponse
+	12, // 94: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	14, // 95: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	16, // 96: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	18, // 97: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	20, // 98: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	22, // 99: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	24, // 100: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	26, // 101: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	28, // 102: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	30, // 103: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	33, // 104: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	38, // 105: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	40, // 106: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	91, // [91:107] is the sub-list for method output_type
+	75, // [75:91] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }
@@ -3143,15 +3270,15 @@ func file_hawser_v1_state_proto_init() {
 		(*SavePartsRequest_Part)(nil),
 		(*SavePartsRequest_End)(nil),
 	}
-	file_hawser_v1_state_proto_msgTypes[16].OneofWrappers = []any{}
 	file_hawser_v1_state_proto_msgTypes[18].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_state_proto_rawDesc), len(file_hawser_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,20 +28,22 @@ const (
 type EventKind int32
 
 const (
-	EventKind_EVENT_KIND_UNSPECIFIED    EventKind = 0
-	EventKind_EVENT_KIND_VERSION_SAVED  EventKind = 1
-	EventKind_EVENT_KIND_VERSION_PRUNED EventKind = 2
-	EventKind_EVENT_KIND_VERSION_BAD    EventKind = 3
-	EventKind_EVENT_KIND_AGENT_DELETED  EventKind = 4
-	EventKind_EVENT_KIND_CLAIM_GRANTED  EventKind = 5
-	EventKind_EVENT_KIND_CLAIM_ENDED    EventKind = 6
-	EventKind_EVENT_KIND_LOCK_GRANTED   EventKind = 7
-	EventKind_EVENT_KIND_LOCK_ENDED     EventKind = 8
-	EventKind_EVENT_KIND_TXN_BEGUN      EventKind = 9
-	EventKind_EVENT_KIND_TXN_PREPARED   EventKind = 10
-	EventKind_EVENT_KIND_TXN_COMMITTED  EventKind = 11
-	EventKind_EVENT_KIND_TXN_ABORTED    EventKind = 12
-	EventKind_EVENT_KIND_TXN_RESOLVED   EventKind = 13
+	EventKind_EVENT_KIND_UNSPECIFIED     EventKind = 0
+	EventKind_EVENT_KIND_VERSION_SAVED   EventKind = 1
+	EventKind_EVENT_KIND_VERSION_PRUNED  EventKind = 2
+	EventKind_EVENT_KIND_VERSION_BAD     EventKind = 3
+	EventKind_EVENT_KIND_AGENT_DELETED   EventKind = 4
+	EventKind_EVENT_KIND_CLAIM_GRANTED   EventKind = 5
+	EventKind_EVENT_KIND_CLAIM_ENDED     EventKind = 6
+	EventKind_EVENT_KIND_LOCK_GRANTED    EventKind = 7
+	EventKind_EVENT_KIND_LOCK_ENDED      EventKind = 8
+	EventKind_EVENT_KIND_TXN_BEGUN       EventKind = 9
+	EventKind_EVENT_KIND_TXN_PREPARED    EventKind = 10
+	EventKind_EVENT_KIND_TXN_COMMITTED   EventKind = 11
+	EventKind_EVENT_KIND_TXN_ABORTED     EventKind = 12
+	EventKind_EVENT_KIND_TXN_RESOLVED    EventKind = 13
+	EventKind_EVENT_KIND_CUT_MADE        EventKind = 14
+	EventKind_EVENT_KIND_CUT_ROLLED_BACK EventKind = 15
 )
 
 // Enum value maps for EventKind.
@@ -61,22 +63,26 @@ var (
 		11: "EVENT_KIND_TXN_COMMITTED",
 		12: "EVENT_KIND_TXN_ABORTED",
 		13: "EVENT_KIND_TXN_RESOLVED",
+		14: "EVENT_KIND_CUT_MADE",
+		15: "EVENT_KIND_CUT_ROLLED_BACK",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":    0,
-		"EVENT_KIND_VERSION_SAVED":  1,
-		"EVENT_KIND_VERSION_PRUNED": 2,
-		"EVENT_KIND_VERSION_BAD":    3,
-		"EVENT_KIND_AGENT_DELETED":  4,
-		"EVENT_KIND_CLAIM_GRANTED":  5,
-		"EVENT_KIND_CLAIM_ENDED":    6,
-		"EVENT_KIND_LOCK_GRANTED":   7,
-		"EVENT_KIND_LOCK_ENDED":     8,
-		"EVENT_KIND_TXN_BEGUN":      9,
-		"EVENT_KIND_TXN_PREPARED":   10,
-		"EVENT_KIND_TXN_COMMITTED":  11,
-		"EVENT_KIND_TXN_ABORTED":    12,
-		"EVENT_KIND_TXN_RESOLVED":   13,
+		"EVENT_KIND_UNSPECIFIED":     0,
+		"EVENT_KIND_VERSION_SAVED":   1,
+		"EVENT_KIND_VERSION_PRUNED":  2,
+		"EVENT_KIND_VERSION_BAD":     3,
+		"EVENT_KIND_AGENT_DELETED":   4,
+		"EVENT_KIND_CLAIM_GRANTED":   5,
+		"EVENT_KIND_CLAIM_ENDED":     6,
+		"EVENT_KIND_LOCK_GRANTED":    7,
+		"EVENT_KIND_LOCK_ENDED":      8,
+		"EVENT_KIND_TXN_BEGUN":       9,
+		"EVENT_KIND_TXN_PREPARED":    10,
+		"EVENT_KIND_TXN_COMMITTED":   11,
+		"EVENT_KIND_TXN_ABORTED":     12,
+		"EVENT_KIND_TXN_RESOLVED":    13,
+		"EVENT_KIND_CUT_MADE":        14,
+		"EVENT_KIND_CUT_ROLLED_BACK": 15,
 	}
 )
 
@@ -256,9 +262,10 @@ type Event struct {
 	Kind     EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=hawser.v1.EventKind" json:"kind,omitempty"`
 	Revision uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	Time     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	// The agent or the lock.
+	// The agent, the lock or the cut.
 	Name *Agent `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	// Versions saved, pruned (the first of the range) or bad.
+	// Versions saved, pruned (the first of the range) or bad; of a cut how many
+	// agents.
 	Number uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
 	// Pruned: the last of the range.
 	Last uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
@@ -421,7 +428,7 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12\x14\n" +
 	"\x05lease\x18\v \x01(\fR\x05lease\x12\x10\n" +
-	"\x03txn\x18\f \x01(\tR\x03txn*\xa4\x03\n" +
+	"\x03txn\x18\f \x01(\tR\x03txn*\xdd\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_VERSION_SAVED\x10\x01\x12\x1d\n" +
@@ -437,7 +444,9 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x12\x1c\n" +
 	"\x18EVENT_KIND_TXN_COMMITTED\x10\v\x12\x1a\n" +
 	"\x16EVENT_KIND_TXN_ABORTED\x10\f\x12\x1b\n" +
-	"\x17EVENT_KIND_TXN_RESOLVED\x10\r\"\x04\b\x0e\x10(2E\n" +
+	"\x17EVENT_KIND_TXN_RESOLVED\x10\r\x12\x17\n" +
+	"\x13EVENT_KIND_CUT_MADE\x10\x0e\x12\x1e\n" +
+	"\x1aEVENT_KIND_CUT_ROLLED_BACK\x10\x0f\"\x04\b\x10\x10(2E\n" +
 	"\x05Watch\x12<\n" +
 	"\x05Watch\x12\x17.hawser.v1.WatchRequest\x1a\x18.hawser.v1.WatchResponse0\x01B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
