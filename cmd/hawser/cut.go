@@ -205,7 +205,11 @@ func (p *program) printRollback(asJSON bool, r hawser.RollbackReport) error {
 		if a.Problem == "" {
 			done++
 		}
-		t.add(a.Agent.Name, number(a.Head), number(a.Number), number(a.Made), number(a.Epoch), a.Owner, strings.Join(a.Txns, ", "), a.Problem)
+		made := ""
+		if a.Made != 0 {
+			made = number(a.Made)
+		}
+		t.add(a.Agent.Name, number(a.Head), number(a.Number), made, number(a.Epoch), a.Owner, strings.Join(a.Txns, ", "), a.Problem)
 	}
 	if err := t.write(p.stdout); err != nil {
 		return err
