@@ -35,7 +35,6 @@ func TestRollbackTo_WhileAgentsSave(t *testing.T) {
 	if err != nil || cut.Size != 3 || cut.Label != "before the upgrade" {
 		t.Fatalf("%+v, %v", cut, err)
 	}
-	// The events so far can not be confused with those of the rollback.
 	var mu sync.Mutex
 	last := map[string]uint64{}
 	var workers sync.WaitGroup
@@ -118,9 +117,13 @@ func TestRollbackTo_WhileAgentsSave(t *testing.T) {
 func TestCuts_BadInput(t *testing.T) {
 	c := hawsertest.Start(t)
 	many := make([]string, 0, hawser.MaxCutAgents+1)
+	var saves []client.Saving
 	for i := range hawser.MaxCutAgents + 1 {
 		many = append(many, fmt.Sprintf("many/%03d", i))
-		if _, err := c.Agent(many[i]).Save(t.Context(), []byte("m")); err != nil {
+		saves = append(saves, client.SaveOf(c.Agent(many[i]), []byte("m")))
+	}
+	for some := range slices.Chunk(saves, hawser.MaxSaves) {
+		if _, err := c.SaveAll(t.Context(), some...); err != nil {
 			t.Fatal(err)
 		}
 	}
