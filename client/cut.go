@@ -127,8 +127,8 @@ func (c *Client) showCut(ctx context.Context, id hawser.AgentID) (cut hawser.Cut
 }
 
 // RollbackTo rolls the agents of a cut back to it, at one revision: their
-// undecided transactions are aborted, their claims end, the epoch of each rises,
-// and each gets a new version equal to the one in the cut, also one that is at
+// undecided transactions are aborted, their claims end, the epoch of each that
+// was ever claimed rises, and each gets a new version equal to the one in the cut, also one that is at
 // that version already. From then on no save, vote or release counts that was
 // made under a claim of before, and no save that was made from a head of before,
 // unless it says [Overwrite]. Who waited for an agent gets it next, and finds it

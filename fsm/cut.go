@@ -37,8 +37,8 @@ type MakeCut struct {
 }
 
 // RollbackCut appends to each agent of a cut a version equal to the one in it,
-// aborts the agents' undecided transactions, ends their claims and raises their
-// epochs: all at one revision, or nothing.
+// aborts the agents' undecided transactions, ends their claims and raises the
+// epochs of those that were ever claimed: all at one revision, or nothing.
 type RollbackCut struct {
 	Cut hawser.AgentID
 	// Revision is the one at which the cut was made, so that another cut of its

@@ -233,15 +233,16 @@ func (q *RollbackCut) execute(c *changes, k *cutRecord, p *cutPlan) (Result, err
 }
 
 // rollBack makes an agent what it was. Its epoch rises whether somebody owns it
-// or not: whoever did owned another future of it. An agent that is at the version
-// already gets a new one too, so that a save that was made from the old head
+// or did: whoever did owned another future of it. One that nobody ever owned has
+// no fence to make void, and an epoch would close it when it is restored from an
+// archive. An agent that is at the version already gets a new one too, so that a save that was made from the old head
 // finds another.
 func (q *RollbackCut) rollBack(c *changes, s *cutStep, why string) (number uint64, err error) {
 	epoch := s.a.epoch
 	if err := c.depose(s.a, why); err != nil {
 		return 0, err
 	}
-	if s.a.epoch == epoch {
+	if epoch > 0 && s.a.epoch == epoch {
 		s.a.epoch++
 	}
 	rec, refusal, err := c.again(s.a.id, s.number)

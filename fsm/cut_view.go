@@ -100,7 +100,7 @@ func (v *View) CutPlan(name hawser.AgentID) (hawser.RollbackReport, error) {
 	r := c.report(k, p)
 	r.DryRun = true
 	for i := range r.Agents {
-		if r.Agents[i].Problem == "" {
+		if r.Agents[i].Problem == "" && r.Agents[i].Epoch > 0 {
 			r.Agents[i].Epoch++
 		}
 	}

@@ -188,7 +188,7 @@ func (m *model) rollBack(c *fsm.RollbackCut, res fsm.Result) (hawser.Code, bool)
 		if v, _ := a.restorable(k.numbers[i]); v == nil {
 			continue
 		}
-		if m.resource(claim(id)).live() == nil {
+		if m.resource(claim(id)).live() == nil && a.epoch > 0 {
 			a.epoch++
 		}
 		m.force(id, true)
