@@ -49,6 +49,11 @@ const (
 	// EventMessageConsumed is a range of messages that a save of the agent has
 	// consumed.
 	EventMessageConsumed
+	// EventCutMade is a cut of Number agents that was made, EventCutRolledBack
+	// Number agents that were rolled back to it, for Reason. What happened to
+	// each of them is told too.
+	EventCutMade
+	EventCutRolledBack
 )
 
 var eventNames = [...]string{
@@ -58,6 +63,7 @@ var eventNames = [...]string{
 	EventTxnBegun: "TXN_BEGUN", EventTxnPrepared: "TXN_PREPARED", EventTxnCommitted: "TXN_COMMITTED",
 	EventTxnAborted: "TXN_ABORTED", EventTxnResolved: "TXN_RESOLVED",
 	EventMessageSent: "MESSAGE_SENT", EventMessageConsumed: "MESSAGE_CONSUMED",
+	EventCutMade: "CUT_MADE", EventCutRolledBack: "CUT_ROLLED_BACK",
 }
 
 // EventKinds returns every kind, in order.
@@ -84,11 +90,11 @@ type Event struct {
 	Revision Revision
 	// Time is the cluster's clock.
 	Time time.Time
-	// Name is the agent or lock.
+	// Name is the agent, lock or cut.
 	Name AgentID
 	// Number is the version that was saved, that a transaction made or that is
 	// bad, or the first one pruned; Last is the last one pruned. Of messages they
-	// are numbers of the inbox.
+	// are numbers of the inbox, of a cut it is how many agents.
 	Number, Last uint64
 	// Size is the length of the state that was saved or of the message, in bytes.
 	Size int64
@@ -97,7 +103,8 @@ type Event struct {
 	Token uint64
 	// Instance saved, was granted, held, or sent.
 	Instance string
-	// Reason says why a hold ended, or why a transaction was aborted or resolved.
+	// Reason says why a hold ended, why a transaction was aborted or
+	// resolved, or what a cut is for.
 	Reason string
 	// Lease is the holder's, of grants and ends.
 	Lease LeaseID

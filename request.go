@@ -26,6 +26,10 @@ const (
 	RequestFork
 	// RequestTxn is the vote that staged what a transaction then committed.
 	RequestTxn
+	// RequestCutRollback rolls several agents back to a cut: Agent is the name of
+	// the cut, Expect the revision at which it was made, and Seen how often agents
+	// had been rolled back to it.
+	RequestCutRollback
 )
 
 // String returns the kind in words.
@@ -41,6 +45,8 @@ func (k RequestKind) String() string {
 		return "fork"
 	case RequestTxn:
 		return "transaction"
+	case RequestCutRollback:
+		return "cut rollback"
 	}
 	return fmt.Sprintf("request kind %d", uint8(k))
 }
@@ -117,7 +123,7 @@ func ParseRequestID(s string) (RequestID, error) {
 		return bad(fmt.Sprintf("has format %d, this program knows %d", body[0], requestIDFormat))
 	}
 	r := RequestID{Kind: RequestKind(body[1])}
-	if r.Kind < RequestSave || r.Kind > RequestFork {
+	if (r.Kind < RequestSave || r.Kind > RequestFork) && r.Kind != RequestCutRollback {
 		return bad("is of an unknown kind")
 	}
 	copy(r.Nonce[:], body[2:])

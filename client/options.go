@@ -138,10 +138,6 @@ type versionOption uint64
 func (v versionOption) applyRestore(o *readOptions) { o.version = uint64(v) }
 func (v versionOption) applyFork(o *forkOptions)    { o.version = uint64(v) }
 
-type retentionOption func(o *retentionOptions)
-
-func (f retentionOption) applyRetention(o *retentionOptions) { f(o) }
-
 type listOption func(o *readOptions)
 
 func (f listOption) applyList(o *readOptions) { f(o) }
@@ -206,10 +202,19 @@ func DerivedFrom(refs ...hawser.VersionRef) SaveOption {
 // head. A restore then does not move the handle's position. 0 is the head.
 func AtVersion(number uint64) VersionOption { return versionOption(number) }
 
-// DryRun changes nothing, but says what would be removed.
-func DryRun() RetentionOption {
-	return retentionOption(func(o *retentionOptions) { o.dryRun = true })
+// DryRunOption adjusts what can be tried without doing it.
+type DryRunOption interface {
+	RetentionOption
+	RollbackOption
 }
+
+type dryRun struct{}
+
+func (dryRun) applyRetention(o *retentionOptions) { o.dryRun = true }
+func (dryRun) applyRollback(o *rollbackOptions)   { o.dryRun = true }
+
+// DryRun changes nothing, but says what would be removed, or rolled back.
+func DryRun() DryRunOption { return dryRun{} }
 
 // Stale takes what the answering node has, without asking the others: faster,
 // and possibly old.

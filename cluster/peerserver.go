@@ -42,6 +42,7 @@ func (n *Node) peersServer() *grpc.Server {
 	hawserv1.RegisterCoordinationServer(server, n.service)
 	hawserv1.RegisterTransactionsServer(server, n.service)
 	hawserv1.RegisterMessagesServer(server, n.service)
+	hawserv1.RegisterCutsServer(server, n.service)
 	return server
 }
 

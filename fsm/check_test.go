@@ -32,6 +32,7 @@ func CheckStore(t *testing.T, m *Machine) {
 		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
 		inboxes: map[hawser.AgentID]inboxRecord{}, messages: map[hawser.AgentID]map[uint64]*messageRecord{},
 		sessions: map[string]uint64{}, counted: map[string]uint64{},
+		cuts: map[string]uint64{}, countedCuts: map[string]uint64{}, inCuts: map[hawser.VersionRef]uint64{},
 	}
 	k.read()
 	k.checkAgents()
@@ -40,6 +41,7 @@ func CheckStore(t *testing.T, m *Machine) {
 	k.checkCoordination()
 	k.checkTxns()
 	k.checkMessages()
+	k.checkCuts()
 	k.equal(v.state.events, k.events, "events")
 }
 
@@ -64,6 +66,10 @@ type checker struct {
 	inboxes           map[hawser.AgentID]inboxRecord
 	messages          map[hawser.AgentID]map[uint64]*messageRecord
 	sessions, counted map[string]uint64
+	// cuts and countedCuts are how many a namespace has and says it has; inCuts is
+	// how many cuts a version is in.
+	cuts, countedCuts map[string]uint64
+	inCuts            map[hawser.VersionRef]uint64
 }
 
 func (k *checker) read() {
@@ -120,6 +126,8 @@ func (k *checker) value(key, value []byte) (err error) {
 		k.waiters[name] = append(k.waiters[name], w)
 	case key[0] == prefixInbox || key[0] == prefixSession:
 		return k.messageValue(key, value)
+	case key[0] == prefixCut:
+		err = k.cut(key, value)
 	case key[0] == prefixEvent:
 		var events []hawser.Event
 		revision := binary.BigEndian.Uint64(key[1:])
@@ -145,6 +153,43 @@ func (k *checker) value(key, value []byte) (err error) {
 		return k.txn.value(key, value)
 	}
 	return err
+}
+
+func (k *checker) cut(key, value []byte) error {
+	name, ok := splitAgentKey(key)
+	if !ok {
+		r := &reader{b: value}
+		k.countedCuts[string(key[1:])] = r.uvarint()
+		return r.end()
+	}
+	rec, err := namedCut(name, value)
+	if err != nil {
+		return err
+	}
+	k.cuts[name.Namespace]++
+	for i := range rec.agents {
+		k.inCuts[hawser.VersionRef{Agent: rec.agent(i), Number: rec.agents[i].number}]++
+	}
+	return nil
+}
+
+// checkCuts: each version above the floor knows in how many cuts it is, and
+// each of a cut that was not deleted with its agent is there.
+func (k *checker) checkCuts() {
+	k.t.Helper()
+	k.equal(k.countedCuts, k.cuts, "cuts")
+	for id, chain := range k.chains {
+		for _, rec := range chain {
+			if ref := (hawser.VersionRef{Agent: id, Number: rec.number}); rec.number > k.agents[id].floor {
+				k.equal(rec.cuts, k.inCuts[ref], "%s: cuts", ref)
+				k.equal(rec.cuts == 0 || rec.state != hawser.VersionGone, true, "%s: gone and in a cut", ref)
+				delete(k.inCuts, ref)
+			}
+		}
+	}
+	for ref := range k.inCuts {
+		k.equal(ref.Number > k.agents[ref.Agent].floor && k.agents[ref.Agent].head != 0, false, "%s is in a cut and not there", ref)
+	}
 }
 
 func (k *checker) equal(got, want any, format string, args ...any) {

@@ -73,6 +73,11 @@ var (
 		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},
 		&CloseSession{Namespace: "default", Session: hawser.SessionID{1}, Generation: 300},
 		&ExpireSessions{Sessions: []SessionRef{{Namespace: "default", Session: hawser.SessionID{1}}, {Namespace: "other", Session: hawser.SessionID{2}}}},
+		&MakeCut{Name: sampleRef.Agent, Agents: []string{"a", "b/c"}, Label: "l", Generation: 301},
+		&MakeCut{Name: sampleRef.Agent, ByPrefix: true, Prefix: "crew/"},
+		&RollbackCut{Cut: sampleRef.Agent, Revision: 300, Request: sampleSave.Request, LeaveOut: true, Instance: "i", Reason: "r"},
+		&DeleteCut{Cut: sampleRef.Agent, Revision: 300, Generation: 301},
+		&SaveAll{Saves: []*Save{sampleSave, sampleDelta}},
 		&SendMessage{Agent: sampleRef.Agent, ID: hawser.MessageID{Session: hawser.SessionID{1}, Sequence: 300}, Labels: map[string]string{"k": "v"}, Payload: []byte("m"), Generation: 300},
 	}
 	sampleTxn = &txnRecord{
@@ -97,7 +102,7 @@ var (
 		number: 6, kind: hawser.RequestSave, state: hawser.VersionLive, nonce: hawser.Nonce{1}, expect: &five, sha: hawser.Hash{2},
 		size: 10, stored: 9, parent: 5, epoch: 1, created: 1e18, revision: 40, segment: 12, position: 3,
 		instance: "i", contentType: "c", schema: "s", labels: map[string]string{"k": "v"},
-		pinned: true, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef}, txn: "t-1",
+		pinned: true, cuts: 3, origin: sampleRef, derived: []hawser.VersionRef{sampleRef, sampleRef}, txn: "t-1",
 		moved: []byte("0123456789abcdef"),
 	}
 	sampleImport = &importRecord{
@@ -256,7 +261,7 @@ func FuzzStored(f *testing.F) {
 		}
 		if v, there, ok := parseCandidate(data); ok {
 			c, err := parseChain(data)
-			if err == nil && (v != candidate{c.number, c.created, c.size, c.stored, c.place(), c.pinned, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
+			if err == nil && (v != candidate{c.number, c.created, c.size, c.stored, c.place(), c.holds() != 0, c.state == hawser.VersionBad} || there == (c.state == hawser.VersionGone)) {
 				t.Fatalf("%+v is seen as %+v", c, v)
 			}
 		}
@@ -283,6 +288,9 @@ func FuzzStored(f *testing.F) {
 		}
 		if h, err := parseHold(data); err == nil {
 			check("hold", h.encode())
+		}
+		if k, err := parseCut(data); err == nil {
+			check("cut", k.encode())
 		}
 		if s, err := parseSegment(data); err == nil {
 			check("segment", s.append(nil))

@@ -64,6 +64,10 @@ const (
 	kindCloseSession
 	kindExpireSessions
 	kindSendMessage
+	kindMakeCut
+	kindRollbackCut
+	kindDeleteCut
+	kindSaveAll
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -114,6 +118,11 @@ var commandTypes = [...]struct {
 	kindCloseSession:   {1, func() Command { return new(CloseSession) }},
 	kindExpireSessions: {1, func() Command { return new(ExpireSessions) }},
 	kindSendMessage:    {1, func() Command { return new(SendMessage) }},
+	kindMakeCut:        {1, func() Command { return new(MakeCut) }},
+	kindRollbackCut:    {1, func() Command { return new(RollbackCut) }},
+	kindDeleteCut:      {1, func() Command { return new(DeleteCut) }},
+
+	kindSaveAll: {1, func() Command { return new(SaveAll) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -208,7 +217,7 @@ type Pin struct {
 type NumberRange struct{ From, To uint64 }
 
 // Prune removes versions: those in Ranges, which are ascending, that are
-// neither the head nor pinned. The ranges hold 512 numbers at most.
+// neither the head nor pinned nor in a cut. The ranges hold 512 numbers at most.
 type Prune struct {
 	Agent  hawser.AgentID
 	Ranges []NumberRange

@@ -93,7 +93,7 @@ func (g *generator) commands() []fsm.Command {
 	}
 	commands := g.fresh()
 	switch c := commands[len(commands)-1].(type) {
-	case *fsm.Save, *fsm.Rollback, *fsm.Fork, *fsm.Delete, *fsm.Part:
+	case *fsm.Save, *fsm.Rollback, *fsm.Fork, *fsm.Delete, *fsm.Part, *fsm.MakeCut, *fsm.RollbackCut, *fsm.SaveAll:
 		g.sent = append(g.sent, c)
 	}
 	return commands
@@ -112,7 +112,7 @@ func (g *generator) fresh() []fsm.Command {
 		expect = &live
 	}
 	one := func(c fsm.Command) []fsm.Command { return []fsm.Command{c} }
-	switch n := g.rng.IntN(145); {
+	switch n := g.rng.IntN(152); {
 	case n < 2:
 		return one(&fsm.LeaderStart{Term: g.rng.Uint64N(9), Node: "n1-aaaaaaaa", ClusterID: [16]byte{7}, Generation: 77})
 	case n < 6:
@@ -141,6 +141,10 @@ func (g *generator) fresh() []fsm.Command {
 		return one(g.coordinate())
 	case n < 115:
 		return g.transact()
+	case n < 119:
+		return one(g.several())
+	case n < 122:
+		return one(g.saveAll())
 	}
 	return g.save(id, a, q, expect, "")
 }

@@ -154,6 +154,7 @@ func TestImport_IsWhatWasExported(t *testing.T) {
 		}
 		g.model.coordination = modelCoordination{term: info.LeaderTerm} // of which nothing is in an archive
 		clear(g.model.txns)
+		g.model.cuts = nil // nor of cuts
 		for _, a := range g.model.agents {
 			for _, n := range a.numbers {
 				n.txn = ""

@@ -44,6 +44,8 @@ import (
 //	x ns 0 txn               transaction
 //	y ns 0 name              what an agent has staged with its vote
 //	z ns 0 name 0 revision   decision that an agent has not acknowledged
+//	C ns                     number of cuts of a namespace
+//	C ns 0 name              cut
 //
 // Numbers, revisions and times are big endian: 8 bytes, a position and an index 4; an
 // upload, a session and a lease are 16 bytes, a kind is one, a turn 12.
@@ -73,6 +75,7 @@ const (
 	prefixTxn      = 'x'
 	prefixStaged   = 'y'
 	prefixOpen     = 'z'
+	prefixCut      = 'C'
 )
 
 func metaKeys() (applied, configuration, state []byte) {

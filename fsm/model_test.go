@@ -35,6 +35,7 @@ type model struct {
 	outcomes  map[string]int
 	// retention is the stamp that a prune needs.
 	retention uint64
+	cuts      map[hawser.AgentID]*modelCut
 }
 
 type modelAgent struct {
@@ -188,6 +189,8 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 		}
 	case *fsm.BeginTxn, *fsm.VoteTxn, *fsm.DecideTxn, *fsm.AcknowledgeTxn, *fsm.ResolveTxn, *fsm.ForgetTxn, *fsm.SweepTxns:
 		code, repeated = m.transact(c, res)
+	case *fsm.MakeCut, *fsm.RollbackCut, *fsm.DeleteCut, *fsm.SaveAll:
+		code, repeated = m.several(c, res, states)
 	default: // changes nothing that the model knows; the store is checked
 		code = got
 	}
@@ -255,7 +258,7 @@ func (m *model) prune(c *fsm.Prune) hawser.Code {
 	pruned := false
 	for _, r := range c.Ranges {
 		for n := r.From; n <= min(r.To, a.head()); n++ {
-			if v, _ := a.version(n); v != nil && !v.pinned && n != a.live {
+			if v, _ := a.version(n); v != nil && !v.pinned && n != a.live && !m.inCut(c.Agent, n) {
 				v.gone, pruned = true, true
 			}
 		}

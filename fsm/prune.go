@@ -77,7 +77,7 @@ func (c *changes) prune(a *agent, from, to uint64, gone []uint64) ([]uint64, err
 	for i, rec := range recs {
 		number := from + uint64(i)
 		there := rec != nil && number > a.floor && rec.state != hawser.VersionGone
-		if there && !rec.pinned && number != a.live {
+		if there && rec.holds() == 0 && number != a.live {
 			a.versions--
 			a.stored -= rec.stored
 			if number+window > a.head {

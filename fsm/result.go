@@ -44,6 +44,11 @@ type Result struct {
 	// Message is what a [SendMessage] has sent, without labels and payload; of a
 	// repeat what the first attempt has.
 	Message *hawser.Message
+	// Cut is what a [MakeCut] made, Rollback what a [RollbackCut] did.
+	Cut      *hawser.Cut
+	Rollback *hawser.RollbackReport
+	// Saves are what the parts of a [SaveAll] made, in their order.
+	Saves []Result
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

@@ -306,6 +306,7 @@ func parseCandidate(b []byte) (v candidate, there, ok bool) {
 	v.created = int64(r.uvarint())
 	r.uvarint() // revision
 	v.at = place{segment: r.uvarint(), position: r.uint32()}
-	v.pinned = r.bool()
+	pinned, cuts := r.holds()
+	v.pinned = pinned || cuts > 0
 	return v, state == hawser.VersionLive || v.bad, !r.bad && format == storedFormat
 }

@@ -26,8 +26,7 @@ func (s *Save) apply(c *changes) (Result, error) {
 	if err := s.check(); err != nil {
 		return c.refuse(err)
 	}
-	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 && s.sameMoved(rec) }
-	a, res, done, err := c.begin(s.Agent, hawser.RequestSave, s.Request, authority{s.Fence, s.Force}, s.Expect, same)
+	a, res, done, err := s.begin(c)
 	if done {
 		return res, err
 	}
@@ -42,16 +41,33 @@ func (s *Save) apply(c *changes) (Result, error) {
 	if refusal != nil {
 		return c.refuse(refusal)
 	}
+	return s.store(c, a, content)
+}
+
+// begin is changes.begin of a save.
+func (s *Save) begin(c *changes) (a *agent, res Result, done bool, err error) {
+	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 && s.sameMoved(rec) }
+	return c.begin(s.Agent, hawser.RequestSave, s.Request, authority{s.Fence, s.Force}, s.Expect, same)
+}
+
+// store makes the version of a save that may be made, unless its delta does not
+// fit.
+func (s *Save) store(c *changes, a *agent, content stored) (Result, error) {
 	var at place
 	if s.Base == nil {
 		at = c.newSegment(place{}, record.Chain{}, content)
-	} else if at, refusal, err = c.storeDelta(a, s.Base, content); err != nil {
-		return Result{}, err
-	} else if refusal != nil {
-		return c.refuse(refusal)
+	} else {
+		var refusal, err error
+		if at, refusal, err = c.storeDelta(a, s.Base, content); err != nil {
+			return Result{}, err
+		}
+		if refusal != nil {
+			return c.refuse(refusal)
+		}
 	}
 	rec := s.record(at, content.bytes)
-	if res, err = c.addVersion(a, rec, s.Force); err == nil {
+	res, err := c.addVersion(a, rec, s.Force)
+	if err == nil {
 		err = c.move(s, rec)
 	}
 	return res, err
@@ -93,31 +109,9 @@ func (s *Save) check() error {
 // storeDelta stores the difference to the head: after the head's content, or
 // in a segment of its own when something is there already.
 func (c *changes) storeDelta(a *agent, base *Base, content stored) (at place, refusal, err error) {
-	if a.live == 0 {
-		return place{}, keyframeNeeded(a.id, "the agent has no version"), nil
-	}
-	if a.live != base.Number {
-		return place{}, keyframeNeeded(a.id, fmt.Sprintf("the head is version %d, the delta's base version %d", a.live, base.Number)), nil
-	}
-	head, err := c.record(a.id, a.live)
-	switch {
-	case err != nil:
-		return place{}, nil, err
-	case head == nil:
-		return place{}, nil, damagedKey("record", a.id, a.live)
-	case head.sha != base.SHA256:
-		return place{}, keyframeNeeded(a.id, fmt.Sprintf("version %d is not what the delta starts from", a.live)), nil
-	case head.state != hawser.VersionLive:
-		return place{}, keyframeNeeded(a.id, fmt.Sprintf("version %d is %s", a.live, head.state)), nil
-	}
-	s, _, err := c.place(head.place())
-	if err != nil {
-		return place{}, nil, err
-	}
-	chain := s.chain(head.position)
-	if chain.NeedsKeyframe(int64(content.bytes)) || head.position == math.MaxUint32 {
-		return place{}, keyframeNeeded(a.id, fmt.Sprintf("a delta of %d bytes would follow a keyframe of %d and %d deltas of %d",
-			content.bytes, chain.Keyframe, chain.Deltas, chain.DeltaBytes)), nil
+	head, s, refusal, err := c.fits(a, base, content)
+	if err != nil || refusal != nil {
+		return place{}, refusal, err
 	}
 	if head.position == s.tip() {
 		return c.extend(s, content), nil, nil
@@ -125,7 +119,38 @@ func (c *changes) storeDelta(a *agent, base *Base, content stored) (at place, re
 	if err := c.refer(head.place()); err != nil {
 		return place{}, nil, err
 	}
-	return c.newSegment(head.place(), chain, content), nil, nil
+	return c.newSegment(head.place(), s.chain(head.position), content), nil, nil
+}
+
+// fits returns the head that a difference follows and its segment, or why it
+// cannot. It changes nothing.
+func (c *changes) fits(a *agent, base *Base, content stored) (head *chainRecord, s *segment, refusal, err error) {
+	if a.live == 0 {
+		return nil, nil, keyframeNeeded(a.id, "the agent has no version"), nil
+	}
+	if a.live != base.Number {
+		return nil, nil, keyframeNeeded(a.id, fmt.Sprintf("the head is version %d, the delta's base version %d", a.live, base.Number)), nil
+	}
+	head, err = c.record(a.id, a.live)
+	switch {
+	case err != nil:
+		return nil, nil, nil, err
+	case head == nil:
+		return nil, nil, nil, damagedKey("record", a.id, a.live)
+	case head.sha != base.SHA256:
+		return nil, nil, keyframeNeeded(a.id, fmt.Sprintf("version %d is not what the delta starts from", a.live)), nil
+	case head.state != hawser.VersionLive:
+		return nil, nil, keyframeNeeded(a.id, fmt.Sprintf("version %d is %s", a.live, head.state)), nil
+	}
+	if s, _, err = c.place(head.place()); err != nil {
+		return nil, nil, nil, err
+	}
+	chain := s.chain(head.position)
+	if chain.NeedsKeyframe(int64(content.bytes)) || head.position == math.MaxUint32 {
+		return nil, nil, keyframeNeeded(a.id, fmt.Sprintf("a delta of %d bytes would follow a keyframe of %d and %d deltas of %d",
+			content.bytes, chain.Keyframe, chain.Deltas, chain.DeltaBytes)), nil
+	}
+	return head, s, nil, nil
 }
 
 func keyframeNeeded(id hawser.AgentID, msg string) error {

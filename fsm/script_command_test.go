@@ -30,6 +30,7 @@ import (
 //	session|endsession|expiresessions|send, and consume= and emit= of a save, as in script_message_test.go
 //	open|close|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
 //	begin|yes|no|commit|cancel|ack|resolve|forget|sweep as in script_txn_test.go
+//	cut|uncut|back|all|vote as in script_cut_test.go
 //
 // A STATE is a word as it is, or word/N: N bytes that are hard to pack and
 // depend on the word, or word/N+more: the same with more at the end.
@@ -80,6 +81,9 @@ func (s *script) parse(line string) fsm.Command {
 		return c
 	}
 	if c := p.messages(); c != nil {
+		return c
+	}
+	if c := p.several(); c != nil {
 		return c
 	}
 	if c := parsePolicyCommand(words, p.values); c != nil {

@@ -48,6 +48,7 @@ type script struct {
 //	claim|lock NAME, events [after=N], leases
 //	txn TXN, txns [after=TXN] [limit=N], work AGENT, duetxns now=SECONDS
 //	inbox AGENT [after=N] [limit=N] [size=N], sessions at=SECONDS
+//	cut|plan NAME, cuts [after=NAME]
 //	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -92,6 +93,7 @@ func (s *script) apply(d *datadriven.TestData) string {
 
 func describe(res fsm.Result) string {
 	line := "done"
+	several, about := describeSeveral(res)
 	switch {
 	case res.Err != nil && res.Txn != nil:
 		return fmt.Sprintf("%s: %v\n  %s, revision %d", hawser.CodeOf(res.Err), res.Err, describeTxn(*res.Txn), res.Revision)
@@ -102,6 +104,8 @@ func describe(res fsm.Result) string {
 		if res.Released {
 			line += ", now"
 		}
+	case about:
+		line = several
 	case res.Version.Number != 0 && res.Number == 0:
 		line = version(res.Version)
 	case res.Version.Number != 0:
@@ -237,6 +241,12 @@ func (s *script) ask(d *datadriven.TestData) string {
 		return askInbox(v, id, d)
 	case "sessions":
 		return askSessions(v, d)
+	case "cuts":
+		return askCuts(v, a.text("after"))
+	case "cut":
+		return askCut(v, id)
+	case "plan":
+		return askPlan(v, id)
 	case "check":
 		fsm.CheckStore(s.t, s.m)
 		return "ok\n"

@@ -100,9 +100,11 @@ type chainRecord struct {
 	created      int64
 	revision     hawser.Revision
 	// segment and position are where the content is, unless state is gone.
-	segment     uint64
-	position    uint32
-	pinned      bool
+	segment  uint64
+	position uint32
+	pinned   bool
+	// cuts counts the cuts that the version is in, unless it is below the floor.
+	cuts        uint64
 	instance    string
 	contentType string
 	schema      string
@@ -130,7 +132,7 @@ func (c *chainRecord) append(dst []byte) []byte {
 	for _, v := range [...]uint64{c.size, c.stored, c.parent, c.epoch, uint64(c.created), uint64(c.revision), c.segment, uint64(c.position)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	dst = appendBool(dst, c.pinned)
+	dst = binary.AppendUvarint(dst, c.holds())
 	dst = appendBytes(appendBytes(appendBytes(dst, c.instance), c.contentType), c.schema)
 	dst = appendLabels(dst, c.labels)
 	if c.origin.IsZero() {
@@ -153,7 +155,7 @@ func parseChain(b []byte) (*chainRecord, error) {
 	c.size, c.stored, c.parent, c.epoch = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
 	c.created, c.revision = int64(r.uvarint()), hawser.Revision(r.uvarint())
 	c.segment, c.position = r.uvarint(), r.uint32()
-	c.pinned = r.bool()
+	c.pinned, c.cuts = r.holds()
 	c.instance, c.contentType, c.schema = r.string(), r.string(), r.string()
 	c.labels = r.labels()
 	if r.bool() {
@@ -169,6 +171,23 @@ func parseChain(b []byte) (*chainRecord, error) {
 		r.fail()
 	}
 	return c, r.end()
+}
+
+// holds is what keeps retention from a version: whether it is pinned, and how
+// many cuts it is in.
+func (c *chainRecord) holds() uint64 {
+	if c.pinned {
+		return c.cuts<<1 | 1
+	}
+	return c.cuts << 1
+}
+
+func (r *reader) holds() (pinned bool, cuts uint64) {
+	v := r.uvarint()
+	if v>>1 > maxCuts {
+		r.fail()
+	}
+	return v&1 != 0, v >> 1
 }
 
 // version describes c, which is a version.

@@ -160,7 +160,12 @@ func growth(c fsm.Command) (size int, grows bool) {
 		return size, true
 	case *fsm.SendMessage:
 		return len(c.Payload), true
-	case *fsm.OpenSession:
+	case *fsm.SaveAll:
+		for _, save := range c.Saves {
+			size += len(save.Content.Data)
+		}
+		return size, true
+	case *fsm.OpenSession, *fsm.MakeCut: // a cut keeps what would go
 		return 0, true
 	case *fsm.Part:
 		return len(c.Data), true

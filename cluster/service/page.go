@@ -41,6 +41,7 @@ const (
 	pageHoldings
 	pageTransactions
 	pageMessages
+	pageCuts
 )
 
 const (

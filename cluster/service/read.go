@@ -112,6 +112,9 @@ func (s *Service) Outcome(ctx context.Context, r *hawserv1.OutcomeRequest) (*haw
 		return nil, err
 	}
 	id, err := wire.RequestFromProto(r.GetRequest(), hawser.RequestKind(r.GetKind()), agent, r.ExpectVersion)
+	if err == nil && id.Kind == hawser.RequestCutRollback {
+		err = invalid("outcome", agent, "what became of a rollback to a cut is told of the cut, or by repeating it")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,7 @@ type Service struct {
 	hawserv1.UnimplementedWatchServer
 	hawserv1.UnimplementedTransactionsServer
 	hawserv1.UnimplementedMessagesServer
+	hawserv1.UnimplementedCutsServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool

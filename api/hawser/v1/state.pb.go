@@ -85,6 +85,8 @@ const (
 	RequestKind_REQUEST_KIND_FORK        RequestKind = 4
 	// A vote, whose state a transaction made a version of.
 	RequestKind_REQUEST_KIND_TRANSACTION RequestKind = 5
+	// Agents that were rolled back to a cut; the request names the cut.
+	RequestKind_REQUEST_KIND_CUT_ROLLBACK RequestKind = 6
 )
 
 // Enum value maps for RequestKind.
@@ -96,14 +98,16 @@ var (
 		3: "REQUEST_KIND_ROLLBACK",
 		4: "REQUEST_KIND_FORK",
 		5: "REQUEST_KIND_TRANSACTION",
+		6: "REQUEST_KIND_CUT_ROLLBACK",
 	}
 	RequestKind_value = map[string]int32{
-		"REQUEST_KIND_UNSPECIFIED": 0,
-		"REQUEST_KIND_SAVE":        1,
-		"REQUEST_KIND_DELETE":      2,
-		"REQUEST_KIND_ROLLBACK":    3,
-		"REQUEST_KIND_FORK":        4,
-		"REQUEST_KIND_TRANSACTION": 5,
+		"REQUEST_KIND_UNSPECIFIED":  0,
+		"REQUEST_KIND_SAVE":         1,
+		"REQUEST_KIND_DELETE":       2,
+		"REQUEST_KIND_ROLLBACK":     3,
+		"REQUEST_KIND_FORK":         4,
+		"REQUEST_KIND_TRANSACTION":  5,
+		"REQUEST_KIND_CUT_ROLLBACK": 6,
 	}
 )
 
@@ -187,7 +191,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18, 0}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20, 0}
 }
 
 type SaveRequest struct {
@@ -713,6 +717,114 @@ func (x *SaveResponse) GetChain() *Chain {
 	return nil
 }
 
+type SaveAllRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 64, each of another agent, none a vote. Each has a request id of its
+	// own. Payloads of 192 KiB in all.
+	Saves         []*SaveRequest `protobuf:"bytes,1,rep,name=saves,proto3" json:"saves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveAllRequest) Reset() {
+	*x = SaveAllRequest{}
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveAllRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveAllRequest) ProtoMessage() {}
+
+func (x *SaveAllRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveAllRequest.ProtoReflect.Descriptor instead.
+func (*SaveAllRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SaveAllRequest) GetSaves() []*SaveRequest {
+	if x != nil {
+		return x.Saves
+	}
+	return nil
+}
+
+type SaveAllResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// In the order of the request, without headers.
+	Saves []*SaveResponse `protobuf:"bytes,2,rep,name=saves,proto3" json:"saves,omitempty"`
+	// True when an earlier attempt had made them all.
+	Repeated      bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveAllResponse) Reset() {
+	*x = SaveAllResponse{}
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveAllResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveAllResponse) ProtoMessage() {}
+
+func (x *SaveAllResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveAllResponse.ProtoReflect.Descriptor instead.
+func (*SaveAllResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SaveAllResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *SaveAllResponse) GetSaves() []*SaveResponse {
+	if x != nil {
+		return x.Saves
+	}
+	return nil
+}
+
+func (x *SaveAllResponse) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
 // ReadOptions bound how old an answer may be.
 type ReadOptions struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -727,7 +839,7 @@ type ReadOptions struct {
 
 func (x *ReadOptions) Reset() {
 	*x = ReadOptions{}
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +851,7 @@ func (x *ReadOptions) String() string {
 func (*ReadOptions) ProtoMessage() {}
 
 func (x *ReadOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[6]
+	mi := &file_hawser_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +864,7 @@ func (x *ReadOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOptions.ProtoReflect.Descriptor instead.
 func (*ReadOptions) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReadOptions) GetConsistency() Consistency {
@@ -793,7 +905,7 @@ type RestoreRequest struct {
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +917,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[7]
+	mi := &file_hawser_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +930,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RestoreRequest) GetAgent() *Agent {
@@ -883,7 +995,7 @@ type RestoreResponse struct {
 
 func (x *RestoreResponse) Reset() {
 	*x = RestoreResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +1007,7 @@ func (x *RestoreResponse) String() string {
 func (*RestoreResponse) ProtoMessage() {}
 
 func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[8]
+	mi := &file_hawser_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +1020,7 @@ func (x *RestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreResponse.ProtoReflect.Descriptor instead.
 func (*RestoreResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RestoreResponse) GetHeader() *Header {
@@ -983,7 +1095,7 @@ type AgentsRequest struct {
 
 func (x *AgentsRequest) Reset() {
 	*x = AgentsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1107,7 @@ func (x *AgentsRequest) String() string {
 func (*AgentsRequest) ProtoMessage() {}
 
 func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[9]
+	mi := &file_hawser_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1120,7 @@ func (x *AgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsRequest.ProtoReflect.Descriptor instead.
 func (*AgentsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AgentsRequest) GetNamespace() string {
@@ -1058,7 +1170,7 @@ type AgentsResponse struct {
 
 func (x *AgentsResponse) Reset() {
 	*x = AgentsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1182,7 @@ func (x *AgentsResponse) String() string {
 func (*AgentsResponse) ProtoMessage() {}
 
 func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[10]
+	mi := &file_hawser_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1195,7 @@ func (x *AgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentsResponse.ProtoReflect.Descriptor instead.
 func (*AgentsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AgentsResponse) GetHeader() *Header {
@@ -1119,7 +1231,7 @@ type VersionsRequest struct {
 
 func (x *VersionsRequest) Reset() {
 	*x = VersionsRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1243,7 @@ func (x *VersionsRequest) String() string {
 func (*VersionsRequest) ProtoMessage() {}
 
 func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[11]
+	mi := &file_hawser_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1256,7 @@ func (x *VersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsRequest.ProtoReflect.Descriptor instead.
 func (*VersionsRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VersionsRequest) GetAgent() *Agent {
@@ -1186,7 +1298,7 @@ type VersionsResponse struct {
 
 func (x *VersionsResponse) Reset() {
 	*x = VersionsResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1310,7 @@ func (x *VersionsResponse) String() string {
 func (*VersionsResponse) ProtoMessage() {}
 
 func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[12]
+	mi := &file_hawser_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1323,7 @@ func (x *VersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsResponse.ProtoReflect.Descriptor instead.
 func (*VersionsResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VersionsResponse) GetHeader() *Header {
@@ -1247,7 +1359,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1371,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[13]
+	mi := &file_hawser_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1384,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShowRequest) GetAgent() *Agent {
@@ -1307,7 +1419,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1431,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[14]
+	mi := &file_hawser_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1444,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShowResponse) GetHeader() *Header {
@@ -1371,7 +1483,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1495,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[15]
+	mi := &file_hawser_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1508,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteRequest) GetAgent() *Agent {
@@ -1432,7 +1544,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1556,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[16]
+	mi := &file_hawser_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1569,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeleteResponse) GetHeader() *Header {
@@ -1493,7 +1605,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1617,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[17]
+	mi := &file_hawser_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1630,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OutcomeRequest) GetAgent() *Agent {
@@ -1561,7 +1673,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1685,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[18]
+	mi := &file_hawser_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1698,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *OutcomeResponse) GetHeader() *Header {
@@ -1635,7 +1747,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1759,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[19]
+	mi := &file_hawser_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1772,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RollbackRequest) GetAgent() *Agent {
@@ -1723,7 +1835,7 @@ type RollbackResponse struct {
 
 func (x *RollbackResponse) Reset() {
 	*x = RollbackResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1847,7 @@ func (x *RollbackResponse) String() string {
 func (*RollbackResponse) ProtoMessage() {}
 
 func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[20]
+	mi := &file_hawser_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1860,7 @@ func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
 func (*RollbackResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RollbackResponse) GetHeader() *Header {
@@ -1790,7 +1902,7 @@ type ForkRequest struct {
 
 func (x *ForkRequest) Reset() {
 	*x = ForkRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1914,7 @@ func (x *ForkRequest) String() string {
 func (*ForkRequest) ProtoMessage() {}
 
 func (x *ForkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[21]
+	mi := &file_hawser_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1927,7 @@ func (x *ForkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkRequest.ProtoReflect.Descriptor instead.
 func (*ForkRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForkRequest) GetAgent() *Agent {
@@ -1871,7 +1983,7 @@ type ForkResponse struct {
 
 func (x *ForkResponse) Reset() {
 	*x = ForkResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +1995,7 @@ func (x *ForkResponse) String() string {
 func (*ForkResponse) ProtoMessage() {}
 
 func (x *ForkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[22]
+	mi := &file_hawser_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2008,7 @@ func (x *ForkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResponse.ProtoReflect.Descriptor instead.
 func (*ForkResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ForkResponse) GetHeader() *Header {
@@ -1932,7 +2044,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2056,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[23]
+	mi := &file_hawser_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2069,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PinRequest) GetAgent() *Agent {
@@ -1991,7 +2103,7 @@ type PinResponse struct {
 
 func (x *PinResponse) Reset() {
 	*x = PinResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2115,7 @@ func (x *PinResponse) String() string {
 func (*PinResponse) ProtoMessage() {}
 
 func (x *PinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[24]
+	mi := &file_hawser_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2128,7 @@ func (x *PinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinResponse.ProtoReflect.Descriptor instead.
 func (*PinResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PinResponse) GetHeader() *Header {
@@ -2046,7 +2158,7 @@ type ImpactRequest struct {
 
 func (x *ImpactRequest) Reset() {
 	*x = ImpactRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2170,7 @@ func (x *ImpactRequest) String() string {
 func (*ImpactRequest) ProtoMessage() {}
 
 func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[25]
+	mi := &file_hawser_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2183,7 @@ func (x *ImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactRequest.ProtoReflect.Descriptor instead.
 func (*ImpactRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ImpactRequest) GetAgent() *Agent {
@@ -2115,7 +2227,7 @@ type ImpactResponse struct {
 
 func (x *ImpactResponse) Reset() {
 	*x = ImpactResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2239,7 @@ func (x *ImpactResponse) String() string {
 func (*ImpactResponse) ProtoMessage() {}
 
 func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[26]
+	mi := &file_hawser_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2252,7 @@ func (x *ImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImpactResponse.ProtoReflect.Descriptor instead.
 func (*ImpactResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ImpactResponse) GetHeader() *Header {
@@ -2178,7 +2290,7 @@ type Affected struct {
 
 func (x *Affected) Reset() {
 	*x = Affected{}
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2302,7 @@ func (x *Affected) String() string {
 func (*Affected) ProtoMessage() {}
 
 func (x *Affected) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[27]
+	mi := &file_hawser_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2315,7 @@ func (x *Affected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Affected.ProtoReflect.Descriptor instead.
 func (*Affected) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Affected) GetAgent() *Agent {
@@ -2239,7 +2351,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2363,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[28]
+	mi := &file_hawser_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2376,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *VerifyRequest) GetNamespace() string {
@@ -2304,7 +2416,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2428,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[29]
+	mi := &file_hawser_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2441,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *VerifyResponse) GetHeader() *Header {
@@ -2377,7 +2489,7 @@ type BadVersion struct {
 
 func (x *BadVersion) Reset() {
 	*x = BadVersion{}
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2501,7 @@ func (x *BadVersion) String() string {
 func (*BadVersion) ProtoMessage() {}
 
 func (x *BadVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[30]
+	mi := &file_hawser_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2514,7 @@ func (x *BadVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BadVersion.ProtoReflect.Descriptor instead.
 func (*BadVersion) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BadVersion) GetNumber() uint64 {
@@ -2433,7 +2545,7 @@ type RetentionRules struct {
 
 func (x *RetentionRules) Reset() {
 	*x = RetentionRules{}
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2557,7 @@ func (x *RetentionRules) String() string {
 func (*RetentionRules) ProtoMessage() {}
 
 func (x *RetentionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[31]
+	mi := &file_hawser_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2570,7 @@ func (x *RetentionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRules.ProtoReflect.Descriptor instead.
 func (*RetentionRules) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RetentionRules) GetKeepLast() uint64 {
@@ -2509,7 +2621,7 @@ type RetentionPolicy struct {
 
 func (x *RetentionPolicy) Reset() {
 	*x = RetentionPolicy{}
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2521,7 +2633,7 @@ func (x *RetentionPolicy) String() string {
 func (*RetentionPolicy) ProtoMessage() {}
 
 func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[32]
+	mi := &file_hawser_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2534,7 +2646,7 @@ func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionPolicy.ProtoReflect.Descriptor instead.
 func (*RetentionPolicy) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RetentionPolicy) GetNamespace() string {
@@ -2572,7 +2684,7 @@ type SetRetentionRequest struct {
 
 func (x *SetRetentionRequest) Reset() {
 	*x = SetRetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +2696,7 @@ func (x *SetRetentionRequest) String() string {
 func (*SetRetentionRequest) ProtoMessage() {}
 
 func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[33]
+	mi := &file_hawser_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +2709,7 @@ func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
 func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetRetentionRequest) GetNamespace() string {
@@ -2642,7 +2754,7 @@ type SetRetentionResponse struct {
 
 func (x *SetRetentionResponse) Reset() {
 	*x = SetRetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2654,7 +2766,7 @@ func (x *SetRetentionResponse) String() string {
 func (*SetRetentionResponse) ProtoMessage() {}
 
 func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[34]
+	mi := &file_hawser_v1_state_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2667,7 +2779,7 @@ func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
 func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{34}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetRetentionResponse) GetHeader() *Header {
@@ -2710,7 +2822,7 @@ type RetentionRequest struct {
 
 func (x *RetentionRequest) Reset() {
 	*x = RetentionRequest{}
-	mi := &file_hawser_v1_state_proto_msgTypes[35]
+	mi := &file_hawser_v1_state_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2834,7 @@ func (x *RetentionRequest) String() string {
 func (*RetentionRequest) ProtoMessage() {}
 
 func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[35]
+	mi := &file_hawser_v1_state_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2847,7 @@ func (x *RetentionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionRequest.ProtoReflect.Descriptor instead.
 func (*RetentionRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{35}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RetentionRequest) GetNamespace() string {
@@ -2774,7 +2886,7 @@ type RetentionResponse struct {
 
 func (x *RetentionResponse) Reset() {
 	*x = RetentionResponse{}
-	mi := &file_hawser_v1_state_proto_msgTypes[36]
+	mi := &file_hawser_v1_state_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2786,7 +2898,7 @@ func (x *RetentionResponse) String() string {
 func (*RetentionResponse) ProtoMessage() {}
 
 func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_state_proto_msgTypes[36]
+	mi := &file_hawser_v1_state_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2799,7 +2911,7 @@ func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetentionResponse.ProtoReflect.Descriptor instead.
 func (*RetentionResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_state_proto_rawDescGZIP(), []int{36}
+	return file_hawser_v1_state_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RetentionResponse) GetHeader() *Header {
@@ -2881,7 +2993,13 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12\x1a\n" +
 	"\brepeated\x18\x03 \x01(\bR\brepeated\x12&\n" +
-	"\x05chain\x18\x04 \x01(\v2\x10.hawser.v1.ChainR\x05chain\"\x8a\x01\n" +
+	"\x05chain\x18\x04 \x01(\v2\x10.hawser.v1.ChainR\x05chain\">\n" +
+	"\x0eSaveAllRequest\x12,\n" +
+	"\x05saves\x18\x01 \x03(\v2\x16.hawser.v1.SaveRequestR\x05saves\"\x87\x01\n" +
+	"\x0fSaveAllResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12-\n" +
+	"\x05saves\x18\x02 \x03(\v2\x17.hawser.v1.SaveResponseR\x05saves\x12\x1a\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\"\x8a\x01\n" +
 	"\vReadOptions\x128\n" +
 	"\vconsistency\x18\x01 \x01(\x0e2\x16.hawser.v1.ConsistencyR\vconsistency\x12!\n" +
 	"\fmin_revision\x18\x02 \x01(\x04R\vminRevision\x12\x1e\n" +
@@ -3051,17 +3169,19 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x06source\x18\x04 \x01(\v2\x1a.hawser.v1.RetentionPolicyR\x06source*B\n" +
 	"\vConsistency\x12\x1c\n" +
 	"\x18CONSISTENCY_LINEARIZABLE\x10\x00\x12\x15\n" +
-	"\x11CONSISTENCY_STALE\x10\x01*\xb1\x01\n" +
+	"\x11CONSISTENCY_STALE\x10\x01*\xd0\x01\n" +
 	"\vRequestKind\x12\x1c\n" +
 	"\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REQUEST_KIND_SAVE\x10\x01\x12\x17\n" +
 	"\x13REQUEST_KIND_DELETE\x10\x02\x12\x19\n" +
 	"\x15REQUEST_KIND_ROLLBACK\x10\x03\x12\x15\n" +
 	"\x11REQUEST_KIND_FORK\x10\x04\x12\x1c\n" +
-	"\x18REQUEST_KIND_TRANSACTION\x10\x05\"\x04\b\x06\x10\x142\xd4\a\n" +
+	"\x18REQUEST_KIND_TRANSACTION\x10\x05\x12\x1d\n" +
+	"\x19REQUEST_KIND_CUT_ROLLBACK\x10\x06\"\x04\b\a\x10\x142\x96\b\n" +
 	"\x05State\x127\n" +
 	"\x04Save\x12\x16.hawser.v1.SaveRequest\x1a\x17.hawser.v1.SaveResponse\x12C\n" +
-	"\tSaveParts\x12\x1b.hawser.v1.SavePartsRequest\x1a\x17.hawser.v1.SaveResponse(\x01\x12B\n" +
+	"\tSaveParts\x12\x1b.hawser.v1.SavePartsRequest\x1a\x17.hawser.v1.SaveResponse(\x01\x12@\n" +
+	"\aSaveAll\x12\x19.hawser.v1.SaveAllRequest\x1a\x1a.hawser.v1.SaveAllResponse\x12B\n" +
 	"\aRestore\x12\x19.hawser.v1.RestoreRequest\x1a\x1a.hawser.v1.RestoreResponse0\x01\x12=\n" +
 	"\x06Agents\x12\x18.hawser.v1.AgentsRequest\x1a\x19.hawser.v1.AgentsResponse\x12C\n" +
 	"\bVersions\x12\x1a.hawser.v1.VersionsRequest\x1a\x1b.hawser.v1.VersionsResponse\x127\n" +
@@ -3089,7 +3209,7 @@ func file_hawser_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_hawser_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_hawser_v1_state_proto_goTypes = []any{
 	(Consistency)(0),             // 0: hawser.v1.Consistency
 	(RequestKind)(0),             // 1: hawser.v1.RequestKind
@@ -3100,163 +3220,170 @@ var file_hawser_v1_state_proto_goTypes = []any{
 	(*SavePartsRequest)(nil),     // 6: hawser.v1.SavePartsRequest
 	(*PartsEnd)(nil),             // 7: hawser.v1.PartsEnd
 	(*SaveResponse)(nil),         // 8: hawser.v1.SaveResponse
-	(*ReadOptions)(nil),          // 9: hawser.v1.ReadOptions
-	(*RestoreRequest)(nil),       // 10: hawser.v1.RestoreRequest
-	(*RestoreResponse)(nil),      // 11: hawser.v1.RestoreResponse
-	(*AgentsRequest)(nil),        // 12: hawser.v1.AgentsRequest
-	(*AgentsResponse)(nil),       // 13: hawser.v1.AgentsResponse
-	(*VersionsRequest)(nil),      // 14: hawser.v1.VersionsRequest
-	(*VersionsResponse)(nil),     // 15: hawser.v1.VersionsResponse
-	(*ShowRequest)(nil),          // 16: hawser.v1.ShowRequest
-	(*ShowResponse)(nil),         // 17: hawser.v1.ShowResponse
-	(*DeleteRequest)(nil),        // 18: hawser.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 19: hawser.v1.DeleteResponse
-	(*OutcomeRequest)(nil),       // 20: hawser.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),      // 21: hawser.v1.OutcomeResponse
-	(*RollbackRequest)(nil),      // 22: hawser.v1.RollbackRequest
-	(*RollbackResponse)(nil),     // 23: hawser.v1.RollbackResponse
-	(*ForkRequest)(nil),          // 24: hawser.v1.ForkRequest
-	(*ForkResponse)(nil),         // 25: hawser.v1.ForkResponse
-	(*PinRequest)(nil),           // 26: hawser.v1.PinRequest
-	(*PinResponse)(nil),          // 27: hawser.v1.PinResponse
-	(*ImpactRequest)(nil),        // 28: hawser.v1.ImpactRequest
-	(*ImpactResponse)(nil),       // 29: hawser.v1.ImpactResponse
-	(*Affected)(nil),             // 30: hawser.v1.Affected
-	(*VerifyRequest)(nil),        // 31: hawser.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 32: hawser.v1.VerifyResponse
-	(*BadVersion)(nil),           // 33: hawser.v1.BadVersion
-	(*RetentionRules)(nil),       // 34: hawser.v1.RetentionRules
-	(*RetentionPolicy)(nil),      // 35: hawser.v1.RetentionPolicy
-	(*SetRetentionRequest)(nil),  // 36: hawser.v1.SetRetentionRequest
-	(*SetRetentionResponse)(nil), // 37: hawser.v1.SetRetentionResponse
-	(*RetentionRequest)(nil),     // 38: hawser.v1.RetentionRequest
-	(*RetentionResponse)(nil),    // 39: hawser.v1.RetentionResponse
-	nil,                          // 40: hawser.v1.SaveRequest.LabelsEntry
-	nil,                          // 41: hawser.v1.Emission.LabelsEntry
-	(*Agent)(nil),                // 42: hawser.v1.Agent
-	(*RequestID)(nil),            // 43: hawser.v1.RequestID
-	(*Payload)(nil),              // 44: hawser.v1.Payload
-	(*VersionRef)(nil),           // 45: hawser.v1.VersionRef
-	(*Header)(nil),               // 46: hawser.v1.Header
-	(*Version)(nil),              // 47: hawser.v1.Version
-	(*Chain)(nil),                // 48: hawser.v1.Chain
-	(*Base)(nil),                 // 49: hawser.v1.Base
-	(*Message)(nil),              // 50: hawser.v1.Message
-	(*AgentInfo)(nil),            // 51: hawser.v1.AgentInfo
-	(*durationpb.Duration)(nil),  // 52: google.protobuf.Duration
+	(*SaveAllRequest)(nil),       // 9: hawser.v1.SaveAllRequest
+	(*SaveAllResponse)(nil),      // 10: hawser.v1.SaveAllResponse
+	(*ReadOptions)(nil),          // 11: hawser.v1.ReadOptions
+	(*RestoreRequest)(nil),       // 12: hawser.v1.RestoreRequest
+	(*RestoreResponse)(nil),      // 13: hawser.v1.RestoreResponse
+	(*AgentsRequest)(nil),        // 14: hawser.v1.AgentsRequest
+	(*AgentsResponse)(nil),       // 15: hawser.v1.AgentsResponse
+	(*VersionsRequest)(nil),      // 16: hawser.v1.VersionsRequest
+	(*VersionsResponse)(nil),     // 17: hawser.v1.VersionsResponse
+	(*ShowRequest)(nil),          // 18: hawser.v1.ShowRequest
+	(*ShowResponse)(nil),         // 19: hawser.v1.ShowResponse
+	(*DeleteRequest)(nil),        // 20: hawser.v1.DeleteRequest
+	(*DeleteResponse)(nil),       // 21: hawser.v1.DeleteResponse
+	(*OutcomeRequest)(nil),       // 22: hawser.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),      // 23: hawser.v1.OutcomeResponse
+	(*RollbackRequest)(nil),      // 24: hawser.v1.RollbackRequest
+	(*RollbackResponse)(nil),     // 25: hawser.v1.RollbackResponse
+	(*ForkRequest)(nil),          // 26: hawser.v1.ForkRequest
+	(*ForkResponse)(nil),         // 27: hawser.v1.ForkResponse
+	(*PinRequest)(nil),           // 28: hawser.v1.PinRequest
+	(*PinResponse)(nil),          // 29: hawser.v1.PinResponse
+	(*ImpactRequest)(nil),        // 30: hawser.v1.ImpactRequest
+	(*ImpactResponse)(nil),       // 31: hawser.v1.ImpactResponse
+	(*Affected)(nil),             // 32: hawser.v1.Affected
+	(*VerifyRequest)(nil),        // 33: hawser.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 34: hawser.v1.VerifyResponse
+	(*BadVersion)(nil),           // 35: hawser.v1.BadVersion
+	(*RetentionRules)(nil),       // 36: hawser.v1.RetentionRules
+	(*RetentionPolicy)(nil),      // 37: hawser.v1.RetentionPolicy
+	(*SetRetentionRequest)(nil),  // 38: hawser.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil), // 39: hawser.v1.SetRetentionResponse
+	(*RetentionRequest)(nil),     // 40: hawser.v1.RetentionRequest
+	(*RetentionResponse)(nil),    // 41: hawser.v1.RetentionResponse
+	nil,                          // 42: hawser.v1.SaveRequest.LabelsEntry
+	nil,                          // 43: hawser.v1.Emission.LabelsEntry
+	(*Agent)(nil),                // 44: hawser.v1.Agent
+	(*RequestID)(nil),            // 45: hawser.v1.RequestID
+	(*Payload)(nil),              // 46: hawser.v1.Payload
+	(*VersionRef)(nil),           // 47: hawser.v1.VersionRef
+	(*Header)(nil),               // 48: hawser.v1.Header
+	(*Version)(nil),              // 49: hawser.v1.Version
+	(*Chain)(nil),                // 50: hawser.v1.Chain
+	(*Base)(nil),                 // 51: hawser.v1.Base
+	(*Message)(nil),              // 52: hawser.v1.Message
+	(*AgentInfo)(nil),            // 53: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 54: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
-	42, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
-	43, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
-	44, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
-	40, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
-	45, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
+	44, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
+	45, // 1: hawser.v1.SaveRequest.request:type_name -> hawser.v1.RequestID
+	46, // 2: hawser.v1.SaveRequest.payload:type_name -> hawser.v1.Payload
+	42, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
+	47, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
 	5,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
 	4,  // 6: hawser.v1.SaveRequest.emit:type_name -> hawser.v1.Emission
-	42, // 7: hawser.v1.Emission.agent:type_name -> hawser.v1.Agent
-	41, // 8: hawser.v1.Emission.labels:type_name -> hawser.v1.Emission.LabelsEntry
+	44, // 7: hawser.v1.Emission.agent:type_name -> hawser.v1.Agent
+	43, // 8: hawser.v1.Emission.labels:type_name -> hawser.v1.Emission.LabelsEntry
 	3,  // 9: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
 	7,  // 10: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
-	46, // 11: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	47, // 12: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	48, // 13: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
-	0,  // 14: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	42, // 15: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	9,  // 16: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	49, // 17: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
-	46, // 18: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	47, // 19: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	44, // 20: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
-	44, // 21: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
-	48, // 22: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
-	50, // 23: hawser.v1.RestoreResponse.messages:type_name -> hawser.v1.Message
-	9,  // 24: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 25: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	51, // 26: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	42, // 27: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	9,  // 28: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 29: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	47, // 30: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	42, // 31: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	9,  // 32: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 33: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	51, // 34: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	47, // 35: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	42, // 36: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	43, // 37: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	46, // 38: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	42, // 39: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	43, // 40: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 41: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	46, // 42: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 43: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	47, // 44: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	42, // 45: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
-	43, // 46: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
-	46, // 47: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
-	47, // 48: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
-	42, // 49: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
-	43, // 50: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
-	42, // 51: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
-	46, // 52: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
-	47, // 53: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
-	42, // 54: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
-	46, // 55: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
-	47, // 56: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
-	42, // 57: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
-	9,  // 58: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 59: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
-	30, // 60: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
-	42, // 61: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
-	45, // 62: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
-	9,  // 63: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 64: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
-	42, // 65: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
-	33, // 66: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
-	52, // 67: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
-	34, // 68: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
-	34, // 69: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
-	46, // 70: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
-	9,  // 71: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
-	46, // 72: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
-	35, // 73: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
-	34, // 74: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
-	35, // 75: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
-	3,  // 76: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	6,  // 77: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
-	10, // 78: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	12, // 79: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	14, // 80: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	16, // 81: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	18, // 82: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	20, // 83: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	22, // 84: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
-	24, // 85: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
-	26, // 86: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
-	28, // 87: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
-	31, // 88: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
-	36, // 89: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
-	38, // 90: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
-	8,  // 91: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	8,  // 92: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
-	11, // 93: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	13, // 94: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	15, // 95: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	17, // 96: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	19, // 97: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	21, // 98: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	23, // 99: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
-	25, // 100: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
-	27, // 101: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
-	29, // 102: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
-	32, // 103: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
-	37, // 104: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
-	39, // 105: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
-	91, // [91:106] is the sub-list for method output_type
-	76, // [76:91] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	48, // 11: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	49, // 12: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	50, // 13: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	3,  // 14: hawser.v1.SaveAllRequest.saves:type_name -> hawser.v1.SaveRequest
+	48, // 15: hawser.v1.SaveAllResponse.header:type_name -> hawser.v1.Header
+	8,  // 16: hawser.v1.SaveAllResponse.saves:type_name -> hawser.v1.SaveResponse
+	0,  // 17: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	44, // 18: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	11, // 19: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	51, // 20: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	48, // 21: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	49, // 22: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	46, // 23: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	46, // 24: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	50, // 25: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	52, // 26: hawser.v1.RestoreResponse.messages:type_name -> hawser.v1.Message
+	11, // 27: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 28: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	53, // 29: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	44, // 30: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	11, // 31: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 32: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	49, // 33: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	44, // 34: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	11, // 35: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 36: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	53, // 37: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	49, // 38: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	44, // 39: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	45, // 40: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	48, // 41: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	44, // 42: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	45, // 43: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 44: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	48, // 45: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 46: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	49, // 47: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	44, // 48: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	45, // 49: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	48, // 50: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	49, // 51: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	44, // 52: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	45, // 53: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	44, // 54: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	48, // 55: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	49, // 56: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	44, // 57: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	48, // 58: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	49, // 59: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	44, // 60: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	11, // 61: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 62: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	32, // 63: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	44, // 64: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	47, // 65: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	11, // 66: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 67: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	44, // 68: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	35, // 69: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	54, // 70: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	36, // 71: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	36, // 72: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	48, // 73: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	11, // 74: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 75: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	37, // 76: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	36, // 77: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	37, // 78: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 79: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	6,  // 80: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	9,  // 81: hawser.v1.State.SaveAll:input_type -> hawser.v1.SaveAllRequest
+	12, // 82: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	14, // 83: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	16, // 84: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	18, // 85: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	20, // 86: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	22, // 87: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	24, // 88: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	26, // 89: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	28, // 90: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	30, // 91: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	33, // 92: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	38, // 93: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	40, // 94: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	8,  // 95: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	8,  // 96: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	10, // 97: hawser.v1.State.SaveAll:output_type -> hawser.v1.SaveAllResponse
+	13, // 98: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	15, // 99: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	17, // 100: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	19, // 101: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	21, // 102: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	23, // 103: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	25, // 104: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	27, // 105: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	29, // 106: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	31, // 107: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	34, // 108: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	39, // 109: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	41, // 110: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	95, // [95:111] is the sub-list for method output_type
+	79, // [79:95] is the sub-list for method input_type
+	79, // [79:79] is the sub-list for extension type_name
+	79, // [79:79] is the sub-list for extension extendee
+	0,  // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }
@@ -3271,15 +3398,15 @@ func file_hawser_v1_state_proto_init() {
 		(*SavePartsRequest_Part)(nil),
 		(*SavePartsRequest_End)(nil),
 	}
-	file_hawser_v1_state_proto_msgTypes[17].OneofWrappers = []any{}
 	file_hawser_v1_state_proto_msgTypes[19].OneofWrappers = []any{}
+	file_hawser_v1_state_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_state_proto_rawDesc), len(file_hawser_v1_state_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	State_Save_FullMethodName         = "/hawser.v1.State/Save"
 	State_SaveParts_FullMethodName    = "/hawser.v1.State/SaveParts"
+	State_SaveAll_FullMethodName      = "/hawser.v1.State/SaveAll"
 	State_Restore_FullMethodName      = "/hawser.v1.State/Restore"
 	State_Agents_FullMethodName       = "/hawser.v1.State/Agents"
 	State_Versions_FullMethodName     = "/hawser.v1.State/Versions"
@@ -50,6 +51,8 @@ type StateClient interface {
 	// SaveParts is Save for a payload that is too long for one message. The
 	// answer comes after the last part.
 	SaveParts(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[SavePartsRequest, SaveResponse], error)
+	// SaveAll is Save of several agents at one revision, or of none of them.
+	SaveAll(ctx context.Context, in *SaveAllRequest, opts ...grpc.CallOption) (*SaveAllResponse, error)
 	// Restore returns one version with its content: a keyframe and the deltas
 	// after it, in as many messages as it takes.
 	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RestoreResponse], error)
@@ -112,6 +115,16 @@ func (c *stateClient) SaveParts(ctx context.Context, opts ...grpc.CallOption) (g
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type State_SavePartsClient = grpc.ClientStreamingClient[SavePartsRequest, SaveResponse]
+
+func (c *stateClient) SaveAll(ctx context.Context, in *SaveAllRequest, opts ...grpc.CallOption) (*SaveAllResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SaveAllResponse)
+	err := c.cc.Invoke(ctx, State_SaveAll_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *stateClient) Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RestoreResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -272,6 +285,8 @@ type StateServer interface {
 	// SaveParts is Save for a payload that is too long for one message. The
 	// answer comes after the last part.
 	SaveParts(grpc.ClientStreamingServer[SavePartsRequest, SaveResponse]) error
+	// SaveAll is Save of several agents at one revision, or of none of them.
+	SaveAll(context.Context, *SaveAllRequest) (*SaveAllResponse, error)
 	// Restore returns one version with its content: a keyframe and the deltas
 	// after it, in as many messages as it takes.
 	Restore(*RestoreRequest, grpc.ServerStreamingServer[RestoreResponse]) error
@@ -317,6 +332,9 @@ func (UnimplementedStateServer) Save(context.Context, *SaveRequest) (*SaveRespon
 }
 func (UnimplementedStateServer) SaveParts(grpc.ClientStreamingServer[SavePartsRequest, SaveResponse]) error {
 	return status.Error(codes.Unimplemented, "method SaveParts not implemented")
+}
+func (UnimplementedStateServer) SaveAll(context.Context, *SaveAllRequest) (*SaveAllResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SaveAll not implemented")
 }
 func (UnimplementedStateServer) Restore(*RestoreRequest, grpc.ServerStreamingServer[RestoreResponse]) error {
 	return status.Error(codes.Unimplemented, "method Restore not implemented")
@@ -402,6 +420,24 @@ func _State_SaveParts_Handler(srv interface{}, stream grpc.ServerStream) error {
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type State_SavePartsServer = grpc.ClientStreamingServer[SavePartsRequest, SaveResponse]
+
+func _State_SaveAll_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SaveAllRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServer).SaveAll(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: State_SaveAll_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServer).SaveAll(ctx, req.(*SaveAllRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _State_Restore_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(RestoreRequest)
@@ -633,6 +669,10 @@ var State_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Save",
 			Handler:    _State_Save_Handler,
+		},
+		{
+			MethodName: "SaveAll",
+			Handler:    _State_SaveAll_Handler,
 		},
 		{
 			MethodName: "Agents",

@@ -44,6 +44,8 @@ const (
 	EventKind_EVENT_KIND_TXN_RESOLVED     EventKind = 13
 	EventKind_EVENT_KIND_MESSAGE_SENT     EventKind = 14
 	EventKind_EVENT_KIND_MESSAGE_CONSUMED EventKind = 15
+	EventKind_EVENT_KIND_CUT_MADE         EventKind = 16
+	EventKind_EVENT_KIND_CUT_ROLLED_BACK  EventKind = 17
 )
 
 // Enum value maps for EventKind.
@@ -65,6 +67,8 @@ var (
 		13: "EVENT_KIND_TXN_RESOLVED",
 		14: "EVENT_KIND_MESSAGE_SENT",
 		15: "EVENT_KIND_MESSAGE_CONSUMED",
+		16: "EVENT_KIND_CUT_MADE",
+		17: "EVENT_KIND_CUT_ROLLED_BACK",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":      0,
@@ -83,6 +87,8 @@ var (
 		"EVENT_KIND_TXN_RESOLVED":     13,
 		"EVENT_KIND_MESSAGE_SENT":     14,
 		"EVENT_KIND_MESSAGE_CONSUMED": 15,
+		"EVENT_KIND_CUT_MADE":         16,
+		"EVENT_KIND_CUT_ROLLED_BACK":  17,
 	}
 )
 
@@ -262,10 +268,10 @@ type Event struct {
 	Kind     EventKind              `protobuf:"varint,1,opt,name=kind,proto3,enum=hawser.v1.EventKind" json:"kind,omitempty"`
 	Revision uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	Time     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	// The agent or the lock.
+	// The agent, the lock or the cut.
 	Name *Agent `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// Versions saved, pruned (the first of the range) or bad; messages sent, or
-	// consumed (the first of the range).
+	// consumed (the first of the range); of a cut how many agents.
 	Number uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
 	// Pruned, consumed: the last of the range.
 	Last uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
@@ -428,7 +434,7 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12\x14\n" +
 	"\x05lease\x18\v \x01(\fR\x05lease\x12\x10\n" +
-	"\x03txn\x18\f \x01(\tR\x03txn*\xe2\x03\n" +
+	"\x03txn\x18\f \x01(\tR\x03txn*\x9b\x04\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_VERSION_SAVED\x10\x01\x12\x1d\n" +
@@ -446,7 +452,9 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x16EVENT_KIND_TXN_ABORTED\x10\f\x12\x1b\n" +
 	"\x17EVENT_KIND_TXN_RESOLVED\x10\r\x12\x1b\n" +
 	"\x17EVENT_KIND_MESSAGE_SENT\x10\x0e\x12\x1f\n" +
-	"\x1bEVENT_KIND_MESSAGE_CONSUMED\x10\x0f\"\x04\b\x10\x10(2E\n" +
+	"\x1bEVENT_KIND_MESSAGE_CONSUMED\x10\x0f\x12\x17\n" +
+	"\x13EVENT_KIND_CUT_MADE\x10\x10\x12\x1e\n" +
+	"\x1aEVENT_KIND_CUT_ROLLED_BACK\x10\x11\"\x04\b\x12\x10(2E\n" +
 	"\x05Watch\x12<\n" +
 	"\x05Watch\x12\x17.hawser.v1.WatchRequest\x1a\x18.hawser.v1.WatchResponse0\x01B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
