@@ -90,6 +90,14 @@ const (
 	CodeTxnLocked
 	// CodeTxnAborted is a transaction that was aborted: nothing of it remains.
 	CodeTxnAborted
+	// CodeEffectUnknown is an effect that was begun, and nobody knows whether it
+	// has run. Find out, then resolve it.
+	CodeEffectUnknown
+	// CodeEffectSkipped is the same, for a caller that goes on without it.
+	CodeEffectSkipped
+	// CodeEffectFailed is an effect that is known not to have happened, and is
+	// not run again under its id.
+	CodeEffectFailed
 
 	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
@@ -105,6 +113,7 @@ var codeNames = [...]string{
 	CodeKeyframeNeeded: "keyframe needed", CodeCompacted: "compacted", CodeLeaseExpired: "lease expired",
 	CodeOwnershipLost: "ownership lost", CodeBusy: "busy",
 	CodeTxnLocked: "locked by a transaction", CodeTxnAborted: "transaction aborted",
+	CodeEffectUnknown: "effect unknown", CodeEffectSkipped: "effect skipped", CodeEffectFailed: "effect failed",
 }
 
 // Codes returns every code but [CodeOK], in order.
@@ -158,7 +167,8 @@ func (c Code) Retry() Retry {
 	case CodeOK, CodeInternal, CodeInvalid, CodeNotFound, CodeVersionGone, CodeConflict, CodeFenced, CodeTooLarge,
 		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
 		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded,
-		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy, CodeTxnLocked, CodeTxnAborted:
+		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy, CodeTxnLocked, CodeTxnAborted,
+		CodeEffectUnknown, CodeEffectSkipped, CodeEffectFailed:
 		return RetryNever
 	}
 	return RetryNever // a code of a newer server
@@ -195,6 +205,9 @@ var (
 	ErrBusy             error = &Error{Code: CodeBusy}
 	ErrTxnLocked        error = &Error{Code: CodeTxnLocked}
 	ErrTxnAborted       error = &Error{Code: CodeTxnAborted}
+	ErrEffectUnknown    error = &Error{Code: CodeEffectUnknown}
+	ErrEffectSkipped    error = &Error{Code: CodeEffectSkipped}
+	ErrEffectFailed     error = &Error{Code: CodeEffectFailed}
 )
 
 // Error is the error of every Hawser operation. All fields but Code may be

@@ -51,6 +51,9 @@ var sentinels = []struct {
 	{27, hawser.CodeBusy, hawser.ErrBusy, hawser.RetryNever},
 	{28, hawser.CodeTxnLocked, hawser.ErrTxnLocked, hawser.RetryNever},
 	{29, hawser.CodeTxnAborted, hawser.ErrTxnAborted, hawser.RetryNever},
+	{30, hawser.CodeEffectUnknown, hawser.ErrEffectUnknown, hawser.RetryNever},
+	{31, hawser.CodeEffectSkipped, hawser.ErrEffectSkipped, hawser.RetryNever},
+	{32, hawser.CodeEffectFailed, hawser.ErrEffectFailed, hawser.RetryNever},
 }
 
 // Claim: every code has its own fixed number, words, sentinel and advice, and

@@ -43,6 +43,13 @@ const (
 	// EventTxnResolved is a decision that somebody acknowledged in the place of
 	// the agent, for Reason.
 	EventTxnResolved
+	// EventEffectBegun is an effect that somebody was let run; EventEffectDone is
+	// one of which it is recorded how it ended: Reason is "failed" if it did not
+	// happen. EventEffectResolved is one that somebody resolved by hand, for
+	// Reason.
+	EventEffectBegun
+	EventEffectDone
+	EventEffectResolved
 )
 
 var eventNames = [...]string{
@@ -51,6 +58,7 @@ var eventNames = [...]string{
 	EventLockGranted: "LOCK_GRANTED", EventLockEnded: "LOCK_ENDED",
 	EventTxnBegun: "TXN_BEGUN", EventTxnPrepared: "TXN_PREPARED", EventTxnCommitted: "TXN_COMMITTED",
 	EventTxnAborted: "TXN_ABORTED", EventTxnResolved: "TXN_RESOLVED",
+	EventEffectBegun: "EFFECT_BEGUN", EventEffectDone: "EFFECT_DONE", EventEffectResolved: "EFFECT_RESOLVED",
 }
 
 // EventKinds returns every kind, in order.
@@ -79,8 +87,8 @@ type Event struct {
 	Time time.Time
 	// Name is the agent or lock.
 	Name AgentID
-	// Number is the version that was saved, that a transaction made or that is
-	// bad, or the first one pruned; Last is the last one pruned.
+	// Number is the version that was saved, that a transaction made, with which an
+	// effect was finished or that is bad, or the first one pruned; Last is the last one pruned.
 	Number, Last uint64
 	// Size is the length of the state that was saved, in bytes.
 	Size int64
@@ -96,6 +104,8 @@ type Event struct {
 	// Txn is the id of the transaction, in the agent's namespace: of what
 	// happened to one, and of a version that it made.
 	Txn string
+	// Effect is the id of the effect, of what happened to one.
+	Effect string
 }
 
 // Cursor is a place between the events of a cluster: after all of Revision. The

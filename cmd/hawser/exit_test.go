@@ -29,6 +29,7 @@ func TestExitCode_EveryCode(t *testing.T) {
 		hawser.CodeUnauthenticated: 1, hawser.CodePermissionDenied: 1, hawser.CodeUnimplemented: 1, hawser.CodeDeadline: 5,
 		hawser.CodeCanceled: 1, hawser.CodeRefused: 1, hawser.CodeKeyframeNeeded: 1, hawser.CodeCompacted: 3, hawser.CodeBusy: 4,
 		hawser.CodeTxnLocked: 4, hawser.CodeTxnAborted: 4,
+		hawser.CodeEffectUnknown: 4, hawser.CodeEffectSkipped: 4, hawser.CodeEffectFailed: 4,
 		hawser.CodeLeaseExpired: 4, hawser.CodeOwnershipLost: 4,
 	}
 	for _, code := range hawser.Codes() {

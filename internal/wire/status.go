@@ -47,6 +47,9 @@ var statusCodes = map[hawser.Code]codes.Code{
 	hawser.CodeBusy:             codes.FailedPrecondition,
 	hawser.CodeTxnLocked:        codes.FailedPrecondition,
 	hawser.CodeTxnAborted:       codes.Aborted,
+	hawser.CodeEffectUnknown:    codes.FailedPrecondition,
+	hawser.CodeEffectSkipped:    codes.FailedPrecondition,
+	hawser.CodeEffectFailed:     codes.FailedPrecondition,
 }
 
 // bareCodes is what a status without detail means, which is one that the

@@ -216,7 +216,9 @@ type SaveRequest struct {
 	Force bool `protobuf:"varint,18,opt,name=force,proto3" json:"force,omitempty"`
 	// Do not save it, but stage it as the agent's yes in a transaction, which
 	// makes it the next version when it commits. expect_version is required.
-	Vote          *StagedVote `protobuf:"bytes,19,opt,name=vote,proto3" json:"vote,omitempty"`
+	Vote *StagedVote `protobuf:"bytes,19,opt,name=vote,proto3" json:"vote,omitempty"`
+	// How effects ended, recorded if the version is saved; not with a vote.
+	Effects       []*EffectEnd `protobuf:"bytes,14,rep,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -345,6 +347,13 @@ func (x *SaveRequest) GetForce() bool {
 func (x *SaveRequest) GetVote() *StagedVote {
 	if x != nil {
 		return x.Vote
+	}
+	return nil
+}
+
+func (x *SaveRequest) GetEffects() []*EffectEnd {
+	if x != nil {
+		return x.Effects
 	}
 	return nil
 }
@@ -702,7 +711,9 @@ type RestoreRequest struct {
 	Read    *ReadOptions `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
 	// A version whose content the caller holds. When the one asked for is stored
 	// as deltas after it, only those are sent.
-	Base          *Base `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
+	Base *Base `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
+	// Tell which effects are open, and which ended after the version.
+	Effects       bool `protobuf:"varint,5,opt,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +776,13 @@ func (x *RestoreRequest) GetBase() *Base {
 	return nil
 }
 
+func (x *RestoreRequest) GetEffects() bool {
+	if x != nil {
+		return x.Effects
+	}
+	return false
+}
+
 // RestoreResponse is one message of a version. Whoever reads them all has a
 // keyframe and the deltas to apply to it, oldest first.
 type RestoreResponse struct {
@@ -780,7 +798,10 @@ type RestoreResponse struct {
 	// The next part of the newest payload that has parts.
 	Part []byte `protobuf:"bytes,7,opt,name=part,proto3" json:"part,omitempty"`
 	// How the version is stored; first message only.
-	Chain         *Chain `protobuf:"bytes,8,opt,name=chain,proto3" json:"chain,omitempty"`
+	Chain *Chain `protobuf:"bytes,8,opt,name=chain,proto3" json:"chain,omitempty"`
+	// Effects that are open, and those that ended after the version; after its
+	// content, in as many messages as it takes.
+	Effects       []*Effect `protobuf:"bytes,5,rep,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -853,6 +874,13 @@ func (x *RestoreResponse) GetPart() []byte {
 func (x *RestoreResponse) GetChain() *Chain {
 	if x != nil {
 		return x.Chain
+	}
+	return nil
+}
+
+func (x *RestoreResponse) GetEffects() []*Effect {
+	if x != nil {
+		return x.Effects
 	}
 	return nil
 }
@@ -2724,7 +2752,7 @@ var File_hawser_v1_state_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xf4\x04\n" +
+	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xb6\x05\n" +
 	"\vSaveRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12,\n" +
@@ -2741,11 +2769,12 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x05fence\x18\n" +
 	" \x01(\x04R\x05fence\x12\x14\n" +
 	"\x05force\x18\x12 \x01(\bR\x05force\x12)\n" +
-	"\x04vote\x18\x13 \x01(\v2\x15.hawser.v1.StagedVoteR\x04vote\x1a9\n" +
+	"\x04vote\x18\x13 \x01(\v2\x15.hawser.v1.StagedVoteR\x04vote\x12.\n" +
+	"\aeffects\x18\x0e \x03(\v2\x14.hawser.v1.EffectEndR\aeffects\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
-	"\x0f_expect_versionJ\x04\b\f\x10\x11J\x04\b\x14\x10\x1f\"4\n" +
+	"\x0f_expect_versionJ\x04\b\f\x10\rJ\x04\b\r\x10\x0eJ\x04\b\x0f\x10\x10J\x04\b\x10\x10\x11J\x04\b\x14\x10\x1f\"4\n" +
 	"\n" +
 	"StagedVote\x12\x10\n" +
 	"\x03txn\x18\x01 \x01(\tR\x03txn\x12\x14\n" +
@@ -2768,19 +2797,21 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\fmin_revision\x18\x02 \x01(\x04R\vminRevision\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
-	"generation\"\xa9\x01\n" +
+	"generation\"\xc3\x01\n" +
 	"\x0eRestoreRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12*\n" +
 	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\x12#\n" +
-	"\x04base\x18\x04 \x01(\v2\x0f.hawser.v1.BaseR\x04baseJ\x04\b\x05\x10\v\"\x9a\x02\n" +
+	"\x04base\x18\x04 \x01(\v2\x0f.hawser.v1.BaseR\x04base\x12\x18\n" +
+	"\aeffects\x18\x05 \x01(\bR\aeffectsJ\x04\b\x06\x10\v\"\xc1\x02\n" +
 	"\x0fRestoreResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12.\n" +
 	"\bkeyframe\x18\x03 \x01(\v2\x12.hawser.v1.PayloadR\bkeyframe\x12*\n" +
 	"\x06deltas\x18\x04 \x03(\v2\x12.hawser.v1.PayloadR\x06deltas\x12\x12\n" +
 	"\x04part\x18\a \x01(\fR\x04part\x12&\n" +
-	"\x05chain\x18\b \x01(\v2\x10.hawser.v1.ChainR\x05chainJ\x04\b\x05\x10\x06J\x04\b\x06\x10\aJ\x04\b\t\x10\n" +
+	"\x05chain\x18\b \x01(\v2\x10.hawser.v1.ChainR\x05chain\x12+\n" +
+	"\aeffects\x18\x05 \x03(\v2\x11.hawser.v1.EffectR\aeffectsJ\x04\b\x06\x10\aJ\x04\b\t\x10\n" +
 	"J\x04\b\n" +
 	"\x10\v\"\xa6\x01\n" +
 	"\rAgentsRequest\x12\x1c\n" +
@@ -3014,12 +3045,14 @@ var file_hawser_v1_state_proto_goTypes = []any{
 	(*RequestID)(nil),            // 41: hawser.v1.RequestID
 	(*Payload)(nil),              // 42: hawser.v1.Payload
 	(*VersionRef)(nil),           // 43: hawser.v1.VersionRef
-	(*Header)(nil),               // 44: hawser.v1.Header
-	(*Version)(nil),              // 45: hawser.v1.Version
-	(*Chain)(nil),                // 46: hawser.v1.Chain
-	(*Base)(nil),                 // 47: hawser.v1.Base
-	(*AgentInfo)(nil),            // 48: hawser.v1.AgentInfo
-	(*durationpb.Duration)(nil),  // 49: google.protobuf.Duration
+	(*EffectEnd)(nil),            // 44: hawser.v1.EffectEnd
+	(*Header)(nil),               // 45: hawser.v1.Header
+	(*Version)(nil),              // 46: hawser.v1.Version
+	(*Chain)(nil),                // 47: hawser.v1.Chain
+	(*Base)(nil),                 // 48: hawser.v1.Base
+	(*Effect)(nil),               // 49: hawser.v1.Effect
+	(*AgentInfo)(nil),            // 50: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 51: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
 	40, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
@@ -3028,107 +3061,109 @@ var file_hawser_v1_state_proto_depIdxs = []int32{
 	39, // 3: hawser.v1.SaveRequest.labels:type_name -> hawser.v1.SaveRequest.LabelsEntry
 	43, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
 	4,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
-	3,  // 6: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
-	6,  // 7: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
-	44, // 8: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	45, // 9: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	46, // 10: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
-	0,  // 11: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	40, // 12: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 13: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	47, // 14: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
-	44, // 15: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	45, // 16: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	42, // 17: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
-	42, // 18: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
-	46, // 19: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
-	8,  // 20: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 21: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	48, // 22: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	40, // 23: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 24: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 25: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	45, // 26: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	40, // 27: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 28: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 29: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	48, // 30: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	45, // 31: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	40, // 32: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	41, // 33: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	44, // 34: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	40, // 35: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	41, // 36: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 37: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	44, // 38: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 39: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	45, // 40: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	40, // 41: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
-	41, // 42: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
-	44, // 43: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
-	45, // 44: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
-	40, // 45: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
-	41, // 46: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
-	40, // 47: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
-	44, // 48: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
-	45, // 49: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
-	40, // 50: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
-	44, // 51: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
-	45, // 52: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
-	40, // 53: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
-	8,  // 54: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 55: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
-	29, // 56: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
-	40, // 57: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
-	43, // 58: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
-	8,  // 59: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 60: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
-	40, // 61: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
-	32, // 62: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
-	49, // 63: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
-	33, // 64: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
-	33, // 65: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
-	44, // 66: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
-	8,  // 67: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
-	44, // 68: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
-	34, // 69: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
-	33, // 70: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
-	34, // 71: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
-	3,  // 72: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	5,  // 73: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
-	9,  // 74: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	11, // 75: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	13, // 76: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	15, // 77: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	17, // 78: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	19, // 79: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	21, // 80: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
-	23, // 81: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
-	25, // 82: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
-	27, // 83: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
-	30, // 84: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
-	35, // 85: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
-	37, // 86: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
-	7,  // 87: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	7,  // 88: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
-	10, // 89: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	12, // 90: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	14, // 91: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	16, // 92: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	18, // 93: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	20, // 94: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	22, // 95: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
-	24, // 96: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
-	26, // 97: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
-	28, // 98: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
-	31, // 99: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
-	36, // 100: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
-	38, // 101: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
-	87, // [87:102] is the sub-list for method output_type
-	72, // [72:87] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	44, // 6: hawser.v1.SaveRequest.effects:type_name -> hawser.v1.EffectEnd
+	3,  // 7: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
+	6,  // 8: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
+	45, // 9: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	46, // 10: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	47, // 11: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	0,  // 12: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	40, // 13: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 14: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	48, // 15: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	45, // 16: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	46, // 17: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	42, // 18: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	42, // 19: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	47, // 20: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	49, // 21: hawser.v1.RestoreResponse.effects:type_name -> hawser.v1.Effect
+	8,  // 22: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	45, // 23: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	50, // 24: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	40, // 25: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 26: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	45, // 27: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	46, // 28: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	40, // 29: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 30: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	45, // 31: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	50, // 32: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	46, // 33: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	40, // 34: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	41, // 35: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	45, // 36: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	40, // 37: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	41, // 38: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 39: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	45, // 40: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 41: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	46, // 42: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	40, // 43: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	41, // 44: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	45, // 45: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	46, // 46: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	40, // 47: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	41, // 48: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	40, // 49: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	45, // 50: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	46, // 51: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	40, // 52: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	45, // 53: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	46, // 54: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	40, // 55: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	8,  // 56: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	45, // 57: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	29, // 58: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	40, // 59: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	43, // 60: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	8,  // 61: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	45, // 62: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	40, // 63: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	32, // 64: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	51, // 65: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	33, // 66: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	33, // 67: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	45, // 68: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	8,  // 69: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	45, // 70: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	34, // 71: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	33, // 72: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	34, // 73: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 74: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	5,  // 75: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	9,  // 76: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	11, // 77: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	13, // 78: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	15, // 79: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	17, // 80: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	19, // 81: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	21, // 82: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	23, // 83: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	25, // 84: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	27, // 85: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	30, // 86: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	35, // 87: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	37, // 88: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	7,  // 89: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	7,  // 90: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	10, // 91: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	12, // 92: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	14, // 93: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	16, // 94: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	18, // 95: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	20, // 96: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	22, // 97: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	24, // 98: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	26, // 99: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	28, // 100: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	31, // 101: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	36, // 102: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	38, // 103: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	89, // [89:104] is the sub-list for method output_type
+	74, // [74:89] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }

@@ -28,20 +28,23 @@ const (
 type EventKind int32
 
 const (
-	EventKind_EVENT_KIND_UNSPECIFIED    EventKind = 0
-	EventKind_EVENT_KIND_VERSION_SAVED  EventKind = 1
-	EventKind_EVENT_KIND_VERSION_PRUNED EventKind = 2
-	EventKind_EVENT_KIND_VERSION_BAD    EventKind = 3
-	EventKind_EVENT_KIND_AGENT_DELETED  EventKind = 4
-	EventKind_EVENT_KIND_CLAIM_GRANTED  EventKind = 5
-	EventKind_EVENT_KIND_CLAIM_ENDED    EventKind = 6
-	EventKind_EVENT_KIND_LOCK_GRANTED   EventKind = 7
-	EventKind_EVENT_KIND_LOCK_ENDED     EventKind = 8
-	EventKind_EVENT_KIND_TXN_BEGUN      EventKind = 9
-	EventKind_EVENT_KIND_TXN_PREPARED   EventKind = 10
-	EventKind_EVENT_KIND_TXN_COMMITTED  EventKind = 11
-	EventKind_EVENT_KIND_TXN_ABORTED    EventKind = 12
-	EventKind_EVENT_KIND_TXN_RESOLVED   EventKind = 13
+	EventKind_EVENT_KIND_UNSPECIFIED     EventKind = 0
+	EventKind_EVENT_KIND_VERSION_SAVED   EventKind = 1
+	EventKind_EVENT_KIND_VERSION_PRUNED  EventKind = 2
+	EventKind_EVENT_KIND_VERSION_BAD     EventKind = 3
+	EventKind_EVENT_KIND_AGENT_DELETED   EventKind = 4
+	EventKind_EVENT_KIND_CLAIM_GRANTED   EventKind = 5
+	EventKind_EVENT_KIND_CLAIM_ENDED     EventKind = 6
+	EventKind_EVENT_KIND_LOCK_GRANTED    EventKind = 7
+	EventKind_EVENT_KIND_LOCK_ENDED      EventKind = 8
+	EventKind_EVENT_KIND_TXN_BEGUN       EventKind = 9
+	EventKind_EVENT_KIND_TXN_PREPARED    EventKind = 10
+	EventKind_EVENT_KIND_TXN_COMMITTED   EventKind = 11
+	EventKind_EVENT_KIND_TXN_ABORTED     EventKind = 12
+	EventKind_EVENT_KIND_TXN_RESOLVED    EventKind = 13
+	EventKind_EVENT_KIND_EFFECT_BEGUN    EventKind = 14
+	EventKind_EVENT_KIND_EFFECT_DONE     EventKind = 15
+	EventKind_EVENT_KIND_EFFECT_RESOLVED EventKind = 16
 )
 
 // Enum value maps for EventKind.
@@ -61,22 +64,28 @@ var (
 		11: "EVENT_KIND_TXN_COMMITTED",
 		12: "EVENT_KIND_TXN_ABORTED",
 		13: "EVENT_KIND_TXN_RESOLVED",
+		14: "EVENT_KIND_EFFECT_BEGUN",
+		15: "EVENT_KIND_EFFECT_DONE",
+		16: "EVENT_KIND_EFFECT_RESOLVED",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":    0,
-		"EVENT_KIND_VERSION_SAVED":  1,
-		"EVENT_KIND_VERSION_PRUNED": 2,
-		"EVENT_KIND_VERSION_BAD":    3,
-		"EVENT_KIND_AGENT_DELETED":  4,
-		"EVENT_KIND_CLAIM_GRANTED":  5,
-		"EVENT_KIND_CLAIM_ENDED":    6,
-		"EVENT_KIND_LOCK_GRANTED":   7,
-		"EVENT_KIND_LOCK_ENDED":     8,
-		"EVENT_KIND_TXN_BEGUN":      9,
-		"EVENT_KIND_TXN_PREPARED":   10,
-		"EVENT_KIND_TXN_COMMITTED":  11,
-		"EVENT_KIND_TXN_ABORTED":    12,
-		"EVENT_KIND_TXN_RESOLVED":   13,
+		"EVENT_KIND_UNSPECIFIED":     0,
+		"EVENT_KIND_VERSION_SAVED":   1,
+		"EVENT_KIND_VERSION_PRUNED":  2,
+		"EVENT_KIND_VERSION_BAD":     3,
+		"EVENT_KIND_AGENT_DELETED":   4,
+		"EVENT_KIND_CLAIM_GRANTED":   5,
+		"EVENT_KIND_CLAIM_ENDED":     6,
+		"EVENT_KIND_LOCK_GRANTED":    7,
+		"EVENT_KIND_LOCK_ENDED":      8,
+		"EVENT_KIND_TXN_BEGUN":       9,
+		"EVENT_KIND_TXN_PREPARED":    10,
+		"EVENT_KIND_TXN_COMMITTED":   11,
+		"EVENT_KIND_TXN_ABORTED":     12,
+		"EVENT_KIND_TXN_RESOLVED":    13,
+		"EVENT_KIND_EFFECT_BEGUN":    14,
+		"EVENT_KIND_EFFECT_DONE":     15,
+		"EVENT_KIND_EFFECT_RESOLVED": 16,
 	}
 )
 
@@ -274,7 +283,9 @@ type Event struct {
 	// Granted, ended: the lease.
 	Lease []byte `protobuf:"bytes,11,opt,name=lease,proto3" json:"lease,omitempty"`
 	// Transactions, and versions that one made: its id.
-	Txn           string `protobuf:"bytes,12,opt,name=txn,proto3" json:"txn,omitempty"`
+	Txn string `protobuf:"bytes,12,opt,name=txn,proto3" json:"txn,omitempty"`
+	// Effects: its id within the agent.
+	Effect        string `protobuf:"bytes,13,opt,name=effect,proto3" json:"effect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -393,6 +404,13 @@ func (x *Event) GetTxn() string {
 	return ""
 }
 
+func (x *Event) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
 var File_hawser_v1_watch_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_watch_proto_rawDesc = "" +
@@ -407,7 +425,7 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\rWatchResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12(\n" +
 	"\x06events\x18\x02 \x03(\v2\x10.hawser.v1.EventR\x06events\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xd5\x02\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xed\x02\n" +
 	"\x05Event\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.hawser.v1.EventKindR\x04kind\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
@@ -421,7 +439,8 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12\x14\n" +
 	"\x05lease\x18\v \x01(\fR\x05lease\x12\x10\n" +
-	"\x03txn\x18\f \x01(\tR\x03txn*\xa4\x03\n" +
+	"\x03txn\x18\f \x01(\tR\x03txn\x12\x16\n" +
+	"\x06effect\x18\r \x01(\tR\x06effect*\xfd\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_VERSION_SAVED\x10\x01\x12\x1d\n" +
@@ -437,7 +456,10 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x12\x1c\n" +
 	"\x18EVENT_KIND_TXN_COMMITTED\x10\v\x12\x1a\n" +
 	"\x16EVENT_KIND_TXN_ABORTED\x10\f\x12\x1b\n" +
-	"\x17EVENT_KIND_TXN_RESOLVED\x10\r\"\x04\b\x0e\x10(2E\n" +
+	"\x17EVENT_KIND_TXN_RESOLVED\x10\r\x12\x1b\n" +
+	"\x17EVENT_KIND_EFFECT_BEGUN\x10\x0e\x12\x1a\n" +
+	"\x16EVENT_KIND_EFFECT_DONE\x10\x0f\x12\x1e\n" +
+	"\x1aEVENT_KIND_EFFECT_RESOLVED\x10\x10\"\x04\b\x11\x10(2E\n" +
 	"\x05Watch\x12<\n" +
 	"\x05Watch\x12\x17.hawser.v1.WatchRequest\x1a\x18.hawser.v1.WatchResponse0\x01B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
