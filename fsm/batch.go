@@ -12,9 +12,10 @@ import (
 	"github.com/hawserdb/hawser/internal/halt"
 )
 
-// batchFormat is the first byte of an encoded batch. Formats 1 to 3 were those
-// of development builds that knew no deltas, no claims or no transactions.
-const batchFormat = 4
+// batchFormat is the first byte of an encoded batch. Formats 1 to 4 were those
+// of development builds that knew no deltas, no claims, no transactions or no
+// effects.
+const batchFormat = 5
 
 // BatchID names one batch; its proposer finds its waiters by it.
 type BatchID [16]byte

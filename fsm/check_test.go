@@ -28,7 +28,7 @@ func CheckStore(t *testing.T, m *Machine) {
 		t: t, v: v, agents: map[hawser.AgentID]agentRecord{}, chains: map[hawser.AgentID][]*chainRecord{}, segments: map[uint64]segmentRecord{},
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
 		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
-		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{}, txn: newTxnChecker(),
+		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{}, txn: newTxnChecker(), effects: newEffectChecker(),
 	}
 	k.read()
 	k.checkAgents()
@@ -36,6 +36,7 @@ func CheckStore(t *testing.T, m *Machine) {
 	k.checkUploads()
 	k.checkCoordination()
 	k.checkTxns()
+	k.checkEffects()
 	k.equal(v.state.events, k.events, "events")
 }
 
@@ -56,6 +57,7 @@ type checker struct {
 	held      map[hawser.LeaseID]map[hawser.Resource]hold
 	waiters   map[hawser.Resource][]contender
 	txn       txnChecker
+	effects   effectChecker
 }
 
 func (k *checker) read() {
@@ -131,6 +133,8 @@ func (k *checker) value(key, value []byte) (err error) {
 			k.parts[id] = map[uint32][]byte{}
 		}
 		_, k.parts[id][binary.BigEndian.Uint32(key[17:])], err = parsePart(value)
+	case key[0] == prefixJournal:
+		return k.effects.value(key, value)
 	default:
 		return k.txn.value(key, value)
 	}

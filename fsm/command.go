@@ -60,6 +60,10 @@ const (
 	kindResolveTxn
 	kindForgetTxn
 	kindSweepTxns
+	kindBeginEffect
+	kindFinishEffect
+	kindResolveEffect
+	kindForgetEffects
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -105,6 +109,10 @@ var commandTypes = [...]struct {
 	kindResolveTxn:     {1, func() Command { return new(ResolveTxn) }},
 	kindForgetTxn:      {1, func() Command { return new(ForgetTxn) }},
 	kindSweepTxns:      {1, func() Command { return new(SweepTxns) }},
+	kindBeginEffect:    {1, func() Command { return new(BeginEffect) }},
+	kindFinishEffect:   {1, func() Command { return new(FinishEffect) }},
+	kindResolveEffect:  {1, func() Command { return new(ResolveEffect) }},
+	kindForgetEffects:  {1, func() Command { return new(ForgetEffects) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -147,6 +155,8 @@ type Save struct {
 	// DerivedFrom are the versions that the state was computed from. They need
 	// not exist.
 	DerivedFrom []hawser.VersionRef
+	// Effects are ends of effects, which are recorded if the version is made.
+	Effects []EffectEnd
 }
 
 // Base names the version that a delta starts from.

@@ -25,7 +25,7 @@ func (c *Save) appendBody(dst []byte) []byte {
 		dst = binary.AppendUvarint(append(dst, 1), c.Base.Number)
 		dst = append(dst, c.Base.SHA256[:]...)
 	}
-	dst = appendRefs(dst, c.DerivedFrom)
+	dst = appendEffectEnds(appendRefs(dst, c.DerivedFrom), c.Effects)
 	return record.AppendContent(dst, c.Content)
 }
 
@@ -40,7 +40,7 @@ func (c *Save) parseBody(r *reader) {
 	if r.bool() {
 		c.Base = &Base{Number: r.uvarint(), SHA256: r.hash()}
 	}
-	c.DerivedFrom = r.refs()
+	c.DerivedFrom, c.Effects = r.refs(), r.effectEnds()
 	c.Content = r.content()
 }
 

@@ -22,6 +22,13 @@ import (
 //	f ns                     floors: where new agents of the namespace start
 //	g ns 0 name              agent with deleted versions left to reclaim
 //	h kind ns 0 name         resource that is held or waited for
+//	j                        newest number of a journal
+//	j journal                journal: the effects of an agent
+//	j journal d since sequence
+//	                         effect that ended: the first version that may reflect it
+//	j journal e id           effect
+//	j journal o sequence     effect that is open
+//	j journal r id           result of an effect
 //	k time ns 0 txn          transaction with something due at a time
 //	l lease                  lease
 //	m applied|configuration|import|state
@@ -40,7 +47,7 @@ import (
 //	y ns 0 name              what an agent has staged with its vote
 //	z ns 0 name 0 revision   decision that an agent has not acknowledged
 //
-// Numbers, revisions and times are big endian: 8 bytes, a position and an index 4; an
+// Numbers, revisions, sequences and times are big endian: 8 bytes, a position and an index 4; an
 // upload and a lease are 16 bytes, a kind is one, a turn 12.
 const (
 	prefixAgent    = 'a'
@@ -51,6 +58,7 @@ const (
 	prefixFloor    = 'f'
 	prefixGarbage  = 'g'
 	prefixResource = 'h'
+	prefixJournal  = 'j'
 	prefixDue      = 'k'
 	prefixLease    = 'l'
 	prefixMeta     = 'm'

@@ -41,6 +41,10 @@ type Result struct {
 	// Txn is how the transaction stands after a command that concerns one, nil
 	// when there is none.
 	Txn *hawser.TxnInfo
+	// Effect is how the effect stands after a command that concerns one, with its
+	// result; Begun is set when the caller of a [BeginEffect] may run it.
+	Effect *hawser.Effect
+	Begun  bool
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

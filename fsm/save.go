@@ -21,15 +21,26 @@ const (
 )
 
 // apply appends a version. What is checked, in this order: form, generation,
-// repeat, expiry, fence, condition, parts, base and chain.
+// repeat, expiry, fence, lock, condition, effects, parts, base and chain.
 func (s *Save) apply(c *changes) (Result, error) {
 	if err := s.check(); err != nil {
 		return c.refuse(err)
 	}
-	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 }
+	ended, err := c.allEnded(s)
+	if err != nil {
+		return Result{}, err
+	}
+	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 && ended }
 	a, res, done, err := c.begin(s.Agent, hawser.RequestSave, s.Request, authority{s.Fence, s.Force}, s.Expect, same)
 	if done {
 		return res, err
+	}
+	effects, refusal, err := c.ending(a, s)
+	if err != nil {
+		return Result{}, err
+	}
+	if refusal != nil {
+		return c.refuse(refusal)
 	}
 	content, refusal, err := c.staged(s.Content)
 	if err != nil {
@@ -46,7 +57,50 @@ func (s *Save) apply(c *changes) (Result, error) {
 	} else if refusal != nil {
 		return c.refuse(refusal)
 	}
-	return c.addVersion(a, s.record(at, content.bytes), s.Force)
+	res, err = c.addVersion(a, s.record(at, content.bytes), s.Force)
+	if err == nil && effects != nil {
+		err = effects.saved(s.Effects, res.Number)
+	}
+	return res, err
+}
+
+// allEnded reports whether the effects have ended as a save says, which they
+// have when it is a repeat. One that is not there was forgotten since.
+func (c *changes) allEnded(s *Save) (bool, error) {
+	if len(s.Effects) == 0 {
+		return true, nil
+	}
+	a, err := c.agent(s.Agent)
+	if err != nil {
+		return false, err
+	}
+	f, err := c.effectsOf(a)
+	if err != nil {
+		return false, err
+	}
+	for i := range s.Effects {
+		e, _, err := f.find(s.Effects[i].ID)
+		if err != nil {
+			return false, err
+		}
+		if d := s.Effects[i].end(0); e != nil && !d.is(e) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// ending returns the effects whose ends a save carries, nil for none, or why it
+// cannot.
+func (c *changes) ending(a *agent, s *Save) (f *effectsOf, refusal, err error) {
+	if len(s.Effects) == 0 {
+		return nil, nil, nil
+	}
+	if f, err = c.effectsOf(a); err != nil {
+		return nil, nil, err
+	}
+	refusal, err = f.mayEnd(s.Effects)
+	return f, refusal, err
 }
 
 // check refuses what no node proposes. It may not depend on limits that a
@@ -59,6 +113,9 @@ func (s *Save) check() error {
 		if !validAgent(ref.Agent) || ref.Number == 0 {
 			return invalidCommand("save", "what it is derived from is not a version")
 		}
+	}
+	if err := checkEnds("save", s.Effects); err != nil {
+		return err
 	}
 	switch {
 	case s.Content.Encoding != record.Raw && s.Content.Encoding != record.Zstd:

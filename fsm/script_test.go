@@ -47,6 +47,7 @@ type script struct {
 //	agent|versions|version|content|agents|outcome|info|garbage
 //	claim|lock NAME, events [after=N], leases
 //	txn TXN, txns [after=TXN] [limit=N], work AGENT, duetxns now=SECONDS
+//	effects AGENT [after=ID] [limit=N], effect AGENT id=ID, restored AGENT [number=N]
 //	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -112,6 +113,11 @@ func describe(res fsm.Result) string {
 		}
 	case res.Grant != nil:
 		line = fmt.Sprintf("queued after %d", res.Grant.Position)
+	case res.Effect != nil:
+		line = effectLine(*res.Effect)
+		if res.Begun {
+			line = "RUN " + line
+		}
 	case res.Released:
 		line = "released"
 	case res.Pruned != 0:
@@ -230,6 +236,8 @@ func (s *script) ask(d *datadriven.TestData) string {
 		return askEvents(v, uint64(a.number("after", 0)))
 	case "leases":
 		return askLeases(v)
+	case "effects", "effect", "restored":
+		return askEffects(v, d.Cmd, id, a)
 	case "check":
 		fsm.CheckStore(s.t, s.m)
 		return "ok\n"
