@@ -41,6 +41,7 @@ func (n *Node) peersServer() *grpc.Server {
 	hawserv1.RegisterArchiveServer(server, n.service)
 	hawserv1.RegisterCoordinationServer(server, n.service)
 	hawserv1.RegisterTransactionsServer(server, n.service)
+	hawserv1.RegisterEffectsServer(server, n.service)
 	return server
 }
 

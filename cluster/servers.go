@@ -114,6 +114,7 @@ func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOptio
 	hawserv1.RegisterArchiveServer(server, n.service)
 	hawserv1.RegisterCoordinationServer(server, n.service)
 	hawserv1.RegisterTransactionsServer(server, n.service)
+	hawserv1.RegisterEffectsServer(server, n.service)
 	hawserv1.RegisterWatchServer(server, n.service)
 	grpc_health_v1.RegisterHealthServer(server, n.health)
 	return server

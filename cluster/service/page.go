@@ -40,6 +40,7 @@ const (
 	pageMembers
 	pageHoldings
 	pageTransactions
+	pageEffects
 )
 
 const (

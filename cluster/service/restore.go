@@ -37,11 +37,16 @@ func (s *Service) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamin
 	}
 	info := view.Info()
 	ref := hawser.VersionRef{Agent: agent, Number: version.Number}
-	return restoring{view: view, ref: ref, send: stream.Send}.all(path.Places[held:], held == 0, &hawserv1.RestoreResponse{
+	restore := restoring{view: view, ref: ref, send: stream.Send, more: r.GetEffects()}
+	err = restore.all(path.Places[held:], held == 0, &hawserv1.RestoreResponse{
 		Header:  b.header(info, info.Revision),
 		Version: wire.VersionToProto(version),
 		Chain:   wire.ChainToProto(path.Chain),
 	})
+	if err == nil && restore.more {
+		err = restore.effects()
+	}
+	return err
 }
 
 // heldBy returns how many contents of the path to version the caller has, who
@@ -75,6 +80,8 @@ type restoring struct {
 	view *fsm.View
 	ref  hawser.VersionRef
 	send func(*hawserv1.RestoreResponse) error
+	// more is read after the contents.
+	more bool
 }
 
 // all sends the contents of places, the first of which is a keyframe if whole
@@ -109,7 +116,9 @@ func (r restoring) all(places []fsm.Place, whole bool, m *hawserv1.RestoreRespon
 		}
 		m, size = &hawserv1.RestoreResponse{}, 0
 	}
-	closeView(r.view) // nothing more is read, however slowly the caller takes it
+	if !r.more {
+		closeView(r.view) // nothing more is read, however slowly the caller takes it
+	}
 	return r.send(m)
 }
 

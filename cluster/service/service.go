@@ -79,7 +79,7 @@ type Disk struct {
 	LogAppended int64
 }
 
-// Service implements the State, Archive, Coordination, Transactions, Watch and Cluster services. Make one with [New].
+// Service implements the State, Archive, Coordination, Transactions, Effects, Watch and Cluster services. Make one with [New].
 type Service struct {
 	hawserv1.UnimplementedStateServer
 	hawserv1.UnimplementedClusterServer
@@ -87,6 +87,7 @@ type Service struct {
 	hawserv1.UnimplementedCoordinationServer
 	hawserv1.UnimplementedWatchServer
 	hawserv1.UnimplementedTransactionsServer
+	hawserv1.UnimplementedEffectsServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool
