@@ -28,7 +28,8 @@ type Client struct {
 	// generation is the one in the newest response, 0 before the first.
 	generation atomic.Uint64
 	// clock is the cluster's.
-	clock clock
+	clock   clock
+	effects effectGate
 }
 
 // Dial returns a client for the cluster at cfg.Endpoints. It does not wait:

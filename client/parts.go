@@ -70,6 +70,7 @@ func (p *partsStream) begin(req *hawserv1.SaveRequest) error {
 		Agent: req.GetAgent(), Request: req.GetRequest(), Sha256: req.GetSha256(), ExpectVersion: req.ExpectVersion,
 		Instance: req.GetInstance(), Labels: req.GetLabels(), ContentType: req.GetContentType(), Schema: req.GetSchema(),
 		DerivedFrom: req.GetDerivedFrom(), StateSize: req.GetStateSize(), Fence: req.GetFence(), Force: req.GetForce(), Vote: req.GetVote(),
+		Effects: req.GetEffects(),
 		Payload: &hawserv1.Payload{Encoding: payload.GetEncoding(), Size: payload.GetSize(), Base: payload.GetBase()},
 	}
 	return p.send(&hawserv1.SavePartsRequest{Message: &hawserv1.SavePartsRequest_Save{Save: head}})

@@ -21,6 +21,10 @@ type Checkpoint struct {
 	Version hawser.Version
 	// Revision is the one that the answer reflects.
 	Revision hawser.Revision
+	// Effects are those of the agent that are open, so that nobody knows whether
+	// they have run, and those that ended, with their results, and that the
+	// version does not reflect: they ended later, or were rolled back.
+	Effects []hawser.Effect
 }
 
 // Restore returns the agent's head, or the version named by [AtVersion], after
@@ -78,7 +82,7 @@ func (a *Agent) restore(ctx, within context.Context, o readOptions) (Checkpoint,
 // fetch asks for a version, makes it from what arrives, and from base, which
 // may be nil, and keeps a copy.
 func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (Checkpoint, versionAt, error) {
-	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto()}
+	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto(), Effects: true}
 	if base != nil {
 		req.Base = wire.BaseToProto(base.number, base.sha)
 	}
@@ -110,7 +114,7 @@ func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (C
 		agent: a.id, number: v.Number, generation: hawser.Generation(in.header.GetGeneration()), sha: v.SHA256, chain: in.stored,
 	}
 	a.client.cache.keep(at, state)
-	return Checkpoint{State: state, Version: v, Revision: hawser.Revision(in.header.GetRevision())}, at, nil
+	return Checkpoint{State: state, Version: v, Revision: hawser.Revision(in.header.GetRevision()), Effects: in.effects}, at, nil
 }
 
 // verify makes the state of what arrived and checks that it is the version that

@@ -76,6 +76,9 @@ func (o *saveOptions) check(agent hawser.AgentID, size int) error {
 			return refuse(hawser.CodeInvalid, "derived from %q, which is no version", ref)
 		}
 	}
+	if err := checkEnds(agent, o.effects); err != nil {
+		return err
+	}
 	return o.checkID(hawser.RequestSave, agent)
 }
 
@@ -101,6 +104,7 @@ func (a *Agent) saveRequest(o *saveOptions) *hawserv1.SaveRequest {
 		DerivedFrom: convert(o.derivedFrom, wire.RefToProto),
 		Fence:       o.fence,
 		Force:       o.force,
+		Effects:     o.effects,
 	}
 }
 
