@@ -93,6 +93,14 @@ const (
 	// CodeMessageGone is a save that consumes a message which is consumed already.
 	// Restore, and decide by what is in the inbox.
 	CodeMessageGone
+	// CodeEffectUnknown is an effect that was begun, and nobody knows whether it
+	// has run. Find out, then resolve it.
+	CodeEffectUnknown
+	// CodeEffectSkipped is the same, for a caller that goes on without it.
+	CodeEffectSkipped
+	// CodeEffectFailed is an effect that is known not to have happened, and is
+	// not run again under its id.
+	CodeEffectFailed
 
 	codeEnd = iota // keep last; untyped, so that no switch has to name it
 )
@@ -108,7 +116,8 @@ var codeNames = [...]string{
 	CodeKeyframeNeeded: "keyframe needed", CodeCompacted: "compacted", CodeLeaseExpired: "lease expired",
 	CodeOwnershipLost: "ownership lost", CodeBusy: "busy",
 	CodeTxnLocked: "locked by a transaction", CodeTxnAborted: "transaction aborted",
-	CodeMessageGone: "message gone",
+	CodeMessageGone:   "message gone",
+	CodeEffectUnknown: "effect unknown", CodeEffectSkipped: "effect skipped", CodeEffectFailed: "effect failed",
 }
 
 // Codes returns every code but [CodeOK], in order.
@@ -163,7 +172,7 @@ func (c Code) Retry() Retry {
 		CodeStorageFull, CodeRequestExpired, CodeRequestMismatch, CodeWrongGeneration, CodeCorrupt, CodeUnauthenticated,
 		CodePermissionDenied, CodeUnimplemented, CodeDeadline, CodeCanceled, CodeRefused, CodeKeyframeNeeded,
 		CodeCompacted, CodeLeaseExpired, CodeOwnershipLost, CodeBusy, CodeTxnLocked, CodeTxnAborted,
-		CodeMessageGone:
+		CodeMessageGone, CodeEffectUnknown, CodeEffectSkipped, CodeEffectFailed:
 		return RetryNever
 	}
 	return RetryNever // a code of a newer server
@@ -201,6 +210,9 @@ var (
 	ErrTxnLocked        error = &Error{Code: CodeTxnLocked}
 	ErrTxnAborted       error = &Error{Code: CodeTxnAborted}
 	ErrMessageGone      error = &Error{Code: CodeMessageGone}
+	ErrEffectUnknown    error = &Error{Code: CodeEffectUnknown}
+	ErrEffectSkipped    error = &Error{Code: CodeEffectSkipped}
+	ErrEffectFailed     error = &Error{Code: CodeEffectFailed}
 )
 
 // Error is the error of every Hawser operation. All fields but Code may be

@@ -52,6 +52,9 @@ var sentinels = []struct {
 	{28, hawser.CodeTxnLocked, hawser.ErrTxnLocked, hawser.RetryNever},
 	{29, hawser.CodeTxnAborted, hawser.ErrTxnAborted, hawser.RetryNever},
 	{30, hawser.CodeMessageGone, hawser.ErrMessageGone, hawser.RetryNever},
+	{31, hawser.CodeEffectUnknown, hawser.ErrEffectUnknown, hawser.RetryNever},
+	{32, hawser.CodeEffectSkipped, hawser.ErrEffectSkipped, hawser.RetryNever},
+	{33, hawser.CodeEffectFailed, hawser.ErrEffectFailed, hawser.RetryNever},
 }
 
 // Claim: every code has its own fixed number, words, sentinel and advice, and

@@ -54,6 +54,13 @@ const (
 	// each of them is told too.
 	EventCutMade
 	EventCutRolledBack
+	// EventEffectBegun is an effect that somebody was let run; EventEffectDone is
+	// one of which it is recorded how it ended: Reason is "failed" if it did not
+	// happen. EventEffectResolved is one that somebody resolved by hand, for
+	// Reason.
+	EventEffectBegun
+	EventEffectDone
+	EventEffectResolved
 )
 
 var eventNames = [...]string{
@@ -64,6 +71,7 @@ var eventNames = [...]string{
 	EventTxnAborted: "TXN_ABORTED", EventTxnResolved: "TXN_RESOLVED",
 	EventMessageSent: "MESSAGE_SENT", EventMessageConsumed: "MESSAGE_CONSUMED",
 	EventCutMade: "CUT_MADE", EventCutRolledBack: "CUT_ROLLED_BACK",
+	EventEffectBegun: "EFFECT_BEGUN", EventEffectDone: "EFFECT_DONE", EventEffectResolved: "EFFECT_RESOLVED",
 }
 
 // EventKinds returns every kind, in order.
@@ -94,7 +102,8 @@ type Event struct {
 	Name AgentID
 	// Number is the version that was saved, that a transaction made or that is
 	// bad, or the first one pruned; Last is the last one pruned. Of messages they
-	// are numbers of the inbox, of a cut it is how many agents.
+	// are numbers of the inbox, of a cut it is how many agents,
+	// of an effect the version with which it was finished.
 	Number, Last uint64
 	// Size is the length of the state that was saved or of the message, in bytes.
 	Size int64
@@ -111,6 +120,8 @@ type Event struct {
 	// Txn is the id of the transaction, in the agent's namespace: of what
 	// happened to one, and of a version that it made.
 	Txn string
+	// Effect is the id of the effect, of what happened to one.
+	Effect string
 }
 
 // Cursor is a place between the events of a cluster: after all of Revision. The

@@ -31,6 +31,7 @@ type Client struct {
 	clock clock
 	// senders are those of [Client.Send].
 	senders *senders
+	effects effectGate
 }
 
 // Dial returns a client for the cluster at cfg.Endpoints. It does not wait:

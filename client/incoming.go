@@ -20,6 +20,9 @@ import (
 // firstParts is the memory that the first part of a content takes in bytes.
 const firstParts = 8 * record.PartSize
 
+// maxIncomingEffects is more than any agent can have.
+const maxIncomingEffects = 2 * hawser.MaxEffects
+
 // incoming is a version on its way from a node.
 type incoming struct {
 	header  *hawserv1.Header
@@ -36,6 +39,8 @@ type incoming struct {
 	// still to come.
 	last int
 	left uint32
+	// effects are those that came with it.
+	effects []hawser.Effect
 	// damage is what was wrong with what arrived; asking again would not help.
 	damage error
 }
@@ -81,6 +86,13 @@ func (in *incoming) add(m *hawserv1.RestoreResponse) {
 	}
 	if len(m.GetPart()) > 0 {
 		in.part(m.GetPart())
+	}
+	for _, e := range m.GetEffects() {
+		if len(in.effects) == maxIncomingEffects {
+			in.damaged("more than %d effects", maxIncomingEffects)
+			return
+		}
+		in.effects = append(in.effects, wire.EffectFromProto(e))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 )
 
 // SaveOption adjusts one [Agent.Save].
@@ -30,10 +31,12 @@ type LabelOption interface {
 // ForkOption adjusts one [Agent.Fork].
 type ForkOption interface{ applyFork(o *forkOptions) }
 
-// RequestOption adjusts any write that has a request id.
+// RequestOption adjusts any write that has a request id; [WithFence] adjusts
+// effects too.
 type RequestOption interface {
 	WriteOption
 	ForkOption
+	EffectOption
 }
 
 // VersionOption adjusts what names a version, [Agent.Restore] and [Agent.Fork].
@@ -83,6 +86,7 @@ type saveOptions struct {
 	derivedFrom []hawser.VersionRef
 	consume     []uint64
 	emit        []emission
+	effects     []*hawserv1.EffectEnd
 }
 
 type forkOptions struct {
@@ -107,9 +111,10 @@ func (f writeOption) applyDelete(o *writeOptions) { f(o) }
 
 type requestOption func(o *writeOptions)
 
-func (f requestOption) applySave(o *saveOptions)    { f(&o.writeOptions) }
-func (f requestOption) applyDelete(o *writeOptions) { f(o) }
-func (f requestOption) applyFork(o *forkOptions)    { f(&o.writeOptions) }
+func (f requestOption) applySave(o *saveOptions)     { f(&o.writeOptions) }
+func (f requestOption) applyDelete(o *writeOptions)  { f(o) }
+func (f requestOption) applyFork(o *forkOptions)     { f(&o.writeOptions) }
+func (f requestOption) applyEffect(o *effectOptions) { f(&o.writeOptions) }
 
 type saveOption func(o *saveOptions)
 

@@ -27,6 +27,10 @@ type Checkpoint struct {
 	// after them, which [Agent.Inbox] delivers.
 	Messages     []hawser.Message
 	MoreMessages bool
+	// Effects are those of the agent that are open, so that nobody knows whether
+	// they have run, and those that ended, with their results, and that the
+	// version does not reflect: they ended later, or were rolled back.
+	Effects []hawser.Effect
 }
 
 // Restore returns the agent's head, or the version named by [AtVersion], after
@@ -84,7 +88,7 @@ func (a *Agent) restore(ctx, within context.Context, o readOptions) (Checkpoint,
 // fetch asks for a version, makes it from what arrives, and from base, which
 // may be nil, and keeps a copy.
 func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (Checkpoint, versionAt, error) {
-	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto(), Messages: o.version == 0 && !o.noMessages}
+	req := &hawserv1.RestoreRequest{Agent: wire.AgentToProto(a.id), Version: o.version, Read: o.proto(), Messages: o.version == 0 && !o.noMessages, Effects: true}
 	if base != nil {
 		req.Base = wire.BaseToProto(base.number, base.sha)
 	}
@@ -118,6 +122,7 @@ func (a *Agent) fetch(ctx, within context.Context, o readOptions, base *held) (C
 	a.client.cache.keep(at, state)
 	return Checkpoint{
 		State: state, Version: v, Revision: hawser.Revision(in.header.GetRevision()), Messages: in.messages, MoreMessages: in.moreMessages,
+		Effects: in.effects,
 	}, at, nil
 }
 

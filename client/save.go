@@ -81,6 +81,9 @@ func (o *saveOptions) check(agent hawser.AgentID, size int) error {
 			return refuse(hawser.CodeInvalid, "derived from %q, which is no version", ref)
 		}
 	}
+	if err := checkEnds(agent, o.effects); err != nil {
+		return err
+	}
 	return o.checkID(hawser.RequestSave, agent)
 }
 
@@ -108,6 +111,7 @@ func (a *Agent) saveRequest(o *saveOptions) *hawserv1.SaveRequest {
 		Force:       o.force,
 		Consume:     o.consume,
 		Emit:        o.emissions(a.id.Namespace),
+		Effects:     o.effects,
 	}
 }
 

@@ -43,6 +43,7 @@ func (n *Node) peersServer() *grpc.Server {
 	hawserv1.RegisterTransactionsServer(server, n.service)
 	hawserv1.RegisterMessagesServer(server, n.service)
 	hawserv1.RegisterCutsServer(server, n.service)
+	hawserv1.RegisterEffectsServer(server, n.service)
 	return server
 }
 

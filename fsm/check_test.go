@@ -28,7 +28,7 @@ func CheckStore(t *testing.T, m *Machine) {
 		t: t, v: v, agents: map[hawser.AgentID]agentRecord{}, chains: map[hawser.AgentID][]*chainRecord{}, segments: map[uint64]segmentRecord{},
 		contents: map[place]record.Content{}, uploads: map[[16]byte]uploadRecord{}, parts: map[[16]byte]map[uint32][]byte{}, derived: map[string]bool{},
 		garbage: map[hawser.AgentID]bool{}, leases: map[hawser.LeaseID]leaseRecord{}, resources: map[hawser.Resource]resourceRecord{},
-		txn:  newTxnChecker(),
+		txn: newTxnChecker(), effects: newEffectChecker(),
 		held: map[hawser.LeaseID]map[hawser.Resource]hold{}, waiters: map[hawser.Resource][]contender{},
 		inboxes: map[hawser.AgentID]inboxRecord{}, messages: map[hawser.AgentID]map[uint64]*messageRecord{},
 		sessions: map[string]uint64{}, counted: map[string]uint64{},
@@ -42,6 +42,7 @@ func CheckStore(t *testing.T, m *Machine) {
 	k.checkTxns()
 	k.checkMessages()
 	k.checkCuts()
+	k.checkEffects()
 	k.equal(v.state.events, k.events, "events")
 }
 
@@ -70,6 +71,7 @@ type checker struct {
 	// how many cuts a version is in.
 	cuts, countedCuts map[string]uint64
 	inCuts            map[hawser.VersionRef]uint64
+	effects           effectChecker
 }
 
 func (k *checker) read() {
@@ -149,6 +151,8 @@ func (k *checker) value(key, value []byte) (err error) {
 			k.parts[id] = map[uint32][]byte{}
 		}
 		_, k.parts[id][binary.BigEndian.Uint32(key[17:])], err = parsePart(value)
+	case key[0] == prefixJournal:
+		return k.effects.value(key, value)
 	default:
 		return k.txn.value(key, value)
 	}

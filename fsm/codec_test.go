@@ -27,6 +27,16 @@ var (
 		Labels:  map[string]string{"a": "1", "b": ""}, ContentType: "application/json", Schema: "v1",
 		SHA256: hawser.Hash{9}, Content: record.EncodeKeyframe([]byte("a state")), DerivedFrom: []hawser.VersionRef{sampleRef},
 		Consume: []uint64{1, 300}, Emit: []Emission{{Agent: sampleRef.Agent, Labels: map[string]string{"k": "v"}, Payload: []byte("m")}, {Agent: sampleRef.Agent, Payload: []byte{}}},
+		Effects: []EffectEnd{{ID: "pay", Result: []byte("paid")}, {ID: "mail", Failed: true, Reason: "no such box", Result: []byte{}}},
+	}
+	sampleJournal = &journalRecord{
+		owned: true, children: 300, parent: 2, position: 301, depth: 3, from: 302, inherited: 303, inheritedBytes: 1 << 20,
+		next: 304, shared: 300, count: 305, open: 4, bytes: 1 << 19, last: 306, rewinds: []rewind{{200, 300, 2}, {400, 400, 300}},
+	}
+	sampleEffect = &effectRecord{
+		sequence: 300, state: hawser.EffectDone, policy: hawser.OnUnknownAsk, nonce: hawser.Nonce{3}, key: "k", description: "d", input: hawser.Hash{4},
+		attempts: 2, instance: "i", epoch: 3, head: 301, begun: 1e18, version: 302, since: 302, finished: 1e18 + 1, reason: "r", resolved: true,
+		digest: hawser.Hash{5}, size: 303, revision: 304,
 	}
 	sampleRef   = hawser.VersionRef{Agent: hawser.AgentID{Namespace: "other", Name: "b/c"}, Number: 300}
 	sampleDelta = &Save{
@@ -69,6 +79,10 @@ var (
 		&AcknowledgeTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Committed: true, Fence: 1 << 40, Generation: 300},
 		&ResolveTxn{ID: sampleTxnID, Agent: sampleSave.Agent, Reason: "it is gone", Generation: 300},
 		&ForgetTxn{ID: sampleTxnID, Generation: 300},
+		&BeginEffect{ID: "pay", Agent: sampleSave.Agent, Nonce: hawser.Nonce{3}, Policy: hawser.OnUnknownSkip, Description: "d", Input: hawser.Hash{4}, Instance: "i", Fence: 1 << 40, Generation: 300},
+		&FinishEffect{Agent: sampleSave.Agent, End: EffectEnd{ID: "pay", Result: []byte("paid")}, Fence: 1 << 40, Generation: 300},
+		&ResolveEffect{Agent: sampleSave.Agent, ID: "pay", State: hawser.EffectDone, Result: []byte("paid"), Reason: "r", Force: true, Generation: 300},
+		&ForgetEffects{Agent: sampleSave.Agent, Version: 300, Fence: 1 << 40, Generation: 300},
 		&SweepTxns{IDs: []hawser.TxnID{sampleTxnID, {Namespace: "n", ID: "u"}}},
 		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},
 		&CloseSession{Namespace: "default", Session: hawser.SessionID{1}, Generation: 300},
@@ -114,6 +128,7 @@ var (
 	sampleEvents = []hawser.Event{
 		{Kind: hawser.EventVersionSaved, Name: sampleRef.Agent, Number: 300, Size: 1 << 40, Token: 1 << 60, Instance: "i"},
 		{Kind: hawser.EventClaimEnded, Name: sampleRef.Agent, Last: 4, Reason: "why", Lease: hawser.LeaseID{4}},
+		{Kind: hawser.EventEffectDone, Name: sampleRef.Agent, Number: 5, Effect: "pay"},
 		{Kind: hawser.EventTxnAborted, Name: sampleRef.Agent, Reason: "why", Txn: "t-1"},
 	}
 	sampleSegment = &segmentRecord{
@@ -223,6 +238,8 @@ func FuzzStored(f *testing.F) {
 	f.Add(hold{queued: true, turn: turn{-7, 300}}.encode())
 	f.Add(hold{}.encode())
 	f.Add(appendEvents(nil, 1e18, sampleEvents))
+	f.Add(sampleJournal.append(nil))
+	f.Add(sampleEffect.append(nil))
 	f.Add(sampleTxn.append(nil))
 	f.Add((&stagedVote{txn: "t-1", rec: sampleChain}).encode())
 	f.Add((&stagedVote{txn: "t-1"}).encode())
@@ -291,6 +308,12 @@ func FuzzStored(f *testing.F) {
 		}
 		if k, err := parseCut(data); err == nil {
 			check("cut", k.encode())
+		}
+		if j, err := parseJournal(data); err == nil {
+			check("journal", j.append(nil))
+		}
+		if e, err := parseEffect(data); err == nil {
+			check("effect", e.append(nil))
 		}
 		if s, err := parseSegment(data); err == nil {
 			check("segment", s.append(nil))

@@ -68,6 +68,10 @@ const (
 	kindRollbackCut
 	kindDeleteCut
 	kindSaveAll
+	kindBeginEffect
+	kindFinishEffect
+	kindResolveEffect
+	kindForgetEffects
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -122,7 +126,11 @@ var commandTypes = [...]struct {
 	kindRollbackCut:    {1, func() Command { return new(RollbackCut) }},
 	kindDeleteCut:      {1, func() Command { return new(DeleteCut) }},
 
-	kindSaveAll: {1, func() Command { return new(SaveAll) }},
+	kindSaveAll:       {1, func() Command { return new(SaveAll) }},
+	kindBeginEffect:   {1, func() Command { return new(BeginEffect) }},
+	kindFinishEffect:  {1, func() Command { return new(FinishEffect) }},
+	kindResolveEffect: {1, func() Command { return new(ResolveEffect) }},
+	kindForgetEffects: {1, func() Command { return new(ForgetEffects) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
@@ -169,6 +177,8 @@ type Save struct {
 	// ascending order: all must be there. Emit are messages that are sent with it.
 	Consume []uint64
 	Emit    []Emission
+	// Effects are ends of effects, which are recorded if the version is made.
+	Effects []EffectEnd
 }
 
 // Base names the version that a delta starts from.

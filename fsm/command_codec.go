@@ -26,6 +26,7 @@ func (c *Save) appendBody(dst []byte) []byte {
 		dst = append(dst, c.Base.SHA256[:]...)
 	}
 	dst = c.appendMoved(appendRefs(dst, c.DerivedFrom))
+	dst = appendEffectEnds(appendRefs(dst, c.DerivedFrom), c.Effects)
 	return record.AppendContent(dst, c.Content)
 }
 
@@ -42,6 +43,7 @@ func (c *Save) parseBody(r *reader) {
 	}
 	c.DerivedFrom = r.refs()
 	c.parseMoved(r)
+	c.DerivedFrom, c.Effects = r.refs(), r.effectEnds()
 	c.Content = r.content()
 }
 

@@ -252,7 +252,10 @@ func (q *RollbackCut) rollBack(c *changes, s *cutStep, why string) (number uint6
 	rec.kind, rec.nonce, rec.instance = hawser.RequestRollback, q.Request.Nonce, q.Instance
 	s.a.under = 0
 	res, err := c.addVersion(s.a, rec, false)
-	return res.Number, err
+	if err != nil {
+		return 0, err
+	}
+	return res.Number, c.rewound(s.a, res.Number, s.number)
 }
 
 // orDamaged is for what was possible when it was planned: if it is refused, the

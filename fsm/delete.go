@@ -67,6 +67,9 @@ func (c *changes) deleteAgent(a *agent, d *Delete) (Result, error) {
 	}
 	a.live, a.versions, a.stored, a.pins, a.floor = 0, 0, 0, 0, rec.number
 	a.oldest, a.stubs, a.deleted = rec.number+1, 0, c.state.time
+	if err := c.leaveJournal(a); err != nil {
+		return Result{}, err
+	}
 	c.markGarbage(a.id, true)
 	if err := c.dropInbox(a.id); err != nil {
 		return Result{}, err

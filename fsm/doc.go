@@ -54,6 +54,15 @@
 // nudge. An archive holds nothing of transactions but the versions that they made,
 // as saves.
 //
+// # Effects
+//
+// What an agent did to the world outside stands in a journal, which is never
+// rolled back; the agent's record names it. An agent that was forked has one that
+// names the journal of its source and a position in it, and reads what is before
+// that there too, as it is now. A journal counts who reads it and goes with the
+// last. A version reflects the end of an effect if it was saved after it on a line
+// of versions that no rollback has left.
+//
 // # Archives
 //
 // [View.Export] yields a moment of the state as the items of an archive;

@@ -57,7 +57,7 @@ func appendEvents(dst []byte, time int64, events []hawser.Event) []byte {
 			dst = binary.AppendUvarint(dst, v)
 		}
 		dst = appendBytes(appendBytes(dst, e.Instance), e.Reason)
-		dst = appendBytes(dst, e.Txn)
+		dst = appendBytes(appendBytes(dst, e.Txn), e.Effect)
 		if dst = appendBool(dst, !e.Lease.IsZero()); !e.Lease.IsZero() {
 			dst = append(dst, e.Lease[:]...)
 		}
@@ -66,7 +66,7 @@ func appendEvents(dst []byte, time int64, events []hawser.Event) []byte {
 }
 
 // minEvent is the fewest bytes that an event takes.
-const minEvent = 11
+const minEvent = 12
 
 // eventsHead takes the head of what appendEvents wrote.
 func (r *reader) eventsHead() (time int64, n int) {
@@ -83,7 +83,7 @@ func parseEvents(dst []hawser.Event, revision uint64, b []byte) ([]hawser.Event,
 	for range n {
 		e := hawser.Event{Kind: hawser.EventKind(r.byte()), Revision: hawser.Revision(revision), Time: unix(time), Name: r.agent()}
 		e.Number, e.Last, e.Size, e.Token = r.uvarint(), r.uvarint(), r.int63(), r.uvarint()
-		e.Instance, e.Reason, e.Txn = r.string(), r.string(), r.string()
+		e.Instance, e.Reason, e.Txn, e.Effect = r.string(), r.string(), r.string(), r.string()
 		if r.bool() {
 			copy(e.Lease[:], r.take(uint64(len(e.Lease))))
 			r.bad = r.bad || e.Lease.IsZero()

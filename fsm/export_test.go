@@ -33,6 +33,15 @@ func CountKeys(t *testing.T, m *Machine) map[byte]int {
 	return counts
 }
 
+// Reflects is journalRecord.reflects, with rollbacks as pairs.
+func Reflects(rewinds [][2]uint64, number, since uint64) bool {
+	j := &journalRecord{}
+	for _, w := range rewinds {
+		j.rewinds = append(j.rewinds, rewind{w[0], w[0], w[1]})
+	}
+	return j.reflects(number, since)
+}
+
 // PretendStaged makes the machine believe that so many bytes are staged.
 func PretendStaged(m *Machine, bytes uint64) {
 	m.applying.Lock()

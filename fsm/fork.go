@@ -29,7 +29,11 @@ func (r *Rollback) apply(c *changes) (Result, error) {
 		return c.refuse(refusal)
 	}
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestRollback, r.Request.Nonce, r.Expect, r.Instance
-	return c.addVersion(a, rec, r.Force)
+	res, err = c.addVersion(a, rec, r.Force)
+	if err != nil {
+		return Result{}, err
+	}
+	return res, c.rewound(a, res.Number, r.Number)
 }
 
 // apply makes an agent that refers to the content of another one's version.
@@ -47,6 +51,13 @@ func (f *Fork) apply(c *changes) (Result, error) {
 	if done {
 		return res, err
 	}
+	refusal, err := c.deep(f.Source)
+	if err != nil {
+		return Result{}, err
+	}
+	if refusal != nil {
+		return c.refuse(refusal)
+	}
 	rec, refusal, err := c.again(f.Source, f.Number)
 	if err != nil {
 		return Result{}, err
@@ -58,6 +69,9 @@ func (f *Fork) apply(c *changes) (Result, error) {
 		return Result{}, err
 	}
 	rec.kind, rec.nonce, rec.expect, rec.instance = hawser.RequestFork, f.Request.Nonce, &none, f.Instance
+	if err := c.inherit(a, f.Source, rec.origin.Number); err != nil {
+		return Result{}, err
+	}
 	return c.addVersion(a, rec, false)
 }
 

@@ -25,6 +25,13 @@ import (
 //	i ns                     number at which new inboxes of the namespace start
 //	i ns 0 name              inbox: its counters
 //	i ns 0 name 0 number     message
+//	j                        newest number of a journal
+//	j journal                journal: the effects of an agent
+//	j journal d since sequence
+//	                         effect that ended: the first version that may reflect it
+//	j journal e id           effect
+//	j journal o sequence     effect that is open
+//	j journal r id           result of an effect
 //	k time ns 0 txn          transaction with something due at a time
 //	l lease                  lease
 //	m applied|configuration|import|state
@@ -59,6 +66,7 @@ const (
 	prefixGarbage  = 'g'
 	prefixResource = 'h'
 	prefixInbox    = 'i'
+	prefixJournal  = 'j'
 	prefixDue      = 'k'
 	prefixLease    = 'l'
 	prefixMeta     = 'm'

@@ -49,6 +49,10 @@ type Result struct {
 	Rollback *hawser.RollbackReport
 	// Saves are what the parts of a [SaveAll] made, in their order.
 	Saves []Result
+	// Effect is how the effect stands after a command that concerns one, with its
+	// result; Begun is set when the caller of a [BeginEffect] may run it.
+	Effect *hawser.Effect
+	Begun  bool
 	// Events are what the command made happen, in order, 1,000 at most; none of
 	// a repeat. They must not be modified.
 	Events []hawser.Event

@@ -21,7 +21,8 @@ const (
 )
 
 // apply appends a version. What is checked, in this order: form, generation,
-// repeat, expiry, fence, condition, messages, parts, base and chain.
+// repeat, expiry, fence, lock, condition, messages, effects, parts, base and
+// chain.
 func (s *Save) apply(c *changes) (Result, error) {
 	if err := s.check(); err != nil {
 		return c.refuse(err)
@@ -34,19 +35,28 @@ func (s *Save) apply(c *changes) (Result, error) {
 	if err != nil || refusal != nil {
 		return c.refuseOr(refusal, err)
 	}
+	effects, refusal, err := c.ending(a, s)
+	if err != nil || refusal != nil {
+		return c.refuseOr(refusal, err)
+	}
 	content, refusal, err := c.staged(s.Content)
-	if err != nil {
-		return Result{}, err
+	if err != nil || refusal != nil {
+		return c.refuseOr(refusal, err)
 	}
-	if refusal != nil {
-		return c.refuse(refusal)
+	res, err = s.store(c, a, content)
+	if err == nil && res.Err == nil && effects != nil {
+		err = effects.saved(s.Effects, res.Number)
 	}
-	return s.store(c, a, content)
+	return res, err
 }
 
 // begin is changes.begin of a save.
 func (s *Save) begin(c *changes) (a *agent, res Result, done bool, err error) {
-	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 && s.sameMoved(rec) }
+	ended, err := c.allEnded(s)
+	if err != nil {
+		return nil, Result{}, true, err
+	}
+	same := func(rec *chainRecord) bool { return rec.sha == s.SHA256 && s.sameMoved(rec) && ended }
 	return c.begin(s.Agent, hawser.RequestSave, s.Request, authority{s.Fence, s.Force}, s.Expect, same)
 }
 
@@ -73,6 +83,45 @@ func (s *Save) store(c *changes, a *agent, content stored) (Result, error) {
 	return res, err
 }
 
+// allEnded reports whether the effects have ended as a save says, which they
+// have when it is a repeat. One that is not there was forgotten since.
+func (c *changes) allEnded(s *Save) (bool, error) {
+	if len(s.Effects) == 0 {
+		return true, nil
+	}
+	a, err := c.agent(s.Agent)
+	if err != nil {
+		return false, err
+	}
+	f, err := c.effectsOf(a)
+	if err != nil {
+		return false, err
+	}
+	for i := range s.Effects {
+		e, _, err := f.find(s.Effects[i].ID)
+		if err != nil {
+			return false, err
+		}
+		if d := s.Effects[i].end(0); e != nil && !d.is(e) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// ending returns the effects whose ends a save carries, nil for none, or why it
+// cannot.
+func (c *changes) ending(a *agent, s *Save) (f *effectsOf, refusal, err error) {
+	if len(s.Effects) == 0 {
+		return nil, nil, nil
+	}
+	if f, err = c.effectsOf(a); err != nil {
+		return nil, nil, err
+	}
+	refusal, err = f.mayEnd(s.Effects)
+	return f, refusal, err
+}
+
 // check refuses what no node proposes. It may not depend on limits that a
 // later version could change.
 func (s *Save) check() error {
@@ -86,6 +135,9 @@ func (s *Save) check() error {
 		if !validAgent(ref.Agent) || ref.Number == 0 {
 			return invalidCommand("save", "what it is derived from is not a version")
 		}
+	}
+	if err := checkEnds("save", s.Effects); err != nil {
+		return err
 	}
 	switch {
 	case s.Content.Encoding != record.Raw && s.Content.Encoding != record.Zstd:

@@ -53,8 +53,8 @@ func (s *SaveAll) check() error {
 		switch {
 		case agents[save.Agent]:
 			return &hawser.Error{Code: hawser.CodeInvalid, Op: "save all", Key: save.Agent.String(), Msg: "it is saved twice"}
-		case len(save.Consume) > 0 || len(save.Emit) > 0:
-			return &hawser.Error{Code: hawser.CodeInvalid, Op: "save all", Key: save.Agent.String(), Msg: "it moves messages, which a save of its own does"}
+		case len(save.Consume) > 0 || len(save.Emit) > 0 || len(save.Effects) > 0:
+			return &hawser.Error{Code: hawser.CodeInvalid, Op: "save all", Key: save.Agent.String(), Msg: "it moves messages or ends effects, which a save of its own does"}
 		case save.Content.Parts != 0:
 			return &hawser.Error{Code: hawser.CodeInvalid, Op: "save all", Key: save.Agent.String(), Msg: "its content is in parts"}
 		}

@@ -19,7 +19,7 @@ import (
 
 // parse reads one command of a script:
 //
-//	save AGENT STATE [req=R] [expect=N] [seen=N] [attempt=N] [generation=N] [label=K:V]... [from=AGENT@N]... [upload=U parts=N]
+//	save AGENT STATE [req=R] [expect=N] [seen=N] [attempt=N] [generation=N] [label=K:V]... [from=AGENT@N]... [done=ID:RESULT|failed=ID:REASON]... [upload=U parts=N]
 //	delta AGENT STATE base=N [of=AGENT] [sha=wrong] [as for save]
 //	rollback AGENT N [as for save] · fork AGENT source=AGENT [number=N] [as for save]
 //	delete AGENT req=R seen=N [attempt=N] [generation=N] · reclaim AGENT limit=N
@@ -28,6 +28,7 @@ import (
 //	part U STATE [index=N] · expire U... before=SECONDS
 //	leader NODE term=N cluster=C generation=N · level N
 //	session|endsession|expiresessions|send, and consume= and emit= of a save, as in script_message_test.go
+//	run|done|failed|resolve-effect|forget-effects as in script_effect_test.go
 //	open|close|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
 //	begin|yes|no|commit|cancel|ack|resolve|forget|sweep as in script_txn_test.go
 //	cut|uncut|back|all|vote as in script_cut_test.go
@@ -74,6 +75,9 @@ func (s *script) parse(line string) fsm.Command {
 	if words[0] == "prune" && strings.Contains(words[2], "-") {
 		return p.prune()
 	}
+	if c := p.effect(); c != nil {
+		return c
+	}
 	if c := p.coordination(); c != nil {
 		return c
 	}
@@ -103,6 +107,7 @@ type parser struct {
 	labels  map[string]string
 	expect  *uint64
 	from    []hawser.VersionRef
+	ends    []fsm.EffectEnd
 }
 
 // options reads the words with an equals sign.
@@ -125,6 +130,9 @@ func (p *parser) options() {
 			p.labels[k] = v
 		case "expect":
 			p.expect = &n
+		case "done", "failed":
+			id, result, _ := strings.Cut(value, ":")
+			p.ends = append(p.ends, effectEnd(id, result, key == "failed"))
 		case "from":
 			name, number, _ := strings.Cut(value, "@")
 			n, _ := strconv.ParseUint(number, 10, 64)
@@ -149,6 +157,7 @@ func (p *parser) save() fsm.Command {
 	save := newSave(agentID(p.words[1]), string(target), "")
 	save.Request, save.Expect, save.Labels, save.DerivedFrom = p.request, p.expect, p.labels, p.from
 	save.Fence, save.Force = p.fence(), p.values["force"] > 0
+	save.Effects = p.ends
 	save.Size = uint64(len(target))
 	save.Content = p.content(p.words[2])
 	p.moved(save)

@@ -49,6 +49,7 @@ type script struct {
 //	txn TXN, txns [after=TXN] [limit=N], work AGENT, duetxns now=SECONDS
 //	inbox AGENT [after=N] [limit=N] [size=N], sessions at=SECONDS
 //	cut|plan NAME, cuts [after=NAME]
+//	effects AGENT [after=ID] [limit=N], effect AGENT id=ID, restored AGENT [number=N]
 //	path|impact AGENT [number=N], segment N, uploads, check
 //	reopen [max-level=N]
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -119,6 +120,11 @@ func describe(res fsm.Result) string {
 		line = fmt.Sprintf("queued after %d", res.Grant.Position)
 	case res.Message != nil:
 		line = "sent " + describeMessage(*res.Message)
+	case res.Effect != nil:
+		line = effectLine(*res.Effect)
+		if res.Begun {
+			line = "RUN " + line
+		}
 	case res.Released:
 		line = "released"
 	case res.Pruned != 0:
@@ -247,6 +253,8 @@ func (s *script) ask(d *datadriven.TestData) string {
 		return askCut(v, id)
 	case "plan":
 		return askPlan(v, id)
+	case "effects", "effect", "restored":
+		return askEffects(v, d.Cmd, id, a)
 	case "check":
 		fsm.CheckStore(s.t, s.m)
 		return "ok\n"

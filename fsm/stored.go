@@ -53,13 +53,15 @@ type agentRecord struct {
 	// not acknowledged.
 	queued, turn, open uint64
 	locked             bool
+	// journal holds its effects, 0 for none.
+	journal uint64
 }
 
 func (a *agentRecord) append(dst []byte) []byte {
 	dst = append(dst, storedFormat)
 	for _, v := range [...]uint64{
 		a.head, a.live, a.floor, a.cleared, a.oldest, a.stubs, a.blind, a.versions, a.stored, a.pins,
-		uint64(a.created), uint64(a.deleted), a.epoch, a.queued, a.turn, a.open,
+		uint64(a.created), uint64(a.deleted), a.epoch, a.queued, a.turn, a.open, a.journal,
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -74,7 +76,7 @@ func parseAgent(b []byte) (agentRecord, error) {
 	a := agentRecord{head: r.uvarint(), live: r.uvarint(), floor: r.uvarint(), cleared: r.uvarint(), oldest: r.uvarint(), stubs: r.uvarint(), blind: r.uvarint()}
 	a.versions, a.stored, a.pins = r.uvarint(), r.uvarint(), r.uvarint()
 	a.created, a.deleted, a.epoch = int64(r.uvarint()), int64(r.uvarint()), r.uvarint()
-	a.queued, a.turn, a.open = r.uvarint(), r.uvarint(), r.uvarint()
+	a.queued, a.turn, a.open, a.journal = r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
 	a.fenced, a.busy, a.locked = r.bool(), r.bool(), r.bool()
 	if a.cleared > a.floor || a.floor > a.head || a.live > a.head || a.live != 0 && a.live <= a.floor || a.stubs > a.head || a.blind > a.head ||
 		a.locked && a.queued == 0 || (a.turn == 0) != (a.queued == 0) {

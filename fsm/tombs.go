@@ -106,6 +106,9 @@ func (c *changes) dropTomb(a *agent) error {
 			c.dropRecord(a.id, rec.number)
 		}
 	}
+	if err := c.leaveJournal(a); err != nil {
+		return err
+	}
 	for _, prefix := range [...]byte{prefixTomb, prefixAgent} {
 		c.key = agentKey(c.key[:0], prefix, a.id)
 		c.batch.Delete(c.key)

@@ -60,6 +60,8 @@ func (v *VoteTxn) check() error {
 		return invalidCommand("vote", "a no with a state")
 	case v.State == nil:
 		return nil
+	case len(v.State.Effects) > 0:
+		return invalidCommand("vote", "ends of effects are recorded with a save, not with a vote")
 	case v.State.Agent != v.Agent || v.State.Expect == nil:
 		return invalidCommand("vote", "the state is another agent's, or does not say from which head it was made")
 	case len(v.State.Consume) > 0 || len(v.State.Emit) > 0:

@@ -169,6 +169,10 @@ func growth(c fsm.Command) (size int, grows bool) {
 		return 0, true
 	case *fsm.Part:
 		return len(c.Data), true
+	case *fsm.BeginEffect:
+		return len(c.ID) + len(c.Description), true
+	case *fsm.FinishEffect:
+		return len(c.End.Result), false // its call was made: to forget that would be worse
 	case *fsm.ImportItems:
 		for _, item := range c.Items {
 			size += len(item)

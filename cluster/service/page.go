@@ -42,6 +42,7 @@ const (
 	pageTransactions
 	pageMessages
 	pageCuts
+	pageEffects
 )
 
 const (

@@ -46,7 +46,12 @@ func (s *Service) Restore(r *hawserv1.RestoreRequest, stream grpc.ServerStreamin
 	info := view.Info()
 	first.Header, first.Version, first.Chain = b.header(info, info.Revision), wire.VersionToProto(version), wire.ChainToProto(path.Chain)
 	ref := hawser.VersionRef{Agent: agent, Number: version.Number}
-	return restoring{view: view, ref: ref, send: stream.Send}.all(path.Places[held:], held == 0, first)
+	restore := restoring{view: view, ref: ref, send: stream.Send, more: r.GetEffects()}
+	err = restore.all(path.Places[held:], held == 0, first)
+	if err == nil && restore.more {
+		err = restore.effects()
+	}
+	return err
 }
 
 // heldBy returns how many contents of the path to version the caller has, who
@@ -80,6 +85,8 @@ type restoring struct {
 	view *fsm.View
 	ref  hawser.VersionRef
 	send func(*hawserv1.RestoreResponse) error
+	// more is read after the contents.
+	more bool
 }
 
 // all sends the contents of places, the first of which is a keyframe if whole
@@ -114,7 +121,9 @@ func (r restoring) all(places []fsm.Place, whole bool, m *hawserv1.RestoreRespon
 		}
 		m, size = &hawserv1.RestoreResponse{}, 0
 	}
-	closeView(r.view) // nothing more is read, however slowly the caller takes it
+	if !r.more {
+		closeView(r.view) // nothing more is read, however slowly the caller takes it
+	}
 	return r.send(m)
 }
 

@@ -90,6 +90,7 @@ type Service struct {
 	hawserv1.UnimplementedTransactionsServer
 	hawserv1.UnimplementedMessagesServer
 	hawserv1.UnimplementedCutsServer
+	hawserv1.UnimplementedEffectsServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool

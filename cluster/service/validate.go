@@ -43,6 +43,9 @@ func saveCommand(r *hawserv1.SaveRequest) (*fsm.Save, hawser.RequestID, error) {
 		Schema:      r.GetSchema(),
 		SHA256:      hawser.Hash(r.GetSha256()),
 	}
+	if command.Effects, err = effectEnds("save", agent, r.GetEffects()); err != nil {
+		return nil, none, err
+	}
 	for _, ref := range r.GetDerivedFrom() {
 		from, err := wire.RefFromProto(ref)
 		if err != nil {

@@ -25,6 +25,9 @@ func staging(command *fsm.Save, m *hawserv1.StagedVote) (*fsm.VoteTxn, error) {
 	if err := id.Check(); err != nil {
 		return nil, err
 	}
+	if len(command.Effects) > 0 {
+		return nil, invalidSave(command.Agent, "ends of effects are recorded with a save, not with a vote")
+	}
 	if command.Expect == nil || command.Force {
 		return nil, invalidSave(command.Agent, "a vote is made from a head, which it names, and by the agent's owner")
 	}

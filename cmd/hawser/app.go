@@ -35,7 +35,7 @@ func (p *program) app() *cli.App {
 				p.statePin(), p.stateVerify(), p.stateImpact()),
 			group("agent", "list, show, own, fork and delete agents", p.agentList(), p.agentShow(), p.agentRun(), p.agentClaims(),
 				p.agentHandover(), p.agentUnclaim(), p.agentFork(), p.agentDelete()),
-			p.lock(), p.watchEvents(), p.txn(), p.message(), p.cut(),
+			p.lock(), p.watchEvents(), p.txn(), p.message(), p.effect(), p.cut(),
 			group("retention", "say which versions are kept", p.retentionShow(), p.retentionSet()),
 			group("cluster", "show and change the set of nodes", p.clusterStatus(), p.clusterMembers(),
 				p.clusterTransfer(), p.clusterPromote(), p.clusterRemove()),

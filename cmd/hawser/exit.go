@@ -103,7 +103,8 @@ func exitCode(err error) int {
 	case hawser.CodeNotFound, hawser.CodeVersionGone, hawser.CodeCompacted:
 		return codeNotFound
 	case hawser.CodeConflict, hawser.CodeFenced, hawser.CodeWrongGeneration, hawser.CodeBusy, hawser.CodeTxnLocked, hawser.CodeTxnAborted,
-		hawser.CodeLeaseExpired, hawser.CodeOwnershipLost, hawser.CodeMessageGone:
+		hawser.CodeLeaseExpired, hawser.CodeOwnershipLost, hawser.CodeMessageGone,
+		hawser.CodeEffectUnknown, hawser.CodeEffectSkipped, hawser.CodeEffectFailed:
 		return codeConflict
 	case hawser.CodeUnavailable, hawser.CodeOverloaded, hawser.CodeNotLeader, hawser.CodeDeadline, hawser.CodeStorageFull:
 		return codeUnavailable

@@ -30,6 +30,7 @@ func TestExitCode_EveryCode(t *testing.T) {
 		hawser.CodeCanceled: 1, hawser.CodeRefused: 1, hawser.CodeKeyframeNeeded: 1, hawser.CodeCompacted: 3, hawser.CodeBusy: 4,
 		hawser.CodeTxnLocked: 4, hawser.CodeTxnAborted: 4,
 		hawser.CodeLeaseExpired: 4, hawser.CodeOwnershipLost: 4, hawser.CodeMessageGone: 4,
+		hawser.CodeEffectUnknown: 4, hawser.CodeEffectSkipped: 4, hawser.CodeEffectFailed: 4,
 	}
 	for _, code := range hawser.Codes() {
 		wanted, known := want[code]

@@ -107,12 +107,13 @@ type eventView struct {
 	Reason    string `json:"reason,omitempty"`
 	Cursor    string `json:"cursor,omitempty"`
 	Txn       string `json:"txn,omitempty"`
+	Effect    string `json:"effect,omitempty"`
 }
 
 func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 	v := eventView{
 		uint64(e.Revision), timestamp(e.Time), e.Kind.String(), e.Name.Namespace, e.Name.Name, e.Number, e.Last, e.Size, e.Token,
-		e.Instance, e.Reason, cursor, e.Txn,
+		e.Instance, e.Reason, cursor, e.Txn, e.Effect,
 	}
 	if asJSON {
 		line, err := json.Marshal(v)
@@ -139,6 +140,7 @@ func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 		{"instance", e.Instance != "", e.Instance},
 		{"fence", e.Token != 0, e.Token},
 		{"txn", e.Txn != "", e.Txn},
+		{"effect", e.Effect != "", e.Effect},
 		{"reason", e.Reason != "", fmt.Sprintf("%q", e.Reason)},
 	} {
 		if detail.there {

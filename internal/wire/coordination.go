@@ -92,7 +92,7 @@ func EventToProto(e hawser.Event) *hawserv1.Event {
 	m := &hawserv1.Event{
 		Kind: hawserv1.EventKind(e.Kind), Revision: uint64(e.Revision), Time: timestamppb.New(e.Time), Name: AgentToProto(e.Name),
 		Number: e.Number, Last: e.Last, Size: uint64(e.Size), Token: e.Token, Instance: e.Instance, Reason: e.Reason,
-		Txn: e.Txn,
+		Txn: e.Txn, Effect: e.Effect,
 	}
 	if !e.Lease.IsZero() {
 		m.Lease = e.Lease[:]
@@ -106,6 +106,6 @@ func EventFromProto(m *hawserv1.Event) hawser.Event {
 	return hawser.Event{
 		Kind: hawser.EventKind(m.GetKind()), Revision: hawser.Revision(m.GetRevision()), Time: timeFromProto(m.GetTime()), Name: agentFromNode(m.GetName()),
 		Number: m.GetNumber(), Last: m.GetLast(), Size: int64(m.GetSize()), Token: m.GetToken(), Instance: m.GetInstance(), Reason: m.GetReason(),
-		Lease: leaseFromNode(m.GetLease()), Txn: m.GetTxn(),
+		Lease: leaseFromNode(m.GetLease()), Txn: m.GetTxn(), Effect: m.GetEffect(),
 	}
 }

@@ -28,12 +28,12 @@ func TestConvert_CoordinationRoundTrips(t *testing.T) {
 	}
 	event := hawser.Event{
 		Kind: hawser.EventClaimEnded, Revision: 8, Time: since, Name: name, Number: 1, Last: 2, Size: 3, Token: 4, Instance: "i", Reason: "r", Lease: hawser.LeaseID{5},
-		Txn: "t",
+		Txn: "t", Effect: "e",
 	}
 	if got := EventFromProto(EventToProto(event)); !reflect.DeepEqual(got, event) {
 		t.Errorf("event: got %+v, want %+v", got, event)
 	}
-	if n := reflect.TypeFor[hawser.Event]().NumField(); n != 12 {
+	if n := reflect.TypeFor[hawser.Event]().NumField(); n != 13 {
 		t.Errorf("Event has %d fields: add the new one to the conversion and to this test", n)
 	}
 }

@@ -48,6 +48,9 @@ var statusCodes = map[hawser.Code]codes.Code{
 	hawser.CodeTxnLocked:        codes.FailedPrecondition,
 	hawser.CodeTxnAborted:       codes.Aborted,
 	hawser.CodeMessageGone:      codes.FailedPrecondition,
+	hawser.CodeEffectUnknown:    codes.FailedPrecondition,
+	hawser.CodeEffectSkipped:    codes.FailedPrecondition,
+	hawser.CodeEffectFailed:     codes.FailedPrecondition,
 }
 
 // bareCodes is what a status without detail means, which is one that the

@@ -225,7 +225,9 @@ type SaveRequest struct {
 	// none twice. All must be there.
 	Consume []uint64 `protobuf:"varint,12,rep,packed,name=consume,proto3" json:"consume,omitempty"`
 	// Messages that are sent with the save, at most 100 and 96 KiB together.
-	Emit          []*Emission `protobuf:"bytes,13,rep,name=emit,proto3" json:"emit,omitempty"`
+	Emit []*Emission `protobuf:"bytes,13,rep,name=emit,proto3" json:"emit,omitempty"`
+	// How effects ended, recorded if the version is saved; not with a vote.
+	Effects       []*EffectEnd `protobuf:"bytes,14,rep,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -368,6 +370,13 @@ func (x *SaveRequest) GetConsume() []uint64 {
 func (x *SaveRequest) GetEmit() []*Emission {
 	if x != nil {
 		return x.Emit
+	}
+	return nil
+}
+
+func (x *SaveRequest) GetEffects() []*EffectEnd {
+	if x != nil {
+		return x.Effects
 	}
 	return nil
 }
@@ -898,7 +907,9 @@ type RestoreRequest struct {
 	// as deltas after it, only those are sent.
 	Base *Base `protobuf:"bytes,4,opt,name=base,proto3" json:"base,omitempty"`
 	// Of the head: the inbox too, as it was at the same moment.
-	Messages      bool `protobuf:"varint,6,opt,name=messages,proto3" json:"messages,omitempty"`
+	Messages bool `protobuf:"varint,6,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Tell which effects are open, and which ended after the version.
+	Effects       bool `protobuf:"varint,5,opt,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -968,6 +979,13 @@ func (x *RestoreRequest) GetMessages() bool {
 	return false
 }
 
+func (x *RestoreRequest) GetEffects() bool {
+	if x != nil {
+		return x.Effects
+	}
+	return false
+}
+
 // RestoreResponse is one message of a version. Whoever reads them all has a
 // keyframe and the deltas to apply to it, oldest first.
 type RestoreResponse struct {
@@ -988,7 +1006,10 @@ type RestoreResponse struct {
 	// there is any; first message only.
 	Messages []*Message `protobuf:"bytes,6,rep,name=messages,proto3" json:"messages,omitempty"`
 	// There are others after them.
-	MoreMessages  bool `protobuf:"varint,9,opt,name=more_messages,json=moreMessages,proto3" json:"more_messages,omitempty"`
+	MoreMessages bool `protobuf:"varint,9,opt,name=more_messages,json=moreMessages,proto3" json:"more_messages,omitempty"`
+	// Effects that are open, and those that ended after the version; after its
+	// content, in as many messages as it takes.
+	Effects       []*Effect `protobuf:"bytes,5,rep,name=effects,proto3" json:"effects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1077,6 +1098,13 @@ func (x *RestoreResponse) GetMoreMessages() bool {
 		return x.MoreMessages
 	}
 	return false
+}
+
+func (x *RestoreResponse) GetEffects() []*Effect {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
 }
 
 type AgentsRequest struct {
@@ -2946,7 +2974,7 @@ var File_hawser_v1_state_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xb7\x05\n" +
+	"\x15hawser/v1/state.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\xed\x05\n" +
 	"\vSaveRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
 	"\arequest\x18\x02 \x01(\v2\x14.hawser.v1.RequestIDR\arequest\x12,\n" +
@@ -2965,11 +2993,12 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x05force\x18\x12 \x01(\bR\x05force\x12)\n" +
 	"\x04vote\x18\x13 \x01(\v2\x15.hawser.v1.StagedVoteR\x04vote\x12\x18\n" +
 	"\aconsume\x18\f \x03(\x04R\aconsume\x12'\n" +
-	"\x04emit\x18\r \x03(\v2\x13.hawser.v1.EmissionR\x04emit\x1a9\n" +
+	"\x04emit\x18\r \x03(\v2\x13.hawser.v1.EmissionR\x04emit\x12.\n" +
+	"\aeffects\x18\x0e \x03(\v2\x14.hawser.v1.EffectEndR\aeffects\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x11\n" +
-	"\x0f_expect_versionJ\x04\b\x0e\x10\x11J\x04\b\x14\x10\x1f\"\xc0\x01\n" +
+	"\x0f_expect_versionJ\x04\b\x0f\x10\x10J\x04\b\x10\x10\x11J\x04\b\x14\x10\x1f\"\xc0\x01\n" +
 	"\bEmission\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x127\n" +
 	"\x06labels\x18\x02 \x03(\v2\x1f.hawser.v1.Emission.LabelsEntryR\x06labels\x12\x18\n" +
@@ -3005,13 +3034,14 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\fmin_revision\x18\x02 \x01(\x04R\vminRevision\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
-	"generation\"\xcb\x01\n" +
+	"generation\"\xdf\x01\n" +
 	"\x0eRestoreRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12*\n" +
 	"\x04read\x18\x03 \x01(\v2\x16.hawser.v1.ReadOptionsR\x04read\x12#\n" +
 	"\x04base\x18\x04 \x01(\v2\x0f.hawser.v1.BaseR\x04base\x12\x1a\n" +
-	"\bmessages\x18\x06 \x01(\bR\bmessagesJ\x04\b\x05\x10\x06J\x04\b\a\x10\v\"\xe3\x02\n" +
+	"\bmessages\x18\x06 \x01(\bR\bmessages\x12\x18\n" +
+	"\aeffects\x18\x05 \x01(\bR\aeffectsJ\x04\b\a\x10\v\"\x8a\x03\n" +
 	"\x0fRestoreResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12,\n" +
 	"\aversion\x18\x02 \x01(\v2\x12.hawser.v1.VersionR\aversion\x12.\n" +
@@ -3020,7 +3050,8 @@ const file_hawser_v1_state_proto_rawDesc = "" +
 	"\x04part\x18\a \x01(\fR\x04part\x12&\n" +
 	"\x05chain\x18\b \x01(\v2\x10.hawser.v1.ChainR\x05chain\x12.\n" +
 	"\bmessages\x18\x06 \x03(\v2\x12.hawser.v1.MessageR\bmessages\x12#\n" +
-	"\rmore_messages\x18\t \x01(\bR\fmoreMessagesJ\x04\b\x05\x10\x06J\x04\b\n" +
+	"\rmore_messages\x18\t \x01(\bR\fmoreMessages\x12+\n" +
+	"\aeffects\x18\x05 \x03(\v2\x11.hawser.v1.EffectR\aeffectsJ\x04\b\n" +
 	"\x10\v\"\xa6\x01\n" +
 	"\rAgentsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
@@ -3259,13 +3290,15 @@ var file_hawser_v1_state_proto_goTypes = []any{
 	(*RequestID)(nil),            // 45: hawser.v1.RequestID
 	(*Payload)(nil),              // 46: hawser.v1.Payload
 	(*VersionRef)(nil),           // 47: hawser.v1.VersionRef
-	(*Header)(nil),               // 48: hawser.v1.Header
-	(*Version)(nil),              // 49: hawser.v1.Version
-	(*Chain)(nil),                // 50: hawser.v1.Chain
-	(*Base)(nil),                 // 51: hawser.v1.Base
-	(*Message)(nil),              // 52: hawser.v1.Message
-	(*AgentInfo)(nil),            // 53: hawser.v1.AgentInfo
-	(*durationpb.Duration)(nil),  // 54: google.protobuf.Duration
+	(*EffectEnd)(nil),            // 48: hawser.v1.EffectEnd
+	(*Header)(nil),               // 49: hawser.v1.Header
+	(*Version)(nil),              // 50: hawser.v1.Version
+	(*Chain)(nil),                // 51: hawser.v1.Chain
+	(*Base)(nil),                 // 52: hawser.v1.Base
+	(*Message)(nil),              // 53: hawser.v1.Message
+	(*Effect)(nil),               // 54: hawser.v1.Effect
+	(*AgentInfo)(nil),            // 55: hawser.v1.AgentInfo
+	(*durationpb.Duration)(nil),  // 56: google.protobuf.Duration
 }
 var file_hawser_v1_state_proto_depIdxs = []int32{
 	44, // 0: hawser.v1.SaveRequest.agent:type_name -> hawser.v1.Agent
@@ -3275,115 +3308,117 @@ var file_hawser_v1_state_proto_depIdxs = []int32{
 	47, // 4: hawser.v1.SaveRequest.derived_from:type_name -> hawser.v1.VersionRef
 	5,  // 5: hawser.v1.SaveRequest.vote:type_name -> hawser.v1.StagedVote
 	4,  // 6: hawser.v1.SaveRequest.emit:type_name -> hawser.v1.Emission
-	44, // 7: hawser.v1.Emission.agent:type_name -> hawser.v1.Agent
-	43, // 8: hawser.v1.Emission.labels:type_name -> hawser.v1.Emission.LabelsEntry
-	3,  // 9: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
-	7,  // 10: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
-	48, // 11: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
-	49, // 12: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
-	50, // 13: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
-	3,  // 14: hawser.v1.SaveAllRequest.saves:type_name -> hawser.v1.SaveRequest
-	48, // 15: hawser.v1.SaveAllResponse.header:type_name -> hawser.v1.Header
-	8,  // 16: hawser.v1.SaveAllResponse.saves:type_name -> hawser.v1.SaveResponse
-	0,  // 17: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
-	44, // 18: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
-	11, // 19: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
-	51, // 20: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
-	48, // 21: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
-	49, // 22: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
-	46, // 23: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
-	46, // 24: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
-	50, // 25: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
-	52, // 26: hawser.v1.RestoreResponse.messages:type_name -> hawser.v1.Message
-	11, // 27: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
-	48, // 28: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
-	53, // 29: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
-	44, // 30: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
-	11, // 31: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
-	48, // 32: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
-	49, // 33: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
-	44, // 34: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
-	11, // 35: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
-	48, // 36: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
-	53, // 37: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
-	49, // 38: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
-	44, // 39: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
-	45, // 40: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
-	48, // 41: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
-	44, // 42: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
-	45, // 43: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
-	1,  // 44: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
-	48, // 45: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
-	2,  // 46: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
-	49, // 47: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
-	44, // 48: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
-	45, // 49: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
-	48, // 50: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
-	49, // 51: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
-	44, // 52: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
-	45, // 53: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
-	44, // 54: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
-	48, // 55: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
-	49, // 56: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
-	44, // 57: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
-	48, // 58: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
-	49, // 59: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
-	44, // 60: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
-	11, // 61: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
-	48, // 62: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
-	32, // 63: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
-	44, // 64: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
-	47, // 65: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
-	11, // 66: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
-	48, // 67: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
-	44, // 68: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
-	35, // 69: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
-	54, // 70: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
-	36, // 71: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
-	36, // 72: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
-	48, // 73: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
-	11, // 74: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
-	48, // 75: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
-	37, // 76: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
-	36, // 77: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
-	37, // 78: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
-	3,  // 79: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
-	6,  // 80: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
-	9,  // 81: hawser.v1.State.SaveAll:input_type -> hawser.v1.SaveAllRequest
-	12, // 82: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
-	14, // 83: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
-	16, // 84: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
-	18, // 85: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
-	20, // 86: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
-	22, // 87: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
-	24, // 88: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
-	26, // 89: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
-	28, // 90: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
-	30, // 91: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
-	33, // 92: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
-	38, // 93: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
-	40, // 94: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
-	8,  // 95: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
-	8,  // 96: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
-	10, // 97: hawser.v1.State.SaveAll:output_type -> hawser.v1.SaveAllResponse
-	13, // 98: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
-	15, // 99: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
-	17, // 100: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
-	19, // 101: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
-	21, // 102: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
-	23, // 103: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
-	25, // 104: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
-	27, // 105: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
-	29, // 106: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
-	31, // 107: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
-	34, // 108: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
-	39, // 109: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
-	41, // 110: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
-	95, // [95:111] is the sub-list for method output_type
-	79, // [79:95] is the sub-list for method input_type
-	79, // [79:79] is the sub-list for extension type_name
-	79, // [79:79] is the sub-list for extension extendee
-	0,  // [0:79] is the sub-list for field type_name
+	48, // 7: hawser.v1.SaveRequest.effects:type_name -> hawser.v1.EffectEnd
+	44, // 8: hawser.v1.Emission.agent:type_name -> hawser.v1.Agent
+	43, // 9: hawser.v1.Emission.labels:type_name -> hawser.v1.Emission.LabelsEntry
+	3,  // 10: hawser.v1.SavePartsRequest.save:type_name -> hawser.v1.SaveRequest
+	7,  // 11: hawser.v1.SavePartsRequest.end:type_name -> hawser.v1.PartsEnd
+	49, // 12: hawser.v1.SaveResponse.header:type_name -> hawser.v1.Header
+	50, // 13: hawser.v1.SaveResponse.version:type_name -> hawser.v1.Version
+	51, // 14: hawser.v1.SaveResponse.chain:type_name -> hawser.v1.Chain
+	3,  // 15: hawser.v1.SaveAllRequest.saves:type_name -> hawser.v1.SaveRequest
+	49, // 16: hawser.v1.SaveAllResponse.header:type_name -> hawser.v1.Header
+	8,  // 17: hawser.v1.SaveAllResponse.saves:type_name -> hawser.v1.SaveResponse
+	0,  // 18: hawser.v1.ReadOptions.consistency:type_name -> hawser.v1.Consistency
+	44, // 19: hawser.v1.RestoreRequest.agent:type_name -> hawser.v1.Agent
+	11, // 20: hawser.v1.RestoreRequest.read:type_name -> hawser.v1.ReadOptions
+	52, // 21: hawser.v1.RestoreRequest.base:type_name -> hawser.v1.Base
+	49, // 22: hawser.v1.RestoreResponse.header:type_name -> hawser.v1.Header
+	50, // 23: hawser.v1.RestoreResponse.version:type_name -> hawser.v1.Version
+	46, // 24: hawser.v1.RestoreResponse.keyframe:type_name -> hawser.v1.Payload
+	46, // 25: hawser.v1.RestoreResponse.deltas:type_name -> hawser.v1.Payload
+	51, // 26: hawser.v1.RestoreResponse.chain:type_name -> hawser.v1.Chain
+	53, // 27: hawser.v1.RestoreResponse.messages:type_name -> hawser.v1.Message
+	54, // 28: hawser.v1.RestoreResponse.effects:type_name -> hawser.v1.Effect
+	11, // 29: hawser.v1.AgentsRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 30: hawser.v1.AgentsResponse.header:type_name -> hawser.v1.Header
+	55, // 31: hawser.v1.AgentsResponse.agents:type_name -> hawser.v1.AgentInfo
+	44, // 32: hawser.v1.VersionsRequest.agent:type_name -> hawser.v1.Agent
+	11, // 33: hawser.v1.VersionsRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 34: hawser.v1.VersionsResponse.header:type_name -> hawser.v1.Header
+	50, // 35: hawser.v1.VersionsResponse.versions:type_name -> hawser.v1.Version
+	44, // 36: hawser.v1.ShowRequest.agent:type_name -> hawser.v1.Agent
+	11, // 37: hawser.v1.ShowRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 38: hawser.v1.ShowResponse.header:type_name -> hawser.v1.Header
+	55, // 39: hawser.v1.ShowResponse.agent:type_name -> hawser.v1.AgentInfo
+	50, // 40: hawser.v1.ShowResponse.version:type_name -> hawser.v1.Version
+	44, // 41: hawser.v1.DeleteRequest.agent:type_name -> hawser.v1.Agent
+	45, // 42: hawser.v1.DeleteRequest.request:type_name -> hawser.v1.RequestID
+	49, // 43: hawser.v1.DeleteResponse.header:type_name -> hawser.v1.Header
+	44, // 44: hawser.v1.OutcomeRequest.agent:type_name -> hawser.v1.Agent
+	45, // 45: hawser.v1.OutcomeRequest.request:type_name -> hawser.v1.RequestID
+	1,  // 46: hawser.v1.OutcomeRequest.kind:type_name -> hawser.v1.RequestKind
+	49, // 47: hawser.v1.OutcomeResponse.header:type_name -> hawser.v1.Header
+	2,  // 48: hawser.v1.OutcomeResponse.outcome:type_name -> hawser.v1.OutcomeResponse.Outcome
+	50, // 49: hawser.v1.OutcomeResponse.version:type_name -> hawser.v1.Version
+	44, // 50: hawser.v1.RollbackRequest.agent:type_name -> hawser.v1.Agent
+	45, // 51: hawser.v1.RollbackRequest.request:type_name -> hawser.v1.RequestID
+	49, // 52: hawser.v1.RollbackResponse.header:type_name -> hawser.v1.Header
+	50, // 53: hawser.v1.RollbackResponse.version:type_name -> hawser.v1.Version
+	44, // 54: hawser.v1.ForkRequest.agent:type_name -> hawser.v1.Agent
+	45, // 55: hawser.v1.ForkRequest.request:type_name -> hawser.v1.RequestID
+	44, // 56: hawser.v1.ForkRequest.source:type_name -> hawser.v1.Agent
+	49, // 57: hawser.v1.ForkResponse.header:type_name -> hawser.v1.Header
+	50, // 58: hawser.v1.ForkResponse.version:type_name -> hawser.v1.Version
+	44, // 59: hawser.v1.PinRequest.agent:type_name -> hawser.v1.Agent
+	49, // 60: hawser.v1.PinResponse.header:type_name -> hawser.v1.Header
+	50, // 61: hawser.v1.PinResponse.version:type_name -> hawser.v1.Version
+	44, // 62: hawser.v1.ImpactRequest.agent:type_name -> hawser.v1.Agent
+	11, // 63: hawser.v1.ImpactRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 64: hawser.v1.ImpactResponse.header:type_name -> hawser.v1.Header
+	32, // 65: hawser.v1.ImpactResponse.affected:type_name -> hawser.v1.Affected
+	44, // 66: hawser.v1.Affected.agent:type_name -> hawser.v1.Agent
+	47, // 67: hawser.v1.Affected.via:type_name -> hawser.v1.VersionRef
+	11, // 68: hawser.v1.VerifyRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 69: hawser.v1.VerifyResponse.header:type_name -> hawser.v1.Header
+	44, // 70: hawser.v1.VerifyResponse.agent:type_name -> hawser.v1.Agent
+	35, // 71: hawser.v1.VerifyResponse.bad:type_name -> hawser.v1.BadVersion
+	56, // 72: hawser.v1.RetentionRules.keep_within:type_name -> google.protobuf.Duration
+	36, // 73: hawser.v1.RetentionPolicy.rules:type_name -> hawser.v1.RetentionRules
+	36, // 74: hawser.v1.SetRetentionRequest.rules:type_name -> hawser.v1.RetentionRules
+	49, // 75: hawser.v1.SetRetentionResponse.header:type_name -> hawser.v1.Header
+	11, // 76: hawser.v1.RetentionRequest.read:type_name -> hawser.v1.ReadOptions
+	49, // 77: hawser.v1.RetentionResponse.header:type_name -> hawser.v1.Header
+	37, // 78: hawser.v1.RetentionResponse.policies:type_name -> hawser.v1.RetentionPolicy
+	36, // 79: hawser.v1.RetentionResponse.rules:type_name -> hawser.v1.RetentionRules
+	37, // 80: hawser.v1.RetentionResponse.source:type_name -> hawser.v1.RetentionPolicy
+	3,  // 81: hawser.v1.State.Save:input_type -> hawser.v1.SaveRequest
+	6,  // 82: hawser.v1.State.SaveParts:input_type -> hawser.v1.SavePartsRequest
+	9,  // 83: hawser.v1.State.SaveAll:input_type -> hawser.v1.SaveAllRequest
+	12, // 84: hawser.v1.State.Restore:input_type -> hawser.v1.RestoreRequest
+	14, // 85: hawser.v1.State.Agents:input_type -> hawser.v1.AgentsRequest
+	16, // 86: hawser.v1.State.Versions:input_type -> hawser.v1.VersionsRequest
+	18, // 87: hawser.v1.State.Show:input_type -> hawser.v1.ShowRequest
+	20, // 88: hawser.v1.State.Delete:input_type -> hawser.v1.DeleteRequest
+	22, // 89: hawser.v1.State.Outcome:input_type -> hawser.v1.OutcomeRequest
+	24, // 90: hawser.v1.State.Rollback:input_type -> hawser.v1.RollbackRequest
+	26, // 91: hawser.v1.State.Fork:input_type -> hawser.v1.ForkRequest
+	28, // 92: hawser.v1.State.Pin:input_type -> hawser.v1.PinRequest
+	30, // 93: hawser.v1.State.Impact:input_type -> hawser.v1.ImpactRequest
+	33, // 94: hawser.v1.State.Verify:input_type -> hawser.v1.VerifyRequest
+	38, // 95: hawser.v1.State.SetRetention:input_type -> hawser.v1.SetRetentionRequest
+	40, // 96: hawser.v1.State.Retention:input_type -> hawser.v1.RetentionRequest
+	8,  // 97: hawser.v1.State.Save:output_type -> hawser.v1.SaveResponse
+	8,  // 98: hawser.v1.State.SaveParts:output_type -> hawser.v1.SaveResponse
+	10, // 99: hawser.v1.State.SaveAll:output_type -> hawser.v1.SaveAllResponse
+	13, // 100: hawser.v1.State.Restore:output_type -> hawser.v1.RestoreResponse
+	15, // 101: hawser.v1.State.Agents:output_type -> hawser.v1.AgentsResponse
+	17, // 102: hawser.v1.State.Versions:output_type -> hawser.v1.VersionsResponse
+	19, // 103: hawser.v1.State.Show:output_type -> hawser.v1.ShowResponse
+	21, // 104: hawser.v1.State.Delete:output_type -> hawser.v1.DeleteResponse
+	23, // 105: hawser.v1.State.Outcome:output_type -> hawser.v1.OutcomeResponse
+	25, // 106: hawser.v1.State.Rollback:output_type -> hawser.v1.RollbackResponse
+	27, // 107: hawser.v1.State.Fork:output_type -> hawser.v1.ForkResponse
+	29, // 108: hawser.v1.State.Pin:output_type -> hawser.v1.PinResponse
+	31, // 109: hawser.v1.State.Impact:output_type -> hawser.v1.ImpactResponse
+	34, // 110: hawser.v1.State.Verify:output_type -> hawser.v1.VerifyResponse
+	39, // 111: hawser.v1.State.SetRetention:output_type -> hawser.v1.SetRetentionResponse
+	41, // 112: hawser.v1.State.Retention:output_type -> hawser.v1.RetentionResponse
+	97, // [97:113] is the sub-list for method output_type
+	81, // [81:97] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_state_proto_init() }

@@ -130,6 +130,119 @@ func (VersionState) EnumDescriptor() ([]byte, []int) {
 	return file_hawser_v1_types_proto_rawDescGZIP(), []int{1}
 }
 
+// EffectState says what is known of an effect.
+type EffectState int32
+
+const (
+	EffectState_EFFECT_STATE_UNSPECIFIED EffectState = 0
+	// Begun, and nobody has said how it ended.
+	EffectState_EFFECT_STATE_OPEN EffectState = 1
+	EffectState_EFFECT_STATE_DONE EffectState = 2
+	// Known not to have happened.
+	EffectState_EFFECT_STATE_FAILED EffectState = 3
+	// Known not to have happened, and to be run by the next one that begins it.
+	EffectState_EFFECT_STATE_RETRY EffectState = 4
+)
+
+// Enum value maps for EffectState.
+var (
+	EffectState_name = map[int32]string{
+		0: "EFFECT_STATE_UNSPECIFIED",
+		1: "EFFECT_STATE_OPEN",
+		2: "EFFECT_STATE_DONE",
+		3: "EFFECT_STATE_FAILED",
+		4: "EFFECT_STATE_RETRY",
+	}
+	EffectState_value = map[string]int32{
+		"EFFECT_STATE_UNSPECIFIED": 0,
+		"EFFECT_STATE_OPEN":        1,
+		"EFFECT_STATE_DONE":        2,
+		"EFFECT_STATE_FAILED":      3,
+		"EFFECT_STATE_RETRY":       4,
+	}
+)
+
+func (x EffectState) Enum() *EffectState {
+	p := new(EffectState)
+	*p = x
+	return p
+}
+
+func (x EffectState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EffectState) Descriptor() protoreflect.EnumDescriptor {
+	return file_hawser_v1_types_proto_enumTypes[2].Descriptor()
+}
+
+func (EffectState) Type() protoreflect.EnumType {
+	return &file_hawser_v1_types_proto_enumTypes[2]
+}
+
+func (x EffectState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EffectState.Descriptor instead.
+func (EffectState) EnumDescriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{2}
+}
+
+// EffectPolicy says what becomes of an effect of which nobody knows whether it
+// has run.
+type EffectPolicy int32
+
+const (
+	EffectPolicy_EFFECT_POLICY_UNSPECIFIED EffectPolicy = 0
+	EffectPolicy_EFFECT_POLICY_ASK         EffectPolicy = 1
+	EffectPolicy_EFFECT_POLICY_RETRY       EffectPolicy = 2
+	EffectPolicy_EFFECT_POLICY_SKIP        EffectPolicy = 3
+)
+
+// Enum value maps for EffectPolicy.
+var (
+	EffectPolicy_name = map[int32]string{
+		0: "EFFECT_POLICY_UNSPECIFIED",
+		1: "EFFECT_POLICY_ASK",
+		2: "EFFECT_POLICY_RETRY",
+		3: "EFFECT_POLICY_SKIP",
+	}
+	EffectPolicy_value = map[string]int32{
+		"EFFECT_POLICY_UNSPECIFIED": 0,
+		"EFFECT_POLICY_ASK":         1,
+		"EFFECT_POLICY_RETRY":       2,
+		"EFFECT_POLICY_SKIP":        3,
+	}
+)
+
+func (x EffectPolicy) Enum() *EffectPolicy {
+	p := new(EffectPolicy)
+	*p = x
+	return p
+}
+
+func (x EffectPolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EffectPolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_hawser_v1_types_proto_enumTypes[3].Descriptor()
+}
+
+func (EffectPolicy) Type() protoreflect.EnumType {
+	return &file_hawser_v1_types_proto_enumTypes[3]
+}
+
+func (x EffectPolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EffectPolicy.Descriptor instead.
+func (EffectPolicy) EnumDescriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{3}
+}
+
 // Header is part of every response. It tells which node answered, what it
 // knew, and where the leader is, so that a client can go there next time.
 type Header struct {
@@ -1227,6 +1340,284 @@ func (x *ErrorDetail) GetTxnDeadline() *timestamppb.Timestamp {
 	return nil
 }
 
+// Effect is an entry of an agent's journal.
+type Effect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Agent *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// Names it within the agent: 1 to 128 bytes.
+	Id    string      `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	State EffectState `protobuf:"varint,3,opt,name=state,proto3,enum=hawser.v1.EffectState" json:"state,omitempty"`
+	// That of whoever began it last.
+	Policy EffectPolicy `protobuf:"varint,4,opt,name=policy,proto3,enum=hawser.v1.EffectPolicy" json:"policy,omitempty"`
+	// What the other side recognises a second call by.
+	Key         string `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
+	Description string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
+	// SHA-256 of what the call is made with; empty if that was not said.
+	Input []byte `protobuf:"bytes,7,opt,name=input,proto3" json:"input,omitempty"`
+	// How often somebody was let run it.
+	Attempts uint32 `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// Of whoever began it last; head is the agent's newest version then.
+	Instance string                 `protobuf:"bytes,9,opt,name=instance,proto3" json:"instance,omitempty"`
+	Epoch    uint64                 `protobuf:"varint,10,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Head     uint64                 `protobuf:"varint,11,opt,name=head,proto3" json:"head,omitempty"`
+	BegunAt  *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	// The version that was saved with its end, 0 for none.
+	Version    uint64                 `protobuf:"varint,13,opt,name=version,proto3" json:"version,omitempty"`
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// Why it failed, or was resolved by hand.
+	Reason   string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	Resolved bool   `protobuf:"varint,16,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	// Left out where result_size says that there is one and it is empty.
+	Result     []byte `protobuf:"bytes,17,opt,name=result,proto3" json:"result,omitempty"`
+	ResultSize uint64 `protobuf:"varint,18,opt,name=result_size,json=resultSize,proto3" json:"result_size,omitempty"`
+	Revision   uint64 `protobuf:"varint,19,opt,name=revision,proto3" json:"revision,omitempty"`
+	// A fork has it of its source.
+	Inherited     bool `protobuf:"varint,20,opt,name=inherited,proto3" json:"inherited,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Effect) Reset() {
+	*x = Effect{}
+	mi := &file_hawser_v1_types_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Effect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Effect) ProtoMessage() {}
+
+func (x *Effect) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_types_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Effect.ProtoReflect.Descriptor instead.
+func (*Effect) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Effect) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *Effect) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Effect) GetState() EffectState {
+	if x != nil {
+		return x.State
+	}
+	return EffectState_EFFECT_STATE_UNSPECIFIED
+}
+
+func (x *Effect) GetPolicy() EffectPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return EffectPolicy_EFFECT_POLICY_UNSPECIFIED
+}
+
+func (x *Effect) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Effect) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Effect) GetInput() []byte {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+func (x *Effect) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Effect) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Effect) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Effect) GetHead() uint64 {
+	if x != nil {
+		return x.Head
+	}
+	return 0
+}
+
+func (x *Effect) GetBegunAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BegunAt
+	}
+	return nil
+}
+
+func (x *Effect) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Effect) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+func (x *Effect) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Effect) GetResolved() bool {
+	if x != nil {
+		return x.Resolved
+	}
+	return false
+}
+
+func (x *Effect) GetResult() []byte {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Effect) GetResultSize() uint64 {
+	if x != nil {
+		return x.ResultSize
+	}
+	return 0
+}
+
+func (x *Effect) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Effect) GetInherited() bool {
+	if x != nil {
+		return x.Inherited
+	}
+	return false
+}
+
+// EffectEnd says how an effect ended.
+type EffectEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// It is known not to have happened, for this reason.
+	Failed bool   `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// At most 64 KiB, and all of a save together.
+	Result        []byte `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EffectEnd) Reset() {
+	*x = EffectEnd{}
+	mi := &file_hawser_v1_types_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EffectEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EffectEnd) ProtoMessage() {}
+
+func (x *EffectEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_types_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EffectEnd.ProtoReflect.Descriptor instead.
+func (*EffectEnd) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_types_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EffectEnd) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EffectEnd) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
+func (x *EffectEnd) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EffectEnd) GetResult() []byte {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
 var File_hawser_v1_types_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_types_proto_rawDesc = "" +
@@ -1348,7 +1739,36 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\roldest_cursor\x18\f \x01(\tR\foldestCursor\x12\x10\n" +
 	"\x03txn\x18\r \x01(\tR\x03txn\x12=\n" +
 	"\ftxn_deadline\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vtxnDeadlineB\x11\n" +
-	"\x0f_expect_versionJ\x04\b\x10\x10\x15*I\n" +
+	"\x0f_expect_versionJ\x04\b\x10\x10\x15\"\x80\x05\n" +
+	"\x06Effect\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12,\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x16.hawser.v1.EffectStateR\x05state\x12/\n" +
+	"\x06policy\x18\x04 \x01(\x0e2\x17.hawser.v1.EffectPolicyR\x06policy\x12\x10\n" +
+	"\x03key\x18\x05 \x01(\tR\x03key\x12 \n" +
+	"\vdescription\x18\x06 \x01(\tR\vdescription\x12\x14\n" +
+	"\x05input\x18\a \x01(\fR\x05input\x12\x1a\n" +
+	"\battempts\x18\b \x01(\rR\battempts\x12\x1a\n" +
+	"\binstance\x18\t \x01(\tR\binstance\x12\x14\n" +
+	"\x05epoch\x18\n" +
+	" \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04head\x18\v \x01(\x04R\x04head\x125\n" +
+	"\bbegun_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\x12\x18\n" +
+	"\aversion\x18\r \x01(\x04R\aversion\x12;\n" +
+	"\vfinished_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\x12\x16\n" +
+	"\x06reason\x18\x0f \x01(\tR\x06reason\x12\x1a\n" +
+	"\bresolved\x18\x10 \x01(\bR\bresolved\x12\x16\n" +
+	"\x06result\x18\x11 \x01(\fR\x06result\x12\x1f\n" +
+	"\vresult_size\x18\x12 \x01(\x04R\n" +
+	"resultSize\x12\x1a\n" +
+	"\brevision\x18\x13 \x01(\x04R\brevision\x12\x1c\n" +
+	"\tinherited\x18\x14 \x01(\bR\tinherited\"c\n" +
+	"\tEffectEnd\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06failed\x18\x02 \x01(\bR\x06failed\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06result\x18\x04 \x01(\fR\x06result*I\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fENCODING_RAW\x10\x01\x12\x11\n" +
@@ -1357,7 +1777,18 @@ const file_hawser_v1_types_proto_rawDesc = "" +
 	"\x19VERSION_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12VERSION_STATE_LIVE\x10\x01\x12\x16\n" +
 	"\x12VERSION_STATE_GONE\x10\x02\x12\x15\n" +
-	"\x11VERSION_STATE_BAD\x10\x03B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
+	"\x11VERSION_STATE_BAD\x10\x03*\x8a\x01\n" +
+	"\vEffectState\x12\x1c\n" +
+	"\x18EFFECT_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11EFFECT_STATE_OPEN\x10\x01\x12\x15\n" +
+	"\x11EFFECT_STATE_DONE\x10\x02\x12\x17\n" +
+	"\x13EFFECT_STATE_FAILED\x10\x03\x12\x16\n" +
+	"\x12EFFECT_STATE_RETRY\x10\x04*u\n" +
+	"\fEffectPolicy\x12\x1d\n" +
+	"\x19EFFECT_POLICY_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11EFFECT_POLICY_ASK\x10\x01\x12\x17\n" +
+	"\x13EFFECT_POLICY_RETRY\x10\x02\x12\x16\n" +
+	"\x12EFFECT_POLICY_SKIP\x10\x03B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
 var (
 	file_hawser_v1_types_proto_rawDescOnce sync.Once
@@ -1371,51 +1802,60 @@ func file_hawser_v1_types_proto_rawDescGZIP() []byte {
 	return file_hawser_v1_types_proto_rawDescData
 }
 
-var file_hawser_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hawser_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_hawser_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_hawser_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_hawser_v1_types_proto_goTypes = []any{
 	(Encoding)(0),                 // 0: hawser.v1.Encoding
 	(VersionState)(0),             // 1: hawser.v1.VersionState
-	(*Header)(nil),                // 2: hawser.v1.Header
-	(*Agent)(nil),                 // 3: hawser.v1.Agent
-	(*RequestID)(nil),             // 4: hawser.v1.RequestID
-	(*Payload)(nil),               // 5: hawser.v1.Payload
-	(*Base)(nil),                  // 6: hawser.v1.Base
-	(*Chain)(nil),                 // 7: hawser.v1.Chain
-	(*VersionRef)(nil),            // 8: hawser.v1.VersionRef
-	(*Message)(nil),               // 9: hawser.v1.Message
-	(*Version)(nil),               // 10: hawser.v1.Version
-	(*AgentInfo)(nil),             // 11: hawser.v1.AgentInfo
-	(*ErrorDetail)(nil),           // 12: hawser.v1.ErrorDetail
-	nil,                           // 13: hawser.v1.Message.LabelsEntry
-	nil,                           // 14: hawser.v1.Version.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(EffectState)(0),              // 2: hawser.v1.EffectState
+	(EffectPolicy)(0),             // 3: hawser.v1.EffectPolicy
+	(*Header)(nil),                // 4: hawser.v1.Header
+	(*Agent)(nil),                 // 5: hawser.v1.Agent
+	(*RequestID)(nil),             // 6: hawser.v1.RequestID
+	(*Payload)(nil),               // 7: hawser.v1.Payload
+	(*Base)(nil),                  // 8: hawser.v1.Base
+	(*Chain)(nil),                 // 9: hawser.v1.Chain
+	(*VersionRef)(nil),            // 10: hawser.v1.VersionRef
+	(*Message)(nil),               // 11: hawser.v1.Message
+	(*Version)(nil),               // 12: hawser.v1.Version
+	(*AgentInfo)(nil),             // 13: hawser.v1.AgentInfo
+	(*ErrorDetail)(nil),           // 14: hawser.v1.ErrorDetail
+	(*Effect)(nil),                // 15: hawser.v1.Effect
+	(*EffectEnd)(nil),             // 16: hawser.v1.EffectEnd
+	nil,                           // 17: hawser.v1.Message.LabelsEntry
+	nil,                           // 18: hawser.v1.Version.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_hawser_v1_types_proto_depIdxs = []int32{
-	15, // 0: hawser.v1.Header.machine_time:type_name -> google.protobuf.Timestamp
+	19, // 0: hawser.v1.Header.machine_time:type_name -> google.protobuf.Timestamp
 	0,  // 1: hawser.v1.Payload.encoding:type_name -> hawser.v1.Encoding
-	6,  // 2: hawser.v1.Payload.base:type_name -> hawser.v1.Base
-	3,  // 3: hawser.v1.VersionRef.agent:type_name -> hawser.v1.Agent
-	3,  // 4: hawser.v1.Message.agent:type_name -> hawser.v1.Agent
-	8,  // 5: hawser.v1.Message.from:type_name -> hawser.v1.VersionRef
-	13, // 6: hawser.v1.Message.labels:type_name -> hawser.v1.Message.LabelsEntry
-	15, // 7: hawser.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
-	3,  // 8: hawser.v1.Version.agent:type_name -> hawser.v1.Agent
-	14, // 9: hawser.v1.Version.labels:type_name -> hawser.v1.Version.LabelsEntry
-	15, // 10: hawser.v1.Version.created_at:type_name -> google.protobuf.Timestamp
+	8,  // 2: hawser.v1.Payload.base:type_name -> hawser.v1.Base
+	5,  // 3: hawser.v1.VersionRef.agent:type_name -> hawser.v1.Agent
+	5,  // 4: hawser.v1.Message.agent:type_name -> hawser.v1.Agent
+	10, // 5: hawser.v1.Message.from:type_name -> hawser.v1.VersionRef
+	17, // 6: hawser.v1.Message.labels:type_name -> hawser.v1.Message.LabelsEntry
+	19, // 7: hawser.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
+	5,  // 8: hawser.v1.Version.agent:type_name -> hawser.v1.Agent
+	18, // 9: hawser.v1.Version.labels:type_name -> hawser.v1.Version.LabelsEntry
+	19, // 10: hawser.v1.Version.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 11: hawser.v1.Version.state:type_name -> hawser.v1.VersionState
-	8,  // 12: hawser.v1.Version.derived_from:type_name -> hawser.v1.VersionRef
-	8,  // 13: hawser.v1.Version.origin:type_name -> hawser.v1.VersionRef
-	3,  // 14: hawser.v1.AgentInfo.agent:type_name -> hawser.v1.Agent
-	10, // 15: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
-	15, // 16: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
-	10, // 17: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
-	15, // 18: hawser.v1.ErrorDetail.txn_deadline:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	10, // 12: hawser.v1.Version.derived_from:type_name -> hawser.v1.VersionRef
+	10, // 13: hawser.v1.Version.origin:type_name -> hawser.v1.VersionRef
+	5,  // 14: hawser.v1.AgentInfo.agent:type_name -> hawser.v1.Agent
+	12, // 15: hawser.v1.AgentInfo.version:type_name -> hawser.v1.Version
+	19, // 16: hawser.v1.AgentInfo.created_at:type_name -> google.protobuf.Timestamp
+	12, // 17: hawser.v1.ErrorDetail.head:type_name -> hawser.v1.Version
+	19, // 18: hawser.v1.ErrorDetail.txn_deadline:type_name -> google.protobuf.Timestamp
+	5,  // 19: hawser.v1.Effect.agent:type_name -> hawser.v1.Agent
+	2,  // 20: hawser.v1.Effect.state:type_name -> hawser.v1.EffectState
+	3,  // 21: hawser.v1.Effect.policy:type_name -> hawser.v1.EffectPolicy
+	19, // 22: hawser.v1.Effect.begun_at:type_name -> google.protobuf.Timestamp
+	19, // 23: hawser.v1.Effect.finished_at:type_name -> google.protobuf.Timestamp
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_types_proto_init() }
@@ -1429,8 +1869,8 @@ func file_hawser_v1_types_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_types_proto_rawDesc), len(file_hawser_v1_types_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   13,
+			NumEnums:      4,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -46,6 +46,9 @@ const (
 	EventKind_EVENT_KIND_MESSAGE_CONSUMED EventKind = 15
 	EventKind_EVENT_KIND_CUT_MADE         EventKind = 16
 	EventKind_EVENT_KIND_CUT_ROLLED_BACK  EventKind = 17
+	EventKind_EVENT_KIND_EFFECT_BEGUN     EventKind = 18
+	EventKind_EVENT_KIND_EFFECT_DONE      EventKind = 19
+	EventKind_EVENT_KIND_EFFECT_RESOLVED  EventKind = 20
 )
 
 // Enum value maps for EventKind.
@@ -69,6 +72,9 @@ var (
 		15: "EVENT_KIND_MESSAGE_CONSUMED",
 		16: "EVENT_KIND_CUT_MADE",
 		17: "EVENT_KIND_CUT_ROLLED_BACK",
+		18: "EVENT_KIND_EFFECT_BEGUN",
+		19: "EVENT_KIND_EFFECT_DONE",
+		20: "EVENT_KIND_EFFECT_RESOLVED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":      0,
@@ -89,6 +95,9 @@ var (
 		"EVENT_KIND_MESSAGE_CONSUMED": 15,
 		"EVENT_KIND_CUT_MADE":         16,
 		"EVENT_KIND_CUT_ROLLED_BACK":  17,
+		"EVENT_KIND_EFFECT_BEGUN":     18,
+		"EVENT_KIND_EFFECT_DONE":      19,
+		"EVENT_KIND_EFFECT_RESOLVED":  20,
 	}
 )
 
@@ -287,7 +296,9 @@ type Event struct {
 	// Granted, ended: the lease.
 	Lease []byte `protobuf:"bytes,11,opt,name=lease,proto3" json:"lease,omitempty"`
 	// Transactions, and versions that one made: its id.
-	Txn           string `protobuf:"bytes,12,opt,name=txn,proto3" json:"txn,omitempty"`
+	Txn string `protobuf:"bytes,12,opt,name=txn,proto3" json:"txn,omitempty"`
+	// Effects: its id within the agent.
+	Effect        string `protobuf:"bytes,13,opt,name=effect,proto3" json:"effect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -406,6 +417,13 @@ func (x *Event) GetTxn() string {
 	return ""
 }
 
+func (x *Event) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
 var File_hawser_v1_watch_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_watch_proto_rawDesc = "" +
@@ -420,7 +438,7 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\rWatchResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12(\n" +
 	"\x06events\x18\x02 \x03(\v2\x10.hawser.v1.EventR\x06events\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xd5\x02\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xed\x02\n" +
 	"\x05Event\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.hawser.v1.EventKindR\x04kind\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
@@ -434,7 +452,8 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x06reason\x18\n" +
 	" \x01(\tR\x06reason\x12\x14\n" +
 	"\x05lease\x18\v \x01(\fR\x05lease\x12\x10\n" +
-	"\x03txn\x18\f \x01(\tR\x03txn*\x9b\x04\n" +
+	"\x03txn\x18\f \x01(\tR\x03txn\x12\x16\n" +
+	"\x06effect\x18\r \x01(\tR\x06effect*\xf4\x04\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_VERSION_SAVED\x10\x01\x12\x1d\n" +
@@ -454,7 +473,10 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x17EVENT_KIND_MESSAGE_SENT\x10\x0e\x12\x1f\n" +
 	"\x1bEVENT_KIND_MESSAGE_CONSUMED\x10\x0f\x12\x17\n" +
 	"\x13EVENT_KIND_CUT_MADE\x10\x10\x12\x1e\n" +
-	"\x1aEVENT_KIND_CUT_ROLLED_BACK\x10\x11\"\x04\b\x12\x10(2E\n" +
+	"\x1aEVENT_KIND_CUT_ROLLED_BACK\x10\x11\x12\x1b\n" +
+	"\x17EVENT_KIND_EFFECT_BEGUN\x10\x12\x12\x1a\n" +
+	"\x16EVENT_KIND_EFFECT_DONE\x10\x13\x12\x1e\n" +
+	"\x1aEVENT_KIND_EFFECT_RESOLVED\x10\x14\"\x04\b\x15\x10(2E\n" +
 	"\x05Watch\x12<\n" +
 	"\x05Watch\x12\x17.hawser.v1.WatchRequest\x1a\x18.hawser.v1.WatchResponse0\x01B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
