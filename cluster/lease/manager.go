@@ -286,7 +286,7 @@ func (m *Manager) appliedLocked(c fsm.Command, res *fsm.Result) {
 		}
 	case *fsm.Succeed:
 		t.succeeded(c.Resource, c.Token)
-	case *fsm.EndClaim, *fsm.Save, *fsm.Rollback, *fsm.Delete:
+	case *fsm.EndClaim, *fsm.Save, *fsm.SaveAll, *fsm.Rollback, *fsm.RollbackCut, *fsm.Delete:
 		for _, e := range res.Events {
 			if e.Kind == hawser.EventClaimEnded {
 				name := hawser.Resource{Kind: hawser.ResourceClaim, Name: e.Name}

@@ -289,6 +289,23 @@ func TestManager_PausesDoNotCount(t *testing.T) {
 	})
 }
 
+// Whatever command ends a claim, its holder is told.
+func TestManager_EveryEndIsTold(t *testing.T) {
+	for _, command := range []fsm.Command{
+		&fsm.EndClaim{}, &fsm.Save{}, &fsm.SaveAll{}, &fsm.Rollback{}, &fsm.RollbackCut{}, &fsm.Delete{},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := start(t)
+			c.lead(5)
+			c.open(l1, time.Second)
+			c.apply(command, fsm.Result{Events: []hawser.Event{{Kind: hawser.EventClaimEnded, Name: claimed.Name, Lease: l1, Token: 7, Reason: "why"}}})
+			if r, err := c.m.Renew(t.Context(), []hawser.LeaseID{l1}, nil); err != nil || len(r.Ended) != 1 || r.Ended[0].Reason != "why" {
+				t.Errorf("%T: %+v, %v", command, r, err)
+			}
+		})
+	}
+}
+
 // A hold that somebody else has ended goes to the successor when the holder's
 // deadline has passed as it stood at the end, though the lease lives on; the
 // holder is told of it with every renewal. One that is acknowledged before

@@ -131,30 +131,20 @@ func (s *Scrubber) Close() {
 	s.done.Wait()
 }
 
-// OnApplied takes in what the machine has applied. It never waits.
+// OnApplied takes in what the machine has applied. It never waits. Whatever makes
+// a version tells of it; a rollback or a fork may repeat one that nobody has
+// verified yet.
 func (s *Scrubber) OnApplied(applied []fsm.Applied) {
 	now := time.Now()
 	for _, a := range applied {
-		for i, c := range a.Commands {
-			if id, made := headOf(c); made && a.Results[i].Err == nil && !a.Results[i].Repeated {
-				s.agenda.note(id, a.Results[i].Number, now)
+		for i := range a.Results {
+			for _, e := range a.Results[i].Events {
+				if e.Kind == hawser.EventVersionSaved {
+					s.agenda.note(e.Name, e.Number, now)
+				}
 			}
 		}
 	}
-}
-
-// headOf returns whose head a command makes, if it makes one. A rollback or a
-// fork may repeat a version that nobody has verified yet.
-func headOf(c fsm.Command) (id hawser.AgentID, made bool) {
-	switch c := c.(type) {
-	case *fsm.Save:
-		return c.Agent, true
-	case *fsm.Rollback:
-		return c.Agent, true
-	case *fsm.Fork:
-		return c.Agent, true
-	}
-	return hawser.AgentID{}, false
 }
 
 // Stats returns numbers about the Scrubber.
