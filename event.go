@@ -49,17 +49,17 @@ const (
 	// EventMessageConsumed is a range of messages that a save of the agent has
 	// consumed.
 	EventMessageConsumed
-	// EventCutMade is a cut of Number agents that was made, EventCutRolledBack
-	// Number agents that were rolled back to it, for Reason. What happened to
-	// each of them is told too.
+	// EventCutMade is a cut of Number agents that was made.
 	EventCutMade
+	// EventCutRolledBack is Number agents that were rolled back to a cut, for
+	// Reason. What happened to each of them is told too.
 	EventCutRolledBack
-	// EventEffectBegun is an effect that somebody was let run; EventEffectDone is
-	// one of which it is recorded how it ended: Reason is "failed" if it did not
-	// happen. EventEffectResolved is one that somebody resolved by hand, for
-	// Reason.
+	// EventEffectBegun is an effect that somebody was let run.
 	EventEffectBegun
+	// EventEffectDone is an effect of which it is recorded how it ended: Reason is
+	// "failed" if it did not happen.
 	EventEffectDone
+	// EventEffectResolved is an effect that somebody resolved by hand, for Reason.
 	EventEffectResolved
 )
 

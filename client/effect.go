@@ -57,10 +57,10 @@ func EffectFailed(id, reason string) SaveOption {
 	return saveOption(func(o *saveOptions) { o.effects = append(o.effects, end) })
 }
 
-// notDone is an error of a call that is known not to have happened.
-type notDone struct{ error }
+// notDoneError is an error of a call that is known not to have happened.
+type notDoneError struct{ error }
 
-func (n notDone) Unwrap() error { return n.error }
+func (n notDoneError) Unwrap() error { return n.error }
 
 // NotDone marks the error of a function under [Agent.Effect] as one that is known
 // to have changed nothing outside: the effect is then recorded as failed. Nil
@@ -69,7 +69,7 @@ func NotDone(err error) error {
 	if err == nil {
 		return nil
 	}
-	return notDone{err}
+	return notDoneError{err}
 }
 
 // Effect runs a call to the world outside as an effect of the agent: what is
@@ -110,7 +110,7 @@ func (a *Agent) Effect(
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.client.cfg.RequestTimeout)
 	defer cancel()
 	fence := effectOptionsOf(opts).fence
-	var failed notDone
+	var failed notDoneError
 	switch {
 	case errors.As(err, &failed):
 		_, recordErr := a.finishEffect(recording, &hawserv1.EffectEnd{Id: id, Failed: true, Reason: reasonOf(failed.error)}, fence)

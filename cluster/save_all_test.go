@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/hawserdb/hawser"
@@ -96,7 +97,7 @@ func TestSaveAll_BadInputAndRepeats(t *testing.T) {
 	}{
 		"none":       {nil, hawser.ErrInvalid},
 		"nothing":    {make([]client.Saving, 1), hawser.ErrInvalid},
-		"too many":   {append(most[:len(most):len(most)], client.SaveOf(a, nil)), hawser.ErrInvalid},
+		"too many":   {append(slices.Clip(most), client.SaveOf(a, nil)), hawser.ErrInvalid},
 		"twice":      {[]client.Saving{client.SaveOf(a, nil), client.SaveOf(c.Agent("a"), nil)}, hawser.ErrInvalid},
 		"bad name":   {[]client.Saving{client.SaveOf(c.Agent("a//b"), nil)}, hawser.ErrInvalid},
 		"too large":  {[]client.Saving{client.SaveOf(a, random), client.SaveOf(c.Agent("b"), random)}, hawser.ErrTooLarge},

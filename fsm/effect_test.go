@@ -26,9 +26,25 @@ func TestJournal_Reflects(t *testing.T) {
 		number, since uint64
 		want          bool
 	}{
-		{9, 9, true}, {8, 9, false}, {10, 9, false}, {10, 7, true}, {11, 9, false}, {11, 11, true}, {10, 10, false},
-		{13, 11, false}, {13, 5, false}, {13, 4, true}, {13, 13, true}, {14, 13, true}, {12, 12, false},
-		{15, 9, true}, {15, 13, false}, {15, 10, false}, {16, 16, true}, {16, 8, true}, {16, 11, false},
+		{9, 9, true},
+		{8, 9, false},
+		{10, 9, false},
+		{10, 7, true},
+		{11, 9, false},
+		{11, 11, true},
+		{10, 10, false},
+		{13, 11, false},
+		{13, 5, false},
+		{13, 4, true},
+		{13, 13, true},
+		{14, 13, true},
+		{12, 12, false},
+		{15, 9, true},
+		{15, 13, false},
+		{15, 10, false},
+		{16, 16, true},
+		{16, 8, true},
+		{16, 11, false},
 	} {
 		if got := fsm.Reflects(rewinds, c.number, c.since); got != c.want {
 			t.Errorf("version %d reflects what ended at %d: %t", c.number, c.since, got)

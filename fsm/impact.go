@@ -209,7 +209,7 @@ func (c *chainRecord) restsOn() uint64 {
 		return c.origin.Number
 	case hawser.RequestFork, hawser.RequestDelete:
 		return 0
-	case hawser.RequestSave, hawser.RequestTxn:
+	case hawser.RequestSave, hawser.RequestTxn, hawser.RequestCutRollback:
 	}
 	return c.parent
 }

@@ -6,6 +6,7 @@ package fsm
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/hawserdb/hawser"
 )
@@ -95,8 +96,7 @@ func parseJournal(b []byte) (*journalRecord, error) {
 // an effect had ended, of which since is the first version that could tell, and
 // on a line of versions on which that was not rolled back.
 func (j *journalRecord) reflects(number, since uint64) bool {
-	for i := len(j.rewinds) - 1; i >= 0; i-- {
-		w := j.rewinds[i]
+	for _, w := range slices.Backward(j.rewinds) {
 		if w.start > number {
 			continue
 		}

@@ -63,7 +63,7 @@ func (v *View) Outcome(id hawser.AgentID, kind hawser.RequestKind, q Request, ex
 		expect = &q.Seen
 	case hawser.RequestFork:
 		expect = new(uint64)
-	case hawser.RequestSave, hawser.RequestRollback, hawser.RequestTxn:
+	case hawser.RequestSave, hawser.RequestRollback, hawser.RequestTxn, hawser.RequestCutRollback:
 	}
 	rec, err := v.known(id)
 	if err != nil {

@@ -204,7 +204,8 @@ func TestView_Voted(t *testing.T) {
 		do   []fsm.Command
 		want bool
 	}{
-		{"before", nil, false}, {"after", []fsm.Command{vote}, true},
+		{"before", nil, false},
+		{"after", []fsm.Command{vote}, true},
 		{"when decided", []fsm.Command{&fsm.DecideTxn{ID: txnID("t"), Reason: "r"}}, true},
 	} {
 		m.at(1, c.do...)

@@ -25,8 +25,13 @@ func TestContact_EndsStreamsOfANodeThatIsCutOff(t *testing.T) {
 			after  time.Duration
 			ends   bool
 		}{
-			{"n1", 0, false}, {"", time.Hour, false}, {"", 2 * time.Second, false}, {"n2", time.Second, false},
-			{"", time.Hour, false}, {"", 2 * time.Second, false}, {"", 2 * time.Second, true},
+			{"n1", 0, false},
+			{"", time.Hour, false},
+			{"", 2 * time.Second, false},
+			{"n2", time.Second, false},
+			{"", time.Hour, false},
+			{"", 2 * time.Second, false},
+			{"", 2 * time.Second, true},
 		} {
 			time.Sleep(step.after)
 			leader = step.leader

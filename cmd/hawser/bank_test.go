@@ -61,17 +61,17 @@ func TestBank(t *testing.T) {
 			crew[role] = append(crew[role], f.bankProcess(t, role))
 		}
 	}
-	killing.Go(func() { f.harass(t, ctx, crew) })
+	killing.Go(func() { f.harass(ctx, t, crew) })
 	reads := 0
 	looking.Go(func() {
 		for ctx.Err() == nil {
-			if total, ok := bankTotal(t, judge); ok {
+			if total, ok := bankTotal(t, judge); ok { //nolint:contextcheck // a read that has begun is read to its end
 				if reads++; total != bankAccounts*bankStart {
 					t.Errorf("there are %d in all accounts", total)
 					return
 				}
 			}
-			overdue(t, judge)
+			overdue(t, judge) //nolint:contextcheck // as above
 		}
 	})
 	killing.Wait()
@@ -152,7 +152,7 @@ func overdue(t *testing.T, c *client.Client) {
 
 // harass kills something every half second until ctx ends: a process of the
 // crew, or a node, which starts again.
-func (f *fleet) harass(t *testing.T, ctx context.Context, crew map[string][]*bankProcess) {
+func (f *fleet) harass(ctx context.Context, t *testing.T, crew map[string][]*bankProcess) {
 	t.Helper()
 	for ctx.Err() == nil {
 		select {
@@ -174,7 +174,7 @@ func (f *fleet) harass(t *testing.T, ctx context.Context, crew map[string][]*ban
 			if err := f.Start(node); err != nil {
 				t.Error(err)
 			}
-			f.waitReady(t)
+			f.waitReady(t) //nolint:contextcheck // also when the time is over
 		}
 	}
 }
