@@ -163,12 +163,13 @@ func TestEffects_KilledBetweenCallAndSave(t *testing.T) {
 }
 
 // goBack is a way to take an agent from version 9 back to version 7: it returns
-// the one that goes on. Cuts are to be another one.
+// the one that goes on.
 type goBack func(t *testing.T, c *client.Client, a *client.Agent) *client.Agent
 
 // Claim: paid at version 9, taken back to 7, run again: the server sees no second
-// request, and the agent gets the receipt. The same for a fork of version 7, and
-// for one of a source that was deleted since.
+// request, and the agent gets the receipt. The same for a cut that was made at
+// version 7, for a fork of that version, and for one of a source that was deleted
+// since.
 func TestEffects_PaidOnceHoweverOneGoesBack(t *testing.T) {
 	cluster := hawsertest.StartCluster(t, 3)
 	c := cluster.Client()
@@ -179,6 +180,14 @@ func TestEffects_PaidOnceHoweverOneGoesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			return a
+		},
+		"cut": func(t *testing.T, c *client.Client, a *client.Agent) *client.Agent {
+			t.Helper()
+			if _, err := c.RollbackTo(t.Context(), a.ID().Name); err != nil {
+				t.Fatal(err)
+			}
+			back := c.Agent(a.ID().Name) // a handle stands where it was
+			return back
 		},
 		"fork": func(t *testing.T, c *client.Client, a *client.Agent) *client.Agent {
 			t.Helper()
@@ -213,6 +222,11 @@ func TestEffects_PaidOnceHoweverOneGoesBack(t *testing.T) {
 				for range 8 {
 					if _, err := a.Save(t.Context(), fmt.Appendf(nil, "step %d", a.Head()+1)); err != nil {
 						t.Fatal(err)
+					}
+					if a.Head() == 7 {
+						if _, err := c.Cut(t.Context(), a.ID().Name, client.CutAgents(a.ID().Name)); err != nil {
+							t.Fatal(err)
+						}
 					}
 				}
 				pay(t, a, bank, with == "a save")

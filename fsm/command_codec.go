@@ -25,8 +25,7 @@ func (c *Save) appendBody(dst []byte) []byte {
 		dst = binary.AppendUvarint(append(dst, 1), c.Base.Number)
 		dst = append(dst, c.Base.SHA256[:]...)
 	}
-	dst = c.appendMoved(appendRefs(dst, c.DerivedFrom))
-	dst = appendEffectEnds(appendRefs(dst, c.DerivedFrom), c.Effects)
+	dst = appendEffectEnds(c.appendMoved(appendRefs(dst, c.DerivedFrom)), c.Effects)
 	return record.AppendContent(dst, c.Content)
 }
 
@@ -43,7 +42,7 @@ func (c *Save) parseBody(r *reader) {
 	}
 	c.DerivedFrom = r.refs()
 	c.parseMoved(r)
-	c.DerivedFrom, c.Effects = r.refs(), r.effectEnds()
+	c.Effects = r.effectEnds()
 	c.Content = r.content()
 }
 
