@@ -59,7 +59,7 @@ func value(f cli.Flag) string {
 	switch f.(type) {
 	case *cli.DurationFlag:
 		return "3s"
-	case *cli.IntFlag, *cli.Int64Flag, *cli.Uint64Flag:
+	case *cli.IntFlag, *cli.Int64Flag, *cli.Uint64Flag, *cli.Uint64SliceFlag:
 		return "7"
 	case *cli.StringSliceFlag:
 		return "k=v,w" // a comma is not a separator

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
 )
 
 func decode[T any](t *testing.T, text string) T {
@@ -163,7 +165,10 @@ func TestProcesses_RequestIDRepeats(t *testing.T) {
 
 // Claim: every example of the help of the commands that need a cluster works
 // as printed. Method: in the order of the help, in one directory, against
-// three nodes; server, dev, demo and watch have tests of their own.
+// three nodes. Server, dev, demo and watch have tests of their own, and so have
+// the ends of effects and messages that are consumed; to resolve and to forget a
+// transaction takes a participant that is gone, of which the machine's scripts
+// tell (fsm/testdata/scripts/txns_owners).
 func TestProcesses_EveryExampleRuns(t *testing.T) {
 	f := startFleet(t, 3)
 	dir := t.TempDir()
@@ -172,8 +177,13 @@ func TestProcesses_EveryExampleRuns(t *testing.T) {
 	}
 	for _, leaf := range leaves((&program{}).app().Commands) {
 		switch leaf.HelpName {
-		case "hawser server", "hawser dev", "hawser demo", "hawser watch":
+		case "hawser server", "hawser dev", "hawser demo", "hawser watch", "hawser txn resolve", "hawser txn forget",
+			"hawser effect show", "hawser effect resolve", "hawser effect forget":
 			continue
+		case "hawser txn show":
+			f.beginOrder(t)
+		case "hawser message send", "hawser cut create":
+			f.makeExampleAgents(t, dir)
 		case "hawser agent handover":
 			f.instance(t, "worker-a", "researcher-7", "sleep 60")
 			c := f.dial(t, "test")
@@ -189,12 +199,46 @@ func TestProcesses_EveryExampleRuns(t *testing.T) {
 			}
 		}
 		for _, example := range examplesOf(leaf) {
-			if !strings.HasPrefix(example, "snapshot ") { // they want archives and a second cluster
-				f.runExample(t, dir, example)
+			if strings.HasPrefix(example, "snapshot ") || strings.Contains(example, "--consume") {
+				continue // they want archives and a second cluster, or those very messages
 			}
+			f.runExample(t, dir, example)
 		}
 	}
 	wantFile(t, filepath.Join(dir, "state.json"), `{"step":1}`, 0o600)
+}
+
+// beginOrder begins the transaction that the examples name, of agents that nobody
+// owns, so that it stays undecided.
+func (f *fleet) beginOrder(t *testing.T) {
+	t.Helper()
+	c := f.dial(t, "shop")
+	for _, name := range []string{"customer", "warehouse"} {
+		if _, err := c.Agent(name).Save(t.Context(), []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	txn := client.Txn{ID: "order-4711", Timeout: time.Minute, Participants: []client.TxnTask{{Agent: "customer"}, {Agent: "warehouse"}}}
+	if _, err := c.Transact(ctx, txn); !errors.Is(err, hawser.ErrOutcomeUnknown) {
+		t.Fatal(err)
+	}
+}
+
+// makeExampleAgents makes the agents and the file that the examples of messages
+// and cuts name, whatever became of them in earlier ones.
+func (f *fleet) makeExampleAgents(t *testing.T, dir string) {
+	t.Helper()
+	c := f.dial(t, "test")
+	for _, name := range []string{"researcher-7", "planner", "crew/a"} {
+		if _, err := c.Agent(name).Save(t.Context(), []byte("1"), client.Overwrite(), client.Force()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "task.json"), []byte(`{"task":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Claim: every example of the help of the snapshot commands works as printed.

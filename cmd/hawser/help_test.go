@@ -74,7 +74,29 @@ func examplesOf(leaf *cli.Command) []string {
 	return examples
 }
 
-// shellWords splits where a shell would; the examples quote nothing.
-func shellWords(line string) []string { return strings.Fields(line) }
+// shellWords splits a line as a shell does, as far as the examples need it: by
+// spaces that are not within double quotes.
+func shellWords(line string) (words []string) {
+	word, quoted, begun := strings.Builder{}, false, false
+	for _, r := range line {
+		switch {
+		case r == '"':
+			quoted, begun = !quoted, true
+		case r == ' ' && !quoted:
+			if begun {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			begun = false
+		default:
+			word.WriteRune(r)
+			begun = true
+		}
+	}
+	if begun {
+		words = append(words, word.String())
+	}
+	return words
+}
 
 func noEnvironment(string) string { return "" }
