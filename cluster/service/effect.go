@@ -26,7 +26,7 @@ func (s *Service) BeginEffect(ctx context.Context, r *hawserv1.BeginEffectReques
 		return nil, invalidEffect("begin effect", agent, r.GetId(), format, args...)
 	}
 	c := &fsm.BeginEffect{
-		Agent: agent, ID: r.GetId(), Policy: hawser.EffectPolicy(r.GetPolicy()), Description: r.GetDescription(), Instance: r.GetInstance(),
+		Agent: agent, ID: r.GetId(), Policy: enum[hawser.EffectPolicy](r.GetPolicy()), Description: r.GetDescription(), Instance: r.GetInstance(),
 		Fence: r.GetFence(), Generation: r.GetGeneration(),
 	}
 	switch n := len(r.GetInput()); {
@@ -81,7 +81,7 @@ func (s *Service) ResolveEffect(ctx context.Context, r *hawserv1.ResolveEffectRe
 		return nil, &hawser.Error{Code: code, Op: "resolve effect", Key: agent.String() + " " + r.GetId(), Msg: fmt.Sprintf(format, args...)}
 	}
 	c := &fsm.ResolveEffect{
-		Agent: agent, ID: r.GetId(), State: hawser.EffectState(r.GetState()), Result: r.GetResult(), Reason: r.GetReason(), Force: r.GetForce(),
+		Agent: agent, ID: r.GetId(), State: enum[hawser.EffectState](r.GetState()), Result: r.GetResult(), Reason: r.GetReason(), Force: r.GetForce(),
 		Generation: r.GetGeneration(),
 	}
 	switch {

@@ -205,6 +205,7 @@ func (s *Service) Inbox(r *hawserv1.InboxRequest, stream grpc.ServerStreamingSer
 	}
 	defer sub.Close()
 	after, begun := r.GetAfter(), false
+	var contact contact
 	for {
 		resp, more, err := b.inbox(view, agent, after)
 		closeView(view)
@@ -225,6 +226,9 @@ func (s *Service) Inbox(r *hawserv1.InboxRequest, stream grpc.ServerStreamingSer
 			}
 		}
 		if b, err = s.open(); err != nil {
+			return err
+		}
+		if err := contact.check(b); err != nil {
 			return err
 		}
 		if view, err = b.Machine.View(); err != nil {

@@ -156,7 +156,7 @@ func (s *Service) Holdings(ctx context.Context, r *hawserv1.HoldingsRequest) (*h
 	if err != nil {
 		return nil, err
 	}
-	kind := hawser.ResourceKind(r.GetKind())
+	kind := enum[hawser.ResourceKind](r.GetKind())
 	if kind != hawser.ResourceClaim && kind != hawser.ResourceLock {
 		return nil, &hawser.Error{Code: hawser.CodeInvalid, Op: "holdings", Msg: "it asks neither for claims nor for locks"}
 	}

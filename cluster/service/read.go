@@ -111,7 +111,7 @@ func (s *Service) Outcome(ctx context.Context, r *hawserv1.OutcomeRequest) (*haw
 	if err != nil {
 		return nil, err
 	}
-	id, err := wire.RequestFromProto(r.GetRequest(), hawser.RequestKind(r.GetKind()), agent, r.ExpectVersion)
+	id, err := wire.RequestFromProto(r.GetRequest(), enum[hawser.RequestKind](r.GetKind()), agent, r.ExpectVersion)
 	if err == nil && id.Kind == hawser.RequestCutRollback {
 		err = invalid("outcome", agent, "what became of a rollback to a cut is told of the cut, or by repeating it")
 	}
@@ -167,7 +167,9 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 	if o.GetConsistency() == hawserv1.Consistency_CONSISTENCY_LINEARIZABLE {
 		err = b.linearizable(ctx)
 	} else {
-		err = b.atLeast(ctx, hawser.Revision(o.GetMinRevision()))
+		waiting, cancel := withBudget(ctx, routeBudget)
+		defer cancel()
+		err = b.atLeast(waiting, hawser.Revision(o.GetMinRevision()))
 	}
 	if err != nil {
 		return nil, nil, err

@@ -6,6 +6,7 @@ package service
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"unicode"
 	"unicode/utf8"
 
@@ -167,4 +168,13 @@ func badText(s string, limit int) string {
 		}
 	}
 	return ""
+}
+
+// enum returns a value of the protocol as ours; one that no byte can hold is
+// zero, which nothing accepts.
+func enum[T ~uint8, P ~int32](value P) T {
+	if value < 0 || value > math.MaxUint8 {
+		return 0
+	}
+	return T(value)
 }

@@ -56,8 +56,8 @@ func (b *Backend) stageVote(ctx context.Context, vote *fsm.VoteTxn) (*hawserv1.S
 }
 
 // rebuildVote compares what a delta makes of its base with its hash. A keyframe
-// was unpacked and hashed on the way in. A base that is not there, or is
-// another one, is for the machine to refuse.
+// was unpacked and hashed on the way in. A base that is not there, or is another
+// one, is refused here: it may be there by the time the machine looks.
 func (b *Backend) rebuildVote(ctx context.Context, state *fsm.Save) error {
 	if state.Base == nil {
 		return nil
@@ -71,7 +71,9 @@ func (b *Backend) rebuildVote(ctx context.Context, state *fsm.Save) error {
 		base, content, err := view.Materialise(state.Agent, state.Base.Number)
 		switch code := hawser.CodeOf(err); {
 		case code == hawser.CodeNotFound || code == hawser.CodeVersionGone || err == nil && base.SHA256 != state.Base.SHA256:
-			return nil
+			return &hawser.Error{
+				Code: hawser.CodeKeyframeNeeded, Op: "vote", Key: state.Agent.String(), Msg: "this node does not have the base of the difference; send the whole state",
+			}
 		case err != nil:
 			return err
 		}
