@@ -7,6 +7,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -29,6 +30,11 @@ import (
 // can save at the same time.
 const maxCalls = 512
 
+// maxArrival is within what the first message of a call has to arrive whole.
+// Calls of which only the headers were sent would hold all places otherwise, for
+// nothing.
+const maxArrival = 20 * time.Second
+
 // Streams that stay are counted apart once their handler runs, or the watchers
 // would leave no room for calls. A watch or observation has brought its only
 // message by then; a KeepAlive may bring one at any time, of a client with all
@@ -42,6 +48,7 @@ const (
 // before a byte of its message is read, until its stream ends.
 type admission struct {
 	limit               int64
+	arrival             time.Duration
 	calls               atomic.Int64
 	watches, keepAlives atomic.Int64
 }
@@ -64,13 +71,26 @@ var errAdmission error = &hawser.Error{
 	Code: hawser.CodeOverloaded, Op: "call", Msg: "this node works on as many calls as it can; repeat it after a while, or at another node",
 }
 
-// releaseKey is the context key of the function that ends the count of a call.
-type releaseKey struct{}
+// placeKey is the context key of the place of a call.
+type placeKey struct{}
+
+// place is what a call holds.
+type place struct {
+	arrived func() bool // its first message is there
+	release func()      // it is counted no more
+}
+
+func placeOf(ctx context.Context) place {
+	if p, ok := ctx.Value(placeKey{}).(place); ok {
+		return p
+	}
+	return place{arrived: func() bool { return false }, release: func() {}} // a health watch is not counted
+}
 
 // tap is a tap.ServerInHandle. It refuses a call above the limit with
 // hawser.ErrOverloaded. The stream's context ends with the stream, whatever
-// becomes of it, so nothing is counted for ever; a client that went away with
-// calls half sent is noticed by keepalive within 40 s.
+// becomes of it, so nothing is counted for ever: a call whose first message does
+// not arrive in time ends.
 func (a *admission) tap(ctx context.Context, call *tap.Info) (context.Context, error) {
 	if call.FullMethodName == grpc_health_v1.Health_Watch_FullMethodName {
 		return ctx, nil // it stays as long as the watcher, and needs no memory
@@ -79,53 +99,55 @@ func (a *admission) tap(ctx context.Context, call *tap.Info) (context.Context, e
 		a.calls.Add(-1)
 		return nil, wire.ToStatus(errAdmission, wire.Leader{})
 	}
-	ended := context.AfterFunc(ctx, func() { a.calls.Add(-1) })
+	ctx, end := context.WithCancel(ctx) // ends with the stream at the latest
+	late := time.AfterFunc(a.arrival, end)
+	ended := context.AfterFunc(ctx, func() {
+		late.Stop()
+		a.calls.Add(-1)
+	})
 	release := func() {
 		if ended() {
 			a.calls.Add(-1)
 		}
 	}
-	return service.Tap(context.WithValue(ctx, releaseKey{}, release), call)
+	return service.Tap(context.WithValue(ctx, placeKey{}, place{arrived: late.Stop, release: release}), call)
 }
 
 // unary ends the count of a call that was answered, without the goroutine
 // that the end of its context would take.
 func (a *admission) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if release, ok := ctx.Value(releaseKey{}).(func()); ok {
-		defer release()
-	}
+	p := placeOf(ctx)
+	p.arrived()
+	defer p.release()
 	return handler(ctx, req)
 }
 
 // stream is unary for streaming calls.
 func (a *admission) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	p := placeOf(stream.Context())
 	if counter, limit := a.standing(info.FullMethod); counter != nil {
 		defer counter.Add(-1)
 		if counter.Add(1) > limit {
 			return wire.ToStatus(errAdmission, wire.Leader{})
 		}
-		return handler(srv, &standing{ServerStream: stream, once: sync.OnceFunc(func() {
-			if release, ok := stream.Context().Value(releaseKey{}).(func()); ok {
-				release()
-			}
+		return handler(srv, &arriving{ServerStream: stream, once: sync.OnceFunc(func() {
+			p.arrived()
+			p.release() // a stream that stays is no call any more
 		})})
 	}
-	if release, ok := stream.Context().Value(releaseKey{}).(func()); ok {
-		defer release()
-	}
-	return handler(srv, stream)
+	defer p.release()
+	return handler(srv, &arriving{ServerStream: stream, once: sync.OnceFunc(func() { p.arrived() })})
 }
 
-// standing is a stream that stays. It is no call any more once its first message
-// was received.
-type standing struct {
+// arriving is a stream that tells once when its first message was received.
+type arriving struct {
 	grpc.ServerStream
 
 	once func()
 }
 
 // RecvMsg implements grpc.ServerStream.
-func (s *standing) RecvMsg(m any) error {
+func (s *arriving) RecvMsg(m any) error {
 	err := s.ServerStream.RecvMsg(m)
 	s.once()
 	return err

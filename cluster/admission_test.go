@@ -39,7 +39,7 @@ func (b *blocking) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckReque
 // back off on; a call counts until it is answered, given up or cut off, and
 // half-sent calls, which no handler ever sees, count too.
 func TestAdmission_BoundsCallsUnderWay(t *testing.T) {
-	a := &admission{limit: 2}
+	a := &admission{limit: 2, arrival: time.Minute}
 	b := &blocking{entered: make(chan struct{}, 8), leave: make(chan struct{})}
 	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainUnaryInterceptor(a.unary))
 	grpc_health_v1.RegisterHealthServer(server, b)
@@ -112,7 +112,7 @@ func (s *stalled) Restore(_ *hawserv1.RestoreRequest, stream grpc.ServerStreamin
 
 // Streams count like other calls, until they end in one way or the other.
 func TestAdmission_CountsStreams(t *testing.T) {
-	a := &admission{limit: 2}
+	a := &admission{limit: 2, arrival: time.Minute}
 	s := &stalled{entered: make(chan struct{}, 8), leave: make(chan struct{})}
 	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainStreamInterceptor(a.stream))
 	hawserv1.RegisterStateServer(server, s)
@@ -174,7 +174,7 @@ func (w *watching) Watch(_ *hawserv1.WatchRequest, stream grpc.ServerStreamingSe
 // Streams that stay are no calls once they have begun: any number of watchers,
 // up to a limit of their own, leaves the places for calls free.
 func TestAdmission_WatchersAreNoCalls(t *testing.T) {
-	a := &admission{limit: 2}
+	a := &admission{limit: 2, arrival: time.Minute}
 	w := &watching{entered: make(chan struct{}, 8)}
 	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainStreamInterceptor(a.stream))
 	hawserv1.RegisterWatchServer(server, w)
@@ -217,5 +217,52 @@ func TestAdmission_WatchersAreNoCalls(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%d calls and %d watches are counted at the end", a.calls.Load(), a.watches.Load())
 		}
+	}
+}
+
+// Calls of which no message ever comes do not keep their places, unary ones and
+// streams; one whose message came keeps its place for as long as it takes.
+func TestAdmission_HeadersAlone(t *testing.T) {
+	a := &admission{limit: 3, arrival: 100 * time.Millisecond}
+	b := &blocking{entered: make(chan struct{}, 8), leave: make(chan struct{})}
+	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainUnaryInterceptor(a.unary), grpc.ChainStreamInterceptor(a.stream))
+	grpc_health_v1.RegisterHealthServer(server, b)
+	hawserv1.RegisterStateServer(server, &stalled{})
+	hawserv1.RegisterWatchServer(server, &watching{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := serveGRPC(l, server)
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(); _ = g.close(context.Background()) })
+	whole := make(chan error, 1)
+	go func() {
+		_, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		whole <- err
+	}()
+	<-b.entered
+	for _, method := range []string{
+		grpc_health_v1.Health_Check_FullMethodName, hawserv1.State_Restore_FullMethodName, hawserv1.Watch_Watch_FullMethodName,
+	} {
+		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(new(grpc_health_v1.HealthCheckResponse)); err == nil || errors.Is(err, io.EOF) {
+			t.Fatalf("%s, of which only the headers were sent, ended with %v", method, err)
+		}
+	}
+	for end := time.Now().Add(5 * time.Second); a.calls.Load() != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d calls are counted, not the one that is there", a.calls.Load())
+		}
+	}
+	close(b.leave)
+	if err := <-whole; err != nil {
+		t.Fatalf("the call that was sent whole: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (n *Node) clientTLS() ([]grpc.ServerOption, error) {
 // clientServer returns the server of the client port. It has goroutines from
 // the start, which end only when it served and was stopped.
 func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOption) *grpc.Server {
-	admitted := &admission{limit: maxCalls}
+	admitted := &admission{limit: maxCalls, arrival: maxArrival}
 	server := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxAnswer),
