@@ -308,7 +308,9 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 func (w *attendant) settle(ctx context.Context, id hawser.TxnID, generation hawser.Generation) error {
 	aborted := false
 	err := insistIf(ctx, isPassing, func() error {
-		t, err := w.agent.client.showTxn(ctx, id.ID, &hawserv1.ReadOptions{Generation: uint64(generation)})
+		t, err := w.agent.client.showTxn(ctx, id.ID, &hawserv1.ReadOptions{
+			Consistency: hawserv1.Consistency_CONSISTENCY_LINEARIZABLE, Generation: uint64(generation), // a node that is behind may not have it yet
+		})
 		switch {
 		case errors.Is(err, hawser.ErrNotFound) || err == nil && t.State == hawser.TxnAborted:
 			aborted = true

@@ -160,13 +160,9 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 	if err != nil {
 		return nil, nil, err
 	}
-	info := b.Machine.Info()
-	if g := o.GetGeneration(); g != 0 && g != uint64(info.Generation) {
-		return nil, nil, otherGeneration()
-	}
 	if o.GetConsistency() == hawserv1.Consistency_CONSISTENCY_LINEARIZABLE {
 		err = b.linearizable(ctx)
-	} else {
+	} else if err = sameGeneration(o, b.Machine.Info()); err == nil { // else the revision may never come
 		waiting, cancel := withBudget(ctx, routeBudget)
 		defer cancel()
 		err = b.atLeast(waiting, hawser.Revision(o.GetMinRevision()))
@@ -178,11 +174,9 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 	if err != nil {
 		return nil, nil, err
 	}
-	switch now := view.Info(); { // what may have begun meanwhile
-	case now.Importing:
+	now := view.Info() // an import may have begun meanwhile
+	if err = sameGeneration(o, now); now.Importing {
 		err = errImporting()
-	case o.GetGeneration() != 0 && o.GetGeneration() != uint64(now.Generation):
-		err = otherGeneration()
 	}
 	if err != nil {
 		closeView(view)
@@ -191,7 +185,15 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 	return b, view, err
 }
 
-func otherGeneration() error {
+// sameGeneration reports what is wrong with the generation that is asked for. A
+// node that has just started may know none yet.
+func sameGeneration(o *hawserv1.ReadOptions, now fsm.Info) error {
+	switch {
+	case o.GetGeneration() == 0 || o.GetGeneration() == uint64(now.Generation):
+		return nil
+	case now.Generation == 0:
+		return &hawser.Error{Code: hawser.CodeUnavailable, Op: "read", Msg: "this node has just started and holds nothing yet; ask another one, or again"}
+	}
 	return &hawser.Error{
 		Code: hawser.CodeWrongGeneration, Op: "read", Msg: "what is asked for is of another life of this cluster; read again without its generation",
 	}

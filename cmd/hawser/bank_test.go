@@ -81,9 +81,16 @@ func TestBank(t *testing.T) {
 	}
 	// The owners live: everything is decided, acknowledged and, past the
 	// deadlines, forgotten.
+	left := ""
+	defer func() {
+		if t.Failed() {
+			t.Log("what was left of transfers when last seen: " + left)
+		}
+	}()
 	eventuallyBank(t, "all transfers are over", func() bool {
-		for _, err := range judge.Txns(t.Context()) {
-			return err != nil
+		for txn, err := range judge.Txns(t.Context()) {
+			left = fmt.Sprintf("%+v, %v", txn, err)
+			return false
 		}
 		return true
 	})
@@ -254,7 +261,7 @@ func serveAccount(ctx context.Context, c *client.Client, name string) {
 		if err != nil {
 			continue
 		}
-		_ = own.Participate(ctx, client.Participant{ // until the claim is lost
+		err = own.Participate(ctx, client.Participant{
 			Prepare: func(ctx context.Context, req client.TxnRequest) ([]byte, error) {
 				b, err := client.RestoreJSON[balance](ctx, a)
 				if err != nil {
@@ -272,6 +279,9 @@ func serveAccount(ctx context.Context, c *client.Client, name string) {
 			Commit:   func(context.Context, hawser.TxnID, uint64) error { return nil },
 			Rollback: func(context.Context, hawser.TxnID) error { return nil },
 		})
+		if own.Err() == nil { // only a lost claim is expected to end it
+			fmt.Fprintln(os.Stderr, "bank: ", name, " takes part no more: ", err)
+		}
 	}
 }
 
