@@ -225,13 +225,7 @@ func (s *Service) Inbox(r *hawserv1.InboxRequest, stream grpc.ServerStreamingSer
 				return err
 			}
 		}
-		if b, err = s.open(); err != nil {
-			return err
-		}
-		if err := contact.check(b); err != nil {
-			return err
-		}
-		if view, err = b.Machine.View(); err != nil {
+		if b, view, err = s.look(&contact); err != nil {
 			return err
 		}
 	}

@@ -76,13 +76,7 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 		if err := awaitChange(ctx, sub, every); err != nil {
 			return err
 		}
-		if b, err = s.open(); err != nil {
-			return err
-		}
-		if err := contact.check(b); err != nil {
-			return err
-		}
-		if view, err = b.Machine.View(); err != nil {
+		if b, view, err = s.look(&contact); err != nil {
 			return err
 		}
 	}
@@ -107,6 +101,20 @@ func (c *contact) check(b *Backend) error {
 		return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "this node knows no leader and tells nothing new; go on at another one"}
 	}
 	return nil
+}
+
+// look returns what a stream tells next: the node and a view of its machine,
+// which an import may have put in another one's place. The caller closes it.
+func (s *Service) look(c *contact) (*Backend, *fsm.View, error) {
+	b, err := s.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.check(b); err != nil {
+		return nil, nil, err
+	}
+	view, err := b.Machine.View()
+	return b, view, err
 }
 
 // awaitChange returns when something may have changed.

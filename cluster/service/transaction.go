@@ -208,13 +208,7 @@ func (s *Service) Participate(r *hawserv1.ParticipateRequest, stream grpc.Server
 		if err := awaitChange(ctx, sub, lookEvery); err != nil {
 			return err
 		}
-		if b, err = s.open(); err != nil {
-			return err
-		}
-		if err := contact.check(b); err != nil {
-			return err
-		}
-		if view, err = b.Machine.View(); err != nil {
+		if b, view, err = s.look(&contact); err != nil {
 			return err
 		}
 	}
