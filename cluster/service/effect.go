@@ -225,27 +225,10 @@ func journalling[T any](
 	ctx context.Context, s *Service, op string, agent hawser.AgentID, id string, r proto.Message, c fsm.Command,
 	answer func(*hawserv1.Header, fsm.Result) T, remote func(context.Context, hawserv1.EffectsClient) (T, error),
 ) (T, error) {
-	var none T
-	b, err := s.open()
-	if err != nil {
-		return none, err
-	}
-	return route(ctx, b, call[T]{
-		size: proto.Size(r),
-		local: func(ctx context.Context, _ uint32) (T, error) {
-			result, err := b.submit(ctx, c)
-			if err != nil {
-				return none, err
-			}
-			return answer(b.header(b.Machine.Info(), result.Revision), result), nil
-		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) {
+	return routeCommand(ctx, s, command[T]{
+		op: op, key: agent.String() + " " + id, Command: c, size: proto.Size(r), answer: answer,
+		remote: func(ctx context.Context, conn *grpc.ClientConn) (T, error) {
 			return remote(ctx, hawserv1.NewEffectsClient(conn))
-		},
-		unknown: func(cause error) error {
-			return &hawser.Error{
-				Code: hawser.CodeOutcomeUnknown, Op: op, Key: agent.String() + " " + id, Msg: "it may have been executed; repeating it is harmless", Err: cause,
-			}
 		},
 	})
 }

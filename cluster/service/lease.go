@@ -66,28 +66,14 @@ func coordinate[T any](
 	ctx context.Context, s *Service, op, key string, c fsm.Command, answer func(*hawserv1.Header, fsm.Result) T,
 	remote func(context.Context, hawserv1.CoordinationClient) (T, error),
 ) (T, error) {
-	var none T
-	b, err := s.open()
-	if err != nil {
-		return none, err
-	}
-	return route(ctx, b, call[T]{
-		local: func(ctx context.Context, _ uint32) (T, error) {
-			if release, ok := c.(*fsm.Release); ok {
-				release.Ranking = b.Leases.Ranking(release.Resource)
-			}
-			result, err := b.submit(ctx, c)
-			if err != nil {
-				return none, err
-			}
-			return answer(b.header(b.Machine.Info(), result.Revision), result), nil
-		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) {
+	return routeCommand(ctx, s, command[T]{
+		op: op, key: key, Command: c, answer: answer,
+		remote: func(ctx context.Context, conn *grpc.ClientConn) (T, error) {
 			return remote(ctx, hawserv1.NewCoordinationClient(conn))
 		},
-		unknown: func(cause error) error {
-			return &hawser.Error{
-				Code: hawser.CodeOutcomeUnknown, Op: op, Key: key, Msg: "it may have been executed; repeating it is harmless", Err: cause,
+		before: func(b *Backend) {
+			if release, ok := c.(*fsm.Release); ok {
+				release.Ranking = b.Leases.Ranking(release.Resource)
 			}
 		},
 	})

@@ -163,29 +163,13 @@ func messaging[T any](
 	ctx context.Context, s *Service, op, key string, size int, c fsm.Command, answer func(*hawserv1.Header, fsm.Result) T,
 	remote func(context.Context, hawserv1.MessagesClient) (T, error),
 ) (T, error) {
-	var none T
-	b, err := s.open()
-	if err != nil {
-		return none, err
-	}
-	return route(ctx, b, call[T]{
-		size: size,
-		local: func(ctx context.Context, _ uint32) (T, error) {
-			result, err := b.submit(ctx, c)
-			if err != nil {
-				return none, err
-			}
-			return answer(b.header(b.Machine.Info(), result.Revision), result), nil
-		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) {
+	return routeCommand(ctx, s, command[T]{
+		op: op, key: key, Command: c, size: size, answer: answer,
+		remote: func(ctx context.Context, conn *grpc.ClientConn) (T, error) {
 			return remote(ctx, hawserv1.NewMessagesClient(conn))
 		},
 		settles: func(err error) bool { return errors.Is(err, hawser.ErrRequestMismatch) },
-		unknown: func(cause error) error {
-			return &hawser.Error{
-				Code: hawser.CodeOutcomeUnknown, Op: op, Key: key, Msg: "it may have been executed; repeat it unchanged", Err: cause,
-			}
-		},
+		advice:  "repeat it unchanged",
 	})
 }
 

@@ -103,6 +103,52 @@ func identified[T any](
 	})
 }
 
+// command is a command for the leader that is harmless to repeat: it names what
+// is to be so, or the machine recognises it when it comes again.
+type command[T any] struct {
+	op, key string
+	fsm.Command
+	// size of the request in bytes.
+	size int
+	// before runs at the leader, ahead of the command; it may be nil.
+	before func(*Backend)
+	answer func(*hawserv1.Header, fsm.Result) T
+	remote func(context.Context, *grpc.ClientConn) (T, error)
+	// settles is as of call.
+	settles func(err error) bool
+	// advice is what to do while nobody knows whether it was executed; "" is that
+	// repeating it is harmless.
+	advice string
+}
+
+// routeCommand takes c to the leader.
+func routeCommand[T any](ctx context.Context, s *Service, c command[T]) (T, error) {
+	var none T
+	b, err := s.open()
+	if err != nil {
+		return none, err
+	}
+	return route(ctx, b, call[T]{
+		size: c.size, settles: c.settles,
+		local: func(ctx context.Context, _ uint32) (T, error) {
+			if c.before != nil {
+				c.before(b)
+			}
+			result, err := b.submit(ctx, c.Command)
+			if err != nil {
+				return none, err
+			}
+			return c.answer(b.header(b.Machine.Info(), result.Revision), result), nil
+		},
+		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) { return c.remote(ctx, conn) },
+		unknown: func(cause error) error {
+			return &hawser.Error{
+				Code: hawser.CodeOutcomeUnknown, Op: c.op, Key: c.key, Msg: "it may have been executed; " + cmp.Or(c.advice, "repeating it is harmless"), Err: cause,
+			}
+		},
+	})
+}
+
 // stillOpen is the answer to a delta that cannot follow the head when an
 // earlier attempt may yet be executed. It is no answer to what became of that;
 // but with the same request id the whole state is saved once, whatever did. The

@@ -165,30 +165,16 @@ func transacting[T any](
 	ctx context.Context, s *Service, op string, id hawser.TxnID, c fsm.Command, answer func(*hawserv1.Header, *hawserv1.Transaction) T,
 	remote func(context.Context, hawserv1.TransactionsClient) (T, error),
 ) (T, error) {
-	var none T
-	b, err := s.open()
-	if err != nil {
-		return none, err
-	}
-	return route(ctx, b, call[T]{
-		local: func(ctx context.Context, _ uint32) (T, error) {
-			result, err := b.submit(ctx, c)
-			if err != nil {
-				return none, err
-			}
+	return routeCommand(ctx, s, command[T]{
+		op: op, key: id.String(), Command: c, answer: func(h *hawserv1.Header, result fsm.Result) T {
 			var t *hawserv1.Transaction
 			if result.Txn != nil {
 				t = wire.TxnToProto(*result.Txn)
 			}
-			return answer(b.header(b.Machine.Info(), result.Revision), t), nil
+			return answer(h, t)
 		},
-		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (T, error) {
+		remote: func(ctx context.Context, conn *grpc.ClientConn) (T, error) {
 			return remote(ctx, hawserv1.NewTransactionsClient(conn))
-		},
-		unknown: func(cause error) error {
-			return &hawser.Error{
-				Code: hawser.CodeOutcomeUnknown, Op: op, Key: id.String(), Msg: "it may have been executed; repeating it is harmless", Err: cause,
-			}
 		},
 	})
 }
