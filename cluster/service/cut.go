@@ -189,23 +189,11 @@ func (s *Service) ListCuts(ctx context.Context, r *hawserv1.ListCutsRequest) (*h
 	defer closeView(view)
 	info := view.Info()
 	list := page{kind: pageCuts, generation: info.Generation, scope: namespace}
-	after, err := list.parse(r.GetPageToken())
+	items, next, err := pageOf(list, r.GetPageToken(), r.GetLimit(), func(after string, limit int) ([]hawser.Cut, error) {
+		return view.Cuts(namespace, after, limit)
+	}, wire.CutToProto, func(x hawser.Cut) string { return x.Name.Name })
 	if err != nil {
 		return nil, err
 	}
-	limit := pageLimit(r.GetLimit())
-	found, err := view.Cuts(namespace, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	resp := &hawserv1.ListCutsResponse{Header: b.header(info, info.Revision)}
-	for _, c := range found {
-		resp.Cuts = append(resp.Cuts, wire.CutToProto(c))
-	}
-	n := fitting(resp.GetCuts())
-	resp.Cuts = resp.GetCuts()[:n]
-	if n == limit || n < len(found) {
-		resp.NextPageToken = list.token(found[n-1].Name.Name)
-	}
-	return resp, nil
+	return &hawserv1.ListCutsResponse{Header: b.header(info, info.Revision), Cuts: items, NextPageToken: next}, nil
 }

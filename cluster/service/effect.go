@@ -130,25 +130,13 @@ func (s *Service) ListEffects(ctx context.Context, r *hawserv1.ListEffectsReques
 	defer closeView(view)
 	info := view.Info()
 	list := page{kind: pageEffects, generation: info.Generation, scope: agent.String()}
-	after, err := list.parse(r.GetPageToken())
+	items, next, err := pageOf(list, r.GetPageToken(), r.GetLimit(), func(after string, limit int) ([]hawser.Effect, error) {
+		return view.Effects(agent, after, limit)
+	}, wire.EffectToProto, func(x hawser.Effect) string { return x.ID })
 	if err != nil {
 		return nil, err
 	}
-	limit := pageLimit(r.GetLimit())
-	found, err := view.Effects(agent, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	resp := &hawserv1.ListEffectsResponse{Header: b.header(info, info.Revision)}
-	for _, e := range found {
-		resp.Effects = append(resp.Effects, wire.EffectToProto(e))
-	}
-	n := fitting(resp.GetEffects())
-	resp.Effects = resp.GetEffects()[:n]
-	if n > 0 && (n == limit || n < len(found)) {
-		resp.NextPageToken = list.token(found[n-1].ID)
-	}
-	return resp, nil
+	return &hawserv1.ListEffectsResponse{Header: b.header(info, info.Revision), Effects: items, NextPageToken: next}, nil
 }
 
 // ShowEffect implements hawserv1.EffectsServer.

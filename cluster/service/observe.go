@@ -175,23 +175,11 @@ func (s *Service) Holdings(ctx context.Context, r *hawserv1.HoldingsRequest) (*h
 	defer closeView(view)
 	info := view.Info()
 	list := page{kind: pageHoldings, generation: info.Generation, scope: kind.String() + "\x00" + namespace + "\x00" + prefix}
-	after, err := list.parse(r.GetPageToken())
+	items, next, err := pageOf(list, r.GetPageToken(), r.GetLimit(), func(after string, limit int) ([]hawser.Holding, error) {
+		return view.Holdings(kind, namespace, prefix, after, limit)
+	}, wire.HoldingToProto, func(x hawser.Holding) string { return x.Resource.Name.Name })
 	if err != nil {
 		return nil, err
 	}
-	limit := pageLimit(r.GetLimit())
-	holdings, err := view.Holdings(kind, namespace, prefix, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	resp := &hawserv1.HoldingsResponse{Header: b.header(info, info.Revision)}
-	for _, h := range holdings {
-		resp.Holdings = append(resp.Holdings, wire.HoldingToProto(h))
-	}
-	n := fitting(resp.GetHoldings())
-	resp.Holdings = resp.GetHoldings()[:n]
-	if n == limit || n < len(holdings) {
-		resp.NextPageToken = list.token(holdings[n-1].Resource.Name.Name)
-	}
-	return resp, nil
+	return &hawserv1.HoldingsResponse{Header: b.header(info, info.Revision), Holdings: items, NextPageToken: next}, nil
 }

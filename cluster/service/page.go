@@ -96,6 +96,31 @@ func (p page) parse(token string) (last string, err error) {
 	return string(body[2+n+4:]), nil
 }
 
+// pageOf returns the page of a list that follows token, as messages, and the
+// token of the page after it, "" for none. find returns at most limit items
+// after the last one of the page before, which name tells.
+func pageOf[T any, M proto.Message](
+	list page, token string, asked uint32, find func(after string, limit int) ([]T, error), message func(T) M, name func(T) string,
+) (items []M, next string, err error) {
+	after, err := list.parse(token)
+	if err != nil {
+		return nil, "", err
+	}
+	limit := pageLimit(asked)
+	found, err := find(after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, f := range found {
+		items = append(items, message(f))
+	}
+	n := fitting(items)
+	if n == limit || n < len(found) {
+		next = list.token(name(found[n-1]))
+	}
+	return items[:n], next, nil
+}
+
 // pageLimit returns the number of items of a page for what the caller asked.
 func pageLimit(asked uint32) int {
 	if asked == 0 {

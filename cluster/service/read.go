@@ -50,25 +50,13 @@ func (s *Service) Agents(ctx context.Context, r *hawserv1.AgentsRequest) (*hawse
 	defer closeView(view)
 	info := view.Info()
 	list := page{kind: pageAgents, generation: info.Generation, scope: namespace + "\x00" + prefix}
-	after, err := list.parse(r.GetPageToken())
+	items, next, err := pageOf(list, r.GetPageToken(), r.GetLimit(), func(after string, limit int) ([]hawser.Agent, error) {
+		return view.Agents(namespace, prefix, after, limit)
+	}, wire.AgentInfoToProto, func(x hawser.Agent) string { return x.ID.Name })
 	if err != nil {
 		return nil, err
 	}
-	limit := pageLimit(r.GetLimit())
-	agents, err := view.Agents(namespace, prefix, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	resp := &hawserv1.AgentsResponse{Header: b.header(info, info.Revision)}
-	for _, a := range agents {
-		resp.Agents = append(resp.Agents, wire.AgentInfoToProto(a))
-	}
-	n := fitting(resp.GetAgents())
-	resp.Agents = resp.GetAgents()[:n]
-	if n == limit || n < len(agents) {
-		resp.NextPageToken = list.token(agents[n-1].ID.Name)
-	}
-	return resp, nil
+	return &hawserv1.AgentsResponse{Header: b.header(info, info.Revision), Agents: items, NextPageToken: next}, nil
 }
 
 // Versions implements hawserv1.StateServer.
@@ -80,29 +68,17 @@ func (s *Service) Versions(ctx context.Context, r *hawserv1.VersionsRequest) (*h
 	defer closeView(view)
 	info := view.Info()
 	list := page{kind: pageVersions, generation: info.Generation, scope: agent.Namespace + "\x00" + agent.Name}
-	last, err := list.parse(r.GetPageToken())
+	items, next, err := pageOf(list, r.GetPageToken(), r.GetLimit(), func(last string, limit int) ([]hawser.Version, error) {
+		before, err := numberOf(last)
+		if err != nil {
+			return nil, err
+		}
+		return view.Versions(agent, before, limit)
+	}, wire.VersionToProto, func(x hawser.Version) string { return numberText(x.Number) })
 	if err != nil {
 		return nil, err
 	}
-	before, err := numberOf(last)
-	if err != nil {
-		return nil, err
-	}
-	limit := pageLimit(r.GetLimit())
-	versions, err := view.Versions(agent, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	resp := &hawserv1.VersionsResponse{Header: b.header(info, info.Revision)}
-	for _, v := range versions {
-		resp.Versions = append(resp.Versions, wire.VersionToProto(v))
-	}
-	n := fitting(resp.GetVersions())
-	resp.Versions = resp.GetVersions()[:n]
-	if n == limit || n < len(versions) {
-		resp.NextPageToken = list.token(numberText(versions[n-1].Number))
-	}
-	return resp, nil
+	return &hawserv1.VersionsResponse{Header: b.header(info, info.Revision), Versions: items, NextPageToken: next}, nil
 }
 
 // Outcome implements hawserv1.StateServer. It is always linearizable.

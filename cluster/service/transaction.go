@@ -326,23 +326,11 @@ func (s *Service) ListTransactions(ctx context.Context, r *hawserv1.ListTransact
 	defer closeView(view)
 	info := view.Info()
 	list := page{kind: pageTransactions, generation: info.Generation, scope: namespace}
-	after, err := list.parse(r.GetPageToken())
+	items, next, err := pageOf(list, r.GetPageToken(), r.GetLimit(), func(after string, limit int) ([]hawser.TxnInfo, error) {
+		return view.Txns(namespace, after, limit)
+	}, wire.TxnToProto, func(x hawser.TxnInfo) string { return x.ID.ID })
 	if err != nil {
 		return nil, err
 	}
-	limit := pageLimit(r.GetLimit())
-	found, err := view.Txns(namespace, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	resp := &hawserv1.ListTransactionsResponse{Header: b.header(info, info.Revision)}
-	for _, t := range found {
-		resp.Transactions = append(resp.Transactions, wire.TxnToProto(t))
-	}
-	n := fitting(resp.GetTransactions())
-	resp.Transactions = resp.GetTransactions()[:n]
-	if n == limit || n < len(found) {
-		resp.NextPageToken = list.token(found[n-1].ID.ID)
-	}
-	return resp, nil
+	return &hawserv1.ListTransactionsResponse{Header: b.header(info, info.Revision), Transactions: items, NextPageToken: next}, nil
 }
