@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"iter"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -19,26 +20,9 @@ func (p *program) agentList() *cli.Command {
 		Description: "PREFIX is whole segments of a name: \"crew\" lists crew and crew/a, not crewman.\n\n" +
 			"Examples:\n   hawser agent list\n   hawser agent list crew -o json",
 		Flags: []cli.Flag{limitFlag()},
-		Action: func(c *cli.Context) error {
-			limit, err := limitOf(c)
-			if err != nil {
-				return err
-			}
-			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				agents, err := collect(p, limit, conn.Agents(ctx, c.Args().First(), beyond(limit)))
-				if err != nil {
-					return err
-				}
-				if wantsJSON(c) {
-					views := make([]agentView, len(agents))
-					for i, a := range agents {
-						views[i] = viewAgent(a)
-					}
-					return p.writeJSON(views)
-				}
-				return p.printAgents(agents)
-			})
-		},
+		Action: listed(p, func(ctx context.Context, c *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.Agent, error] {
+			return conn.Agents(ctx, c.Args().First(), beyond(limit))
+		}, viewAgent, p.printAgents),
 	}
 }
 

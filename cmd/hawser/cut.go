@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -62,26 +63,9 @@ func (p *program) cutList() *cli.Command {
 		Name: "list", Usage: "list the cuts of a namespace",
 		Description: "Examples:\n   hawser cut list\n   hawser cut list -o json",
 		Flags:       []cli.Flag{limitFlag()},
-		Action: func(c *cli.Context) error {
-			limit, err := limitOf(c)
-			if err != nil {
-				return err
-			}
-			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				cuts, err := collect(p, limit, conn.Cuts(ctx, beyond(limit)))
-				if err != nil {
-					return err
-				}
-				if !wantsJSON(c) {
-					return p.printCuts(cuts)
-				}
-				views := make([]cutView, len(cuts))
-				for i, cut := range cuts {
-					views[i] = viewCut(cut)
-				}
-				return p.writeJSON(views)
-			})
-		},
+		Action: listed(p, func(ctx context.Context, _ *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.Cut, error] {
+			return conn.Cuts(ctx, beyond(limit))
+		}, viewCut, p.printCuts),
 	}
 }
 

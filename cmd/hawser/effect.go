@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -33,45 +34,32 @@ func (p *program) effectList() *cli.Command {
 		Description: "An open effect was begun, and nobody has said how it ended.\n\n" +
 			"Examples:\n   hawser effect list researcher-7\n   hawser effect list researcher-7 --open -o json",
 		Flags: []cli.Flag{limitFlag(), &cli.BoolFlag{Name: flagOpen, Usage: "only those that are open"}},
-		Action: func(c *cli.Context) error {
-			limit, err := limitOf(c)
-			if err != nil {
-				return err
-			}
-			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				found, err := p.effectsOf(ctx, c, conn, limit)
-				if err != nil {
-					return err
-				}
-				if wantsJSON(c) {
-					views := make([]effectView, len(found))
-					for i, e := range found {
-						views[i] = viewEffect(e)
-					}
-					return p.writeJSON(views)
-				}
-				t := newTable("EFFECT", "STATE", "POLICY", "ATTEMPTS", "BEGUN", "BY", "VERSION", "DESCRIPTION")
-				for _, e := range found {
-					t.add(e.ID, effectState(e), e.Policy.String(), number(uint64(e.Attempts)), clock(e.BegunAt), e.Instance, optional(e.Version), e.Description)
-				}
-				return t.write(p.stdout)
-			})
-		},
+		Action: listed(p, func(ctx context.Context, c *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.Effect, error] {
+			return effectsOf(ctx, c, conn, limit)
+		}, viewEffect, p.printEffects),
 	}
 }
 
-func (p *program) effectsOf(ctx context.Context, c *cli.Context, conn *client.Client, limit int) ([]hawser.Effect, error) {
+func (p *program) printEffects(found []hawser.Effect) error {
+	t := newTable("EFFECT", "STATE", "POLICY", "ATTEMPTS", "BEGUN", "BY", "VERSION", "DESCRIPTION")
+	for _, e := range found {
+		t.add(e.ID, effectState(e), e.Policy.String(), number(uint64(e.Attempts)), clock(e.BegunAt), e.Instance, optional(e.Version), e.Description)
+	}
+	return t.write(p.stdout)
+}
+
+func effectsOf(ctx context.Context, c *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.Effect, error] {
 	agent := conn.Agent(c.Args().First())
 	if !c.Bool(flagOpen) {
-		return collect(p, limit, agent.Effects(ctx, beyond(limit)))
+		return agent.Effects(ctx, beyond(limit))
 	}
-	return collect(p, limit, func(yield func(hawser.Effect, error) bool) {
+	return func(yield func(hawser.Effect, error) bool) {
 		for e, err := range agent.Effects(ctx) {
 			if (err != nil || e.State == hawser.EffectOpen) && !yield(e, err) {
 				return
 			}
 		}
-	})
+	}
 }
 
 // effectState is the state of an effect in a word or two.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"unicode/utf8"
 
@@ -84,31 +85,18 @@ func (p *program) messageList() *cli.Command {
 		Description: "Those that a save has consumed are not there any more.\n\n" +
 			"Examples:\n   hawser message list researcher-7\n   hawser message list researcher-7 -o json",
 		Flags: []cli.Flag{limitFlag()},
-		Action: func(c *cli.Context) error {
-			limit, err := limitOf(c)
-			if err != nil {
-				return err
-			}
-			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				found, err := collect(p, limit, conn.Agent(c.Args().First()).Messages(ctx, beyond(limit)))
-				if err != nil {
-					return err
-				}
-				if wantsJSON(c) {
-					views := make([]messageView, len(found))
-					for i, m := range found {
-						views[i] = viewMessage(m)
-					}
-					return p.writeJSON(views)
-				}
-				t := newTable("MESSAGE", "FROM", "SENT", "SIZE", "BEGINS WITH")
-				for _, m := range found {
-					t.add(number(m.Number), m.Sender(), clock(m.SentAt), fmt.Sprint(len(m.Payload)), beginning(m.Payload))
-				}
-				return t.write(p.stdout)
-			})
-		},
+		Action: listed(p, func(ctx context.Context, c *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.Message, error] {
+			return conn.Agent(c.Args().First()).Messages(ctx, beyond(limit))
+		}, viewMessage, p.printMessages),
 	}
+}
+
+func (p *program) printMessages(found []hawser.Message) error {
+	t := newTable("MESSAGE", "FROM", "SENT", "SIZE", "BEGINS WITH")
+	for _, m := range found {
+		t.add(number(m.Number), m.Sender(), clock(m.SentAt), fmt.Sprint(len(m.Payload)), beginning(m.Payload))
+	}
+	return t.write(p.stdout)
 }
 
 // maxBeginning is how many characters of a message a table shows.

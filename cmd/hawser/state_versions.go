@@ -44,26 +44,9 @@ func (p *program) stateVersions() *cli.Command {
 		Name: "versions", Usage: "list the versions of an agent, newest first", ArgsUsage: "AGENT",
 		Description: "Examples:\n   hawser state versions researcher-7\n   hawser state versions researcher-7 --limit 5 -o json",
 		Flags:       []cli.Flag{limitFlag()},
-		Action: func(c *cli.Context) error {
-			limit, err := limitOf(c)
-			if err != nil {
-				return err
-			}
-			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				versions, err := collect(p, limit, conn.Agent(c.Args().First()).Versions(ctx, beyond(limit)))
-				if err != nil {
-					return err
-				}
-				if wantsJSON(c) {
-					views := make([]versionView, len(versions))
-					for i, v := range versions {
-						views[i] = viewVersion(v)
-					}
-					return p.writeJSON(views)
-				}
-				return p.printVersions(versions)
-			})
-		},
+		Action: listed(p, func(ctx context.Context, c *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.Version, error] {
+			return conn.Agent(c.Args().First()).Versions(ctx, beyond(limit))
+		}, viewVersion, p.printVersions),
 	}
 }
 
@@ -74,6 +57,33 @@ func (p *program) printVersions(versions []hawser.Version) error {
 			stateText(v), v.SHA256.String()[:12], v.Instance, labelList(v.Labels))
 	}
 	return t.write(p.stdout)
+}
+
+// listed is the action of a command that lists what find yields, as JSON or with
+// table. find is given how many are asked for, 0 for all.
+func listed[T, V any](
+	p *program, find func(context.Context, *cli.Context, *client.Client, int) iter.Seq2[T, error], view func(T) V, table func([]T) error,
+) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		limit, err := limitOf(c)
+		if err != nil {
+			return err
+		}
+		return withClient(c, func(ctx context.Context, conn *client.Client) error {
+			found, err := collect(p, limit, find(ctx, c, conn, limit))
+			if err != nil {
+				return err
+			}
+			if !wantsJSON(c) {
+				return table(found)
+			}
+			views := make([]V, len(found))
+			for i, item := range found {
+				views[i] = view(item)
+			}
+			return p.writeJSON(views)
+		})
+	}
 }
 
 // collect returns at most limit items of a sequence, all for 0, or its first

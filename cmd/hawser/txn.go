@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -25,26 +26,9 @@ func (p *program) txnList() *cli.Command {
 		Description: "A transaction is over when it is decided, all have acknowledged that, and its\ndeadline has passed.\n\n" +
 			"Examples:\n   hawser txn list\n   hawser txn list -o json",
 		Flags: []cli.Flag{limitFlag()},
-		Action: func(c *cli.Context) error {
-			limit, err := limitOf(c)
-			if err != nil {
-				return err
-			}
-			return withClient(c, func(ctx context.Context, conn *client.Client) error {
-				found, err := collect(p, limit, conn.Txns(ctx, beyond(limit)))
-				if err != nil {
-					return err
-				}
-				if wantsJSON(c) {
-					views := make([]txnView, len(found))
-					for i, t := range found {
-						views[i] = viewTxn(t)
-					}
-					return p.writeJSON(views)
-				}
-				return p.printTxns(found)
-			})
-		},
+		Action: listed(p, func(ctx context.Context, _ *cli.Context, conn *client.Client, limit int) iter.Seq2[hawser.TxnInfo, error] {
+			return conn.Txns(ctx, beyond(limit))
+		}, viewTxn, p.printTxns),
 	}
 }
 
