@@ -35,14 +35,9 @@ func (b *blocking) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckReque
 	return &grpc_health_v1.HealthCheckResponse{}, nil
 }
 
-// Calls above the limit are refused as overloaded, with the code that clients
-// back off on; a call counts until it is answered, given up or cut off, and
-// half-sent calls, which no handler ever sees, count too.
-func TestAdmission_BoundsCallsUnderWay(t *testing.T) {
-	a := &admission{limit: 2, arrival: time.Minute}
-	b := &blocking{entered: make(chan struct{}, 8), leave: make(chan struct{})}
-	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainUnaryInterceptor(a.unary))
-	grpc_health_v1.RegisterHealthServer(server, b)
+// connectTo serves until the test ends, and returns a connection.
+func connectTo(t *testing.T, server *grpc.Server) *grpc.ClientConn {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +48,27 @@ func TestAdmission_BoundsCallsUnderWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(); _ = g.close(context.Background()) })
+	return conn
+}
+
+func waitForCalls(t *testing.T, a *admission, calls int64) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); a.calls.Load() != calls; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d calls are counted, want %d", a.calls.Load(), calls)
+		}
+	}
+}
+
+// Calls above the limit are refused as overloaded, with the code that clients
+// back off on; a call counts until it is answered, given up or cut off, and
+// half-sent calls, which no handler ever sees, count too.
+func TestAdmission_BoundsCallsUnderWay(t *testing.T) {
+	a := &admission{limit: 2, arrival: time.Minute}
+	b := &blocking{entered: make(chan struct{}, 8), leave: make(chan struct{})}
+	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainUnaryInterceptor(a.unary))
+	grpc_health_v1.RegisterHealthServer(server, b)
+	conn := connectTo(t, server)
 	check := func(ctx context.Context) <-chan error {
 		done := make(chan error, 1)
 		go func() {
@@ -61,14 +77,7 @@ func TestAdmission_BoundsCallsUnderWay(t *testing.T) {
 		}()
 		return done
 	}
-	waitFor := func(calls int64) {
-		t.Helper()
-		for end := time.Now().Add(5 * time.Second); a.calls.Load() != calls; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d calls are counted, want %d", a.calls.Load(), calls)
-			}
-		}
-	}
+	waitFor := func(calls int64) { t.Helper(); waitForCalls(t, a, calls) }
 
 	first := check(t.Context())
 	<-b.entered
@@ -116,16 +125,7 @@ func TestAdmission_CountsStreams(t *testing.T) {
 	s := &stalled{entered: make(chan struct{}, 8), leave: make(chan struct{})}
 	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainStreamInterceptor(a.stream))
 	hawserv1.RegisterStateServer(server, s)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := serveGRPC(l, server)
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(); _ = g.close(context.Background()) })
+	conn := connectTo(t, server)
 	begin := func(ctx context.Context) grpc.ServerStreamingClient[hawserv1.RestoreResponse] {
 		t.Helper()
 		stream, err := hawserv1.NewStateClient(conn).Restore(ctx, &hawserv1.RestoreRequest{})
@@ -134,14 +134,7 @@ func TestAdmission_CountsStreams(t *testing.T) {
 		}
 		return stream
 	}
-	waitFor := func(calls int64) {
-		t.Helper()
-		for end := time.Now().Add(5 * time.Second); a.calls.Load() != calls; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d calls are counted, want %d", a.calls.Load(), calls)
-			}
-		}
-	}
+	waitFor := func(calls int64) { t.Helper(); waitForCalls(t, a, calls) }
 	gone, cancel := context.WithCancel(t.Context())
 	begin(gone)
 	first := begin(t.Context())
@@ -178,16 +171,7 @@ func TestAdmission_WatchersAreNoCalls(t *testing.T) {
 	w := &watching{entered: make(chan struct{}, 8)}
 	server := grpc.NewServer(grpc.InTapHandle(a.tap), grpc.ChainStreamInterceptor(a.stream))
 	hawserv1.RegisterWatchServer(server, w)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := serveGRPC(l, server)
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.close(context.Background()) })
+	conn := connectTo(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
 	for range 6 {
 		if _, err := hawserv1.NewWatchClient(conn).Watch(ctx, &hawserv1.WatchRequest{}); err != nil {
@@ -229,16 +213,7 @@ func TestAdmission_HeadersAlone(t *testing.T) {
 	grpc_health_v1.RegisterHealthServer(server, b)
 	hawserv1.RegisterStateServer(server, &stalled{})
 	hawserv1.RegisterWatchServer(server, &watching{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := serveGRPC(l, server)
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(); _ = g.close(context.Background()) })
+	conn := connectTo(t, server)
 	whole := make(chan error, 1)
 	go func() {
 		_, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
@@ -256,11 +231,7 @@ func TestAdmission_HeadersAlone(t *testing.T) {
 			t.Fatalf("%s, of which only the headers were sent, ended with %v", method, err)
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); a.calls.Load() != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d calls are counted, not the one that is there", a.calls.Load())
-		}
-	}
+	waitForCalls(t, a, 1) // the one that is there
 	close(b.leave)
 	if err := <-whole; err != nil {
 		t.Fatalf("the call that was sent whole: %v", err)
