@@ -140,6 +140,9 @@ func remoteRenewal(ctx context.Context, conn *grpc.ClientConn) (renewal, error) 
 // renew runs a request at this node, which believes that it leads.
 func (b *Backend) renew(ctx context.Context, r *hawserv1.KeepAliveRequest) (*hawserv1.KeepAliveResponse, error) {
 	info := b.Machine.Info()
+	if info.Generation == 0 { // leads, and has yet to apply what it has
+		return nil, errEmpty()
+	}
 	if g := r.GetGeneration(); g != 0 && g != uint64(info.Generation) {
 		return nil, &hawser.Error{
 			Code: hawser.CodeWrongGeneration, Op: "keep alive", Msg: "the leases are of another life of this cluster, and lost; begin anew",

@@ -161,18 +161,25 @@ func (s *Service) view(ctx context.Context, o *hawserv1.ReadOptions) (*Backend, 
 	return b, view, err
 }
 
-// sameGeneration reports what is wrong with the generation that is asked for. A
-// node that has just started may know none yet.
+// sameGeneration reports what is wrong with the generation that is asked for, 0
+// for any.
 func sameGeneration(o *hawserv1.ReadOptions, now fsm.Info) error {
 	switch {
+	case now.Generation == 0:
+		return errEmpty()
 	case o.GetGeneration() == 0 || o.GetGeneration() == uint64(now.Generation):
 		return nil
-	case now.Generation == 0:
-		return &hawser.Error{Code: hawser.CodeUnavailable, Op: "read", Msg: "this node has just started and holds nothing yet; ask another one, or again"}
 	}
 	return &hawser.Error{
 		Code: hawser.CodeWrongGeneration, Op: "read", Msg: "what is asked for is of another life of this cluster; read again without its generation",
 	}
+}
+
+// errEmpty is the answer of a node that has applied nothing since it started. It is
+// behind, and knows no generation: it must not say that something is not there,
+// nor that it is of another life.
+func errEmpty() error {
+	return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "this node has just started and holds nothing yet; ask another one, or again"}
 }
 
 // linearizable waits for a linearizable point, over elections as far as the
