@@ -66,18 +66,11 @@ func (c *Compactor) Close() {
 func (c *Compactor) Runs() int64 { return c.runs.Load() }
 
 func (c *Compactor) run(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	every(ctx, lookEvery, func() {
 		if err := c.look(ctx); err != nil && ctx.Err() == nil {
 			c.logger.Warn("compacting the store failed", "error", err)
 		}
-	}
+	})
 }
 
 func (c *Compactor) look(ctx context.Context) error {

@@ -108,20 +108,27 @@ func (j *Janitor) Close() {
 }
 
 func (j *Janitor) run(ctx context.Context) {
-	ticker := time.NewTicker(turn)
+	every(ctx, turn, func() {
+		if !j.cfg.Leads() {
+			j.pass, j.rewriting = pass{}, nil // another one's work now
+			return
+		}
+		j.raise(ctx)
+		j.work(ctx)
+	})
+}
+
+// every calls f at each tick until ctx ends.
+func every(ctx context.Context, d time.Duration, f func()) {
+	ticker := time.NewTicker(d)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			f()
 		}
-		if !j.cfg.Leads() {
-			j.pass, j.rewriting = pass{}, nil // another one's work now
-			continue
-		}
-		j.raise(ctx)
-		j.work(ctx)
 	}
 }
 

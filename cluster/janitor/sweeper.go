@@ -56,17 +56,10 @@ func (s *Sweeper) Close() {
 }
 
 func (s *Sweeper) run(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	every(ctx, sweepEvery, func() {
 		for s.cfg.Leads() && s.sweep(ctx) {
 		}
-	}
+	})
 }
 
 // sweep proposes what is due, and reports whether there may be more.
