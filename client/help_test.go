@@ -4,7 +4,9 @@
 package client_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -80,6 +82,20 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	for range 2 {
 		runtime.GC()
 	}
+}
+
+// goroutines returns how many goroutines the bubble of its caller has. The
+// runtime's own count is of the whole process, and has those that are about to
+// be gone.
+func goroutines() int {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	head, _, _ := bytes.Cut(stacks, []byte("\n")) // goroutine 9 [running, synctest bubble 1]:
+	_, mine, ok := bytes.Cut(head, []byte("synctest bubble "))
+	if !ok || len(stacks) == cap(stacks) {
+		panic(fmt.Sprintf("count goroutines: %d bytes of stacks that begin with %s", len(stacks), head))
+	}
+	return bytes.Count(stacks, append([]byte("synctest bubble "), mine...))
 }
 
 // elapsed returns how long f takes, on the bubble's clock.

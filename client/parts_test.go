@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -317,7 +316,7 @@ func TestParts_LeaveNoGoroutines(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		before := runtime.NumGoroutine()
+		before := goroutines()
 		for i, fault := range []fakecluster.Fault{
 			fakecluster.Cut(3), fakecluster.CutRequests(3), fakecluster.Refuse(hawser.CodePermissionDenied),
 			fakecluster.Refuse(hawser.CodePermissionDenied), fakecluster.Hang, fakecluster.Hang,
@@ -331,7 +330,7 @@ func TestParts_LeaveNoGoroutines(t *testing.T) {
 			}
 			cancel()
 			synctest.Wait() // until whatever ends has ended
-			if n := runtime.NumGoroutine(); n > before {
+			if n := goroutines(); n > before {
 				t.Errorf("call %d: %d goroutines, %d before", i, n, before)
 			}
 		}

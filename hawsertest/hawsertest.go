@@ -24,8 +24,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +34,7 @@ import (
 	"github.com/hawserdb/hawser/cluster"
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/peer"
+	"github.com/hawserdb/hawser/internal/freeport"
 )
 
 // readyTime bounds every wait for the cluster.
@@ -255,31 +254,14 @@ func (c *Cluster) stop() {
 	}
 }
 
-// firstPort and ports are the range that nodes listen in: below the ports that
-// systems give to outgoing connections, which could take a stopped node's.
-const (
-	firstPort = 20000
-	ports     = 10000
-)
-
-// freeAddr returns a loopback address whose port was free for TCP and UDP.
+// freeAddr returns a loopback address that is nobody's.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		p, err := net.ListenPacket("udp", addr)
-		_ = l.Close()
-		if err == nil {
-			_ = p.Close()
-			return addr
-		}
+	port, err := freeport.Take(1)
+	if err != nil {
+		t.Fatalf("hawsertest: %v", err)
 	}
-	t.Fatal("hawsertest: no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", port[0])
 }
 
 // logger writes warnings of node i to the test's log, or everything with

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hawserdb/hawser/internal/freeport"
 )
 
 // node is a process of the cluster.
@@ -51,14 +52,14 @@ func startCluster(ctx context.Context, dir string) (*cluster, error) {
 	}
 	const count = 3
 	var peers []string
-	addresses, err := freeAddresses(4 * count)
+	ports, err := freeport.Take(4 * count)
 	if err != nil {
 		return nil, err
 	}
 	for i := range count {
-		a := addresses[4*i:]
-		c.nodes = append(c.nodes, &node{client: a[0], peer: a[1], gossip: a[2], http: a[3]})
-		peers = append(peers, a[1])
+		at := func(use int) string { return fmt.Sprintf("127.0.0.1:%d", ports[4*i+use]) }
+		c.nodes = append(c.nodes, &node{client: at(0), peer: at(1), gossip: at(2), http: at(3)})
+		peers = append(peers, at(1))
 	}
 	for i, n := range c.nodes {
 		name := fmt.Sprint("n", i+1)
@@ -162,28 +163,4 @@ func (n *node) ready(ctx context.Context) error {
 			return fmt.Errorf("a node is not ready: %w; its log:\n%s", ctx.Err(), text)
 		}
 	}
-}
-
-// freeAddresses returns n addresses on loopback that were free a moment ago.
-func freeAddresses(n int) (addresses []string, err error) {
-	var held []io.Closer
-	defer func() {
-		for _, h := range held {
-			_ = h.Close()
-		}
-	}()
-	for tries := 0; len(addresses) < n; tries++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil || tries > 10*n {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		held = append(held, l)
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			continue
-		}
-		held = append(held, u)
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }

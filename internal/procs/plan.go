@@ -9,6 +9,8 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+
+	"github.com/hawserdb/hawser/internal/freeport"
 )
 
 // Node is where one node of a local cluster lives.
@@ -52,9 +54,9 @@ func Plan(dir string, nodes, basePort int) ([]Node, error) {
 	return plan, nil
 }
 
-// PlanFree is Plan with ports that are free now.
+// PlanFree is Plan with ports of [freeport].
 func PlanFree(dir string, nodes int) ([]Node, error) {
-	ports, err := freePorts(nodes * 4)
+	ports, err := freeport.Take(nodes * 4)
 	if err != nil {
 		return nil, err
 	}
@@ -88,36 +90,6 @@ func nodeOn(host, dir string, i int, ports [4]int) Node {
 	}
 }
 
-// freePorts returns n ports that were free for TCP and UDP a moment ago.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close()
-		}
-	}()
-	for tries := 0; len(ports) < n; tries++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil || tries > 10*n {
-			return nil, fmt.Errorf("find a free port: %w", errors.Join(err))
-		}
-		held = append(held, l)
-		if freeUDP(l.Addr().String()) == nil {
-			ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		}
-	}
-	return ports, nil
-}
-
-func freeUDP(address string) error {
-	c, err := net.ListenPacket("udp", address)
-	if err != nil {
-		return err
-	}
-	return c.Close()
-}
-
 // CheckFree returns an error that names every address of the plan that is
 // taken.
 func CheckFree(plan []Node) error {
@@ -142,5 +114,9 @@ func checkFree(address string, udp bool) error {
 	if err := l.Close(); err != nil || !udp {
 		return err
 	}
-	return freeUDP(address)
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
