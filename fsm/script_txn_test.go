@@ -196,7 +196,7 @@ func (s *script) askTxn(d *datadriven.TestData, v *fsm.View) string {
 		}
 		return b.String() + fmt.Sprintf("head %d%s\n", head, suffix(err))
 	case "duetxns":
-		ids, err := v.DueTxns(time.Unix(a.number("now", 0), 0))
+		ids, err := v.DueTxns(time.Time{}, time.Unix(a.number("now", 0), 0))
 		return fmt.Sprintf("%v%s\n", ids, suffix(err))
 	}
 	return s.askPolicies(d, v)

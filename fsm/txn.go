@@ -189,8 +189,15 @@ func (c *changes) carryOut(t *transaction, next txn.Txn, actions []txn.Action, v
 			return err
 		}
 	}
-	if t.State.Decided() && !wasDecided {
+	// Due at its deadline: what is not decided, and what is over.
+	decided, over := t.State.Decided() && !wasDecided, t.Done() && !t.Kept()
+	switch {
+	case decided && !over:
 		c.drop(dueKey(t.Deadline, t.ID))
+	case over && !decided:
+		c.putListed(dueKey(t.Deadline, t.ID), []byte{storedFormat})
+	}
+	if decided {
 		for i := range t.Participants {
 			if p := &t.Participants[i]; !p.Acknowledged {
 				if err := c.openDecision(p.Agent, t, 1); err != nil {
@@ -198,9 +205,6 @@ func (c *changes) carryOut(t *transaction, next txn.Txn, actions []txn.Action, v
 				}
 			}
 		}
-	}
-	if t.Done() && !t.Kept() {
-		c.putListed(dueKey(t.Deadline, t.ID), []byte{storedFormat})
 	}
 	return nil
 }
@@ -337,19 +341,16 @@ func (c *changes) tallied(namespace string) (tallyRecord, error) {
 	return rec, nil
 }
 
-// tally changes the counters of a namespace.
+// tally changes the counters of a namespace. They stay when they are zero: a
+// key that is deleted and set by turns is slow to read, since the engine passes
+// over all that it was.
 func (c *changes) tally(namespace string, open, staged int64) error {
 	rec, err := c.tallied(namespace)
 	if err != nil {
 		return err
 	}
 	rec.open, rec.staged = rec.open+uint64(open), rec.staged+uint64(staged)
-	key := tallyKey(namespace)
-	if rec == (tallyRecord{}) {
-		c.drop(key)
-		return nil
-	}
-	c.put(key, rec.encode())
+	c.put(tallyKey(namespace), rec.encode())
 	return nil
 }
 

@@ -117,11 +117,14 @@ func (v *View) Txns(namespace, after string, limit int) ([]hawser.TxnInfo, error
 }
 
 // DueTxns lists transactions that [SweepTxns] has to do with at a moment of the
-// cluster's clock, at most 256.
-func (v *View) DueTxns(now time.Time) ([]hawser.TxnID, error) {
+// cluster's clock, at most 256, of those whose deadline is not before from.
+func (v *View) DueTxns(from, now time.Time) ([]hawser.TxnID, error) {
 	var ids []hawser.TxnID
-	upper := dueKey(now.UnixNano(), hawser.TxnID{})[:9]
-	err := v.scan([]byte{prefixDue}, keyAfter(upper), func(key, _ []byte) (bool, error) {
+	lower, upper := []byte{prefixDue}, dueKey(now.UnixNano(), hawser.TxnID{})[:9]
+	if !from.IsZero() {
+		lower = dueKey(from.UnixNano(), hawser.TxnID{})[:9]
+	}
+	err := v.scan(lower, keyAfter(upper), func(key, _ []byte) (bool, error) {
 		id, ok := splitDueKey(key)
 		if !ok {
 			return false, damaged("time of a transaction", errMalformed)

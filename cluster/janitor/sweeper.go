@@ -17,9 +17,14 @@ import (
 // What it nudges was aborted in truth by the clock, and is told then.
 const sweepEvery = 100 * time.Millisecond
 
+// fullSweep is how many looks lie between two at everything that is due. The
+// others begin where the one before found nothing more: up to there lie the
+// traces of what was removed, which the engine passes over one by one.
+const fullSweep = 10
+
 // SweepView is what a Sweeper looks at: an *fsm.View.
 type SweepView interface {
-	DueTxns(now time.Time) ([]hawser.TxnID, error)
+	DueTxns(from, now time.Time) ([]hawser.TxnID, error)
 	Close() error
 }
 
@@ -39,6 +44,11 @@ type Sweeper struct {
 	cfg  SweeperConfig
 	stop context.CancelFunc
 	done sync.WaitGroup
+
+	// What follows is the loop's own: looks counts them, and before swept nothing
+	// was due.
+	looks int
+	swept time.Time
 }
 
 // StartSweeper starts a sweeper.
@@ -57,6 +67,9 @@ func (s *Sweeper) Close() {
 
 func (s *Sweeper) run(ctx context.Context) {
 	every(ctx, sweepEvery, func() {
+		if s.looks++; s.looks%fullSweep == 0 || !s.cfg.Leads() {
+			s.swept = time.Time{}
+		}
 		for s.cfg.Leads() && s.sweep(ctx) {
 		}
 	})
@@ -88,9 +101,13 @@ func (s *Sweeper) due() ([]hawser.TxnID, error) {
 	if err != nil {
 		return nil, err
 	}
-	due, err := v.DueTxns(s.cfg.Now())
+	now := s.cfg.Now()
+	due, err := v.DueTxns(s.swept, now)
 	if closeErr := v.Close(); err == nil {
 		err = closeErr
+	}
+	if err == nil && len(due) == 0 {
+		s.swept = now
 	}
 	return due, err
 }
