@@ -26,19 +26,21 @@ type ballot struct {
 }
 
 // cast prepares and votes, again and again until a vote is taken. It is false
-// when ctx ended before, or with the error that says why there can be none.
-func (b *ballot) cast(ctx context.Context) (bool, error) {
+// when ctx ended before, or with the error that says why there can be none. A
+// vote that is sent is waited for beyond ctx, until voting ends: the decision
+// that makes preparing futile is often that vote's own, and overtakes its answer.
+func (b *ballot) cast(ctx, voting context.Context) (bool, error) {
 	if head := b.w.agent.Head(); head > b.req.Head {
 		b.req.Head = head // saved by this process since the news
 	}
 	for backoff := firstBackoff; ctx.Err() == nil; backoff = min(2*backoff, time.Second) {
 		next, err := b.w.participant.Prepare(ctx, b.req)
 		if no, ok := errors.AsType[*voteNoError](err); ok {
-			return b.no(ctx, no.reason)
+			return b.no(voting, no.reason)
 		}
 		if err == nil {
 			b.prepared = true
-			if err = b.yes(ctx, next); err == nil {
+			if err = b.yes(voting, next); err == nil {
 				return true, nil
 			}
 			conflict, ok := errors.AsType[*hawser.ConflictError](err)

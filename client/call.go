@@ -132,7 +132,7 @@ func (r *run) attempt(ctx, within context.Context) next {
 		sent, err = false, unended.err
 	}
 	v := judge(err, sent)
-	r.note(e, v, err)
+	r.note(within, e, v, err)
 	r.open = r.open || v.executed && r.write
 	if v.retry == hawser.RetryNever && r.amend != nil && r.amend(v.err) {
 		r.client.router.again(e, &r.tour)
@@ -183,10 +183,13 @@ func transfer(bytes int) time.Duration {
 	return time.Duration(bytes) * time.Second / bytesPerSecond
 }
 
-// note tells the router what happened at e.
-func (r *run) note(e *endpoint, v verdict, err error) {
+// note tells the router what happened at e. That a caller has lost interest is
+// not the endpoint's failure.
+func (r *run) note(within context.Context, e *endpoint, v verdict, err error) {
 	router := r.client.router
 	switch {
+	case !v.answered && errors.Is(within.Err(), context.Canceled):
+		router.answered(e, &r.tour, wire.Leader{}, false)
 	case v.answered:
 		code := hawser.CodeOf(v.err)
 		router.answered(e, &r.tour, wire.HintOf(err), code == hawser.CodeUnavailable || code == hawser.CodeOutcomeUnknown)

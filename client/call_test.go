@@ -103,6 +103,31 @@ func TestCall_CancellationAtEachStage(t *testing.T) {
 	}
 }
 
+// Calls that their callers give up do not turn the others away from the leader.
+func TestRoute_CancellationIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 3)
+		cluster.Lead(1)
+		a := c.Agent("a")
+		for range 3 { // until the leader is known
+			save(t, a)
+		}
+		for range 5 {
+			cluster.SetFault(fakecluster.Hang)
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(50*time.Millisecond, cancel)
+			_, err := c.Agent("b").Save(ctx, []byte("x"))
+			wantError(t, err, context.Canceled)
+			var v visits
+			cluster.SetFault(v.around(fakecluster.Pass))
+			save(t, a)
+			if at := v.take(); len(at) != 1 || at[0] != 1 {
+				t.Errorf("the next call went to %v, the leader is 1", at)
+			}
+		}
+	})
+}
+
 // Close ends what is under way without lying about it.
 func TestClient_Close(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -279,14 +279,16 @@ func (w *attendant) vote(ctx context.Context, m *hawserv1.ParticipateResponse) e
 		return nil
 	}
 	left := t.DeadlineAt.Sub(m.GetHeader().GetMachineTime().AsTime())
-	preparing, cancel := context.WithTimeout(ctx, max(left, 0))
+	voting, end := context.WithTimeout(ctx, max(left, 0))
+	defer end()
+	preparing, cancel := context.WithCancel(voting)
 	defer cancel()
 	defer w.news.watch(t.ID.ID, cancel)()
 	b := &ballot{
 		w: w, id: t.ID, generation: hawser.Generation(m.GetHeader().GetGeneration()),
 		req: TxnRequest{ID: t.ID, Payload: m.GetPayload(), Deadline: t.DeadlineAt, Prepared: w.prepared(m, t.ID), Head: m.GetHead().GetNumber()},
 	}
-	cast, err := b.cast(preparing)
+	cast, err := b.cast(preparing, voting)
 	switch {
 	case cast:
 		w.voted = t.ID.ID
