@@ -58,7 +58,7 @@ func (s *Service) Unary(log *slog.Logger, observe Observer) grpc.UnaryServerInte
 				err = panicked(ctx, log, info.FullMethod, p)
 			}
 			err = elsewhere(err)
-			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
+			observe(info.FullMethod, wire.CodeOf(err), time.Since(begin))
 			if member, by := byHand(req); by {
 				log.InfoContext(ctx, "change of members by hand", "method", path.Base(info.FullMethod), "member", member,
 					"code", hawser.CodeOf(err).String())
@@ -88,7 +88,7 @@ func (s *Service) Stream(log *slog.Logger, observe Observer) grpc.StreamServerIn
 				err = panicked(stream.Context(), log, info.FullMethod, p)
 			}
 			err = elsewhere(err)
-			observe(info.FullMethod, hawser.CodeOf(err), time.Since(begin))
+			observe(info.FullMethod, wire.CodeOf(err), time.Since(begin))
 			err = wire.ToStatus(err, s.hint())
 		}()
 		return handler(srv, newPaced(stream))

@@ -189,8 +189,9 @@ func (s *Service) Inbox(r *hawserv1.InboxRequest, stream grpc.ServerStreamingSer
 	}
 	defer sub.Close()
 	after, begun := r.GetAfter(), false
-	var contact contact
+	news := news{sub: sub, every: lookEvery}
 	for {
+		info := view.Info()
 		resp, more, err := b.inbox(view, agent, after)
 		closeView(view)
 		if err != nil {
@@ -204,12 +205,12 @@ func (s *Service) Inbox(r *hawserv1.InboxRequest, stream grpc.ServerStreamingSer
 				after = resp.GetMessages()[n-1].GetNumber()
 			}
 		}
-		if !more {
-			if err := awaitChange(ctx, sub, lookEvery); err != nil {
-				return err
-			}
+		if more {
+			b, view, err = s.look()
+		} else {
+			b, view, err = s.await(ctx, &news, info)
 		}
-		if b, view, err = s.look(&contact); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -60,8 +59,9 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 		every = awaitEvery
 	}
 	var last *hawserv1.ObserveResponse
-	var contact contact
+	news := news{sub: sub, every: every}
 	for {
+		info := view.Info()
 		resp, err := b.observed(view, name, of)
 		closeView(view)
 		if err != nil {
@@ -73,65 +73,10 @@ func (s *Service) Observe(r *hawserv1.ObserveRequest, stream grpc.ServerStreamin
 			}
 			last = resp
 		}
-		if err := awaitChange(ctx, sub, every); err != nil {
-			return err
-		}
-		if b, view, err = s.look(&contact); err != nil {
+		if b, view, err = s.await(ctx, &news, info); err != nil {
 			return err
 		}
 	}
-}
-
-// maxLost is for how long a node may know no leader before the streams that it
-// serves end: an election takes less, and a node that is cut off tells nothing
-// new for as long as that lasts.
-const maxLost = 3 * time.Second
-
-// contact watches over the node of a stream.
-type contact struct{ lost time.Time }
-
-// check returns an error once the node has known no leader for too long.
-func (c *contact) check(b *Backend) error {
-	switch {
-	case b.Leader().ID != "":
-		c.lost = time.Time{}
-	case c.lost.IsZero():
-		c.lost = time.Now()
-	case time.Since(c.lost) > maxLost:
-		return &hawser.Error{Code: hawser.CodeUnavailable, Msg: "this node knows no leader and tells nothing new; go on at another one"}
-	}
-	return nil
-}
-
-// look returns what a stream tells next: the node and a view of its machine,
-// which an import may have put in another one's place. The caller closes it.
-func (s *Service) look(c *contact) (*Backend, *fsm.View, error) {
-	b, err := s.open()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := c.check(b); err != nil {
-		return nil, nil, err
-	}
-	view, err := b.Machine.View()
-	return b, view, err
-}
-
-// awaitChange returns when something may have changed.
-func awaitChange(ctx context.Context, sub *watch.Subscription, every time.Duration) error {
-	waiting, cancel := context.WithTimeout(ctx, every)
-	defer cancel()
-	_, _, err := sub.Next(waiting)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, hawser.ErrCompacted): // the state tells it all
-		<-waiting.Done()
-		return context.Cause(ctx)
-	case waiting.Err() != nil:
-		return nil
-	}
-	return err
 }
 
 func (b *Backend) observed(view *fsm.View, name hawser.Resource, of hawser.LeaseID) (*hawserv1.ObserveResponse, error) {

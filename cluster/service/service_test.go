@@ -20,6 +20,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/watch"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/rebuild"
 	"github.com/hawserdb/hawser/internal/record"
@@ -29,6 +30,7 @@ import (
 // leader is a Proposer that applies each command at once, as one log entry.
 type leader struct {
 	machine *fsm.Machine
+	hub     *watch.Hub
 
 	mu    sync.Mutex
 	index uint64
@@ -59,6 +61,7 @@ func (l *leader) apply(c fsm.Command) (fsm.Result, error) {
 	if err != nil {
 		return fsm.Result{}, err
 	}
+	l.hub.OnApplied(applied)
 	return applied[0].Results[0], nil
 }
 
@@ -76,13 +79,17 @@ func start(t *testing.T) (*Service, *leader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = machine.Close() })
-	l := &leader{machine: machine}
+	hub, err := watch.New(watch.Config{View: func() (watch.View, error) { return machine.View() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &leader{machine: machine, hub: hub}
 	if _, err := l.apply(&fsm.LeaderStart{Term: 1, Node: "n1-00000000", ClusterID: [16]byte{1}, Generation: 42}); err != nil {
 		t.Fatal(err)
 	}
 	s := New(func() string { return "it is starting" })
 	s.Start(&Backend{
-		Self: "n1-00000000", Machine: machine, Gate: rebuild.New(), Proposer: l, Reads: readsNow{}, Members: noMembers{},
+		Self: "n1-00000000", Machine: machine, Hub: hub, Gate: rebuild.New(), Proposer: l, Reads: readsNow{}, Members: noMembers{},
 		Leader:   func() wire.Leader { return wire.Leader{ID: "n1-00000000", Address: "127.0.0.1:1"} },
 		Term:     func() uint64 { return 1 },
 		Conn:     func(string) (*grpc.ClientConn, error) { return nil, errors.New("there is no other node") },

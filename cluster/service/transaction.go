@@ -19,9 +19,9 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-// lookEvery is how often a stream about transactions looks at the state though
-// no event told of a change.
-const lookEvery = 2 * time.Second
+// lookEvery is how often a stream looks at the state though no event told of a
+// change and all changes make one: what such a stream misses nobody would mend.
+const lookEvery = 30 * time.Second
 
 // Transact implements hawserv1.TransactionsServer. The transaction is begun at
 // the leader; the node that is asked tells what becomes of it.
@@ -130,18 +130,14 @@ func (s *Service) tellDecision(
 		return err
 	}
 	defer sub.Close()
-	var contact contact
+	news := news{sub: sub, every: lookEvery}
 	for {
-		if err := awaitChange(ctx, sub, lookEvery); err != nil {
+		b, view, err := s.await(ctx, &news, fsm.Info{Revision: begun, Generation: hawser.Generation(last.GetHeader().GetGeneration())})
+		if err != nil {
 			return err
 		}
-		if b, err = s.open(); err != nil {
-			return err
-		}
-		if err := contact.check(b); err != nil {
-			return err
-		}
-		resp, err := b.transaction(command.ID)
+		resp, err := b.transaction(view, command.ID)
+		closeView(view)
 		if errors.Is(err, hawser.ErrNotFound) {
 			return &hawser.UnknownTxnError{ID: command.ID, Err: err} // over and removed while nobody looked
 		}
@@ -160,12 +156,7 @@ func (s *Service) tellDecision(
 	}
 }
 
-func (b *Backend) transaction(id hawser.TxnID) (*hawserv1.TransactResponse, error) {
-	view, err := b.Machine.View()
-	if err != nil {
-		return nil, err
-	}
-	defer closeView(view)
+func (b *Backend) transaction(view *fsm.View, id hawser.TxnID) (*hawserv1.TransactResponse, error) {
 	t, err := view.Txn(id)
 	if err != nil {
 		return nil, err
@@ -192,8 +183,9 @@ func (s *Service) Participate(r *hawserv1.ParticipateRequest, stream grpc.Server
 	}
 	defer sub.Close()
 	var last *hawserv1.ParticipateResponse
-	var contact contact
+	news := news{sub: sub, every: lookEvery}
 	for {
+		info := view.Info()
 		resp, err := b.work(view, agent)
 		closeView(view)
 		if err != nil {
@@ -205,10 +197,7 @@ func (s *Service) Participate(r *hawserv1.ParticipateRequest, stream grpc.Server
 			}
 			last = resp
 		}
-		if err := awaitChange(ctx, sub, lookEvery); err != nil {
-			return err
-		}
-		if b, view, err = s.look(&contact); err != nil {
+		if b, view, err = s.await(ctx, &news, info); err != nil {
 			return err
 		}
 	}

@@ -21,10 +21,6 @@ import (
 // is.
 const bookmarkEvery = 10 * time.Second
 
-// contactEvery is how often it looks whether the node is in touch with the
-// cluster meanwhile.
-const contactEvery = 2 * time.Second
-
 // Watch implements hawserv1.WatchServer. The node that is asked serves it.
 func (s *Service) Watch(r *hawserv1.WatchRequest, stream grpc.ServerStreamingServer[hawserv1.WatchResponse]) error {
 	ctx := stream.Context()

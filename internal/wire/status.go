@@ -89,7 +89,7 @@ func ToStatus(err error, hint Leader) error {
 	if err == nil {
 		return nil
 	}
-	code := codeOf(err)
+	code := CodeOf(err)
 	detail := &hawserv1.ErrorDetail{Code: uint32(code)}
 	switch e, _ := errors.AsType[*hawser.Error](err); {
 	case e != nil && e.Code == code:
@@ -129,7 +129,9 @@ func ToStatus(err error, hint Leader) error {
 	return s.Err()
 }
 
-func codeOf(err error) hawser.Code {
+// CodeOf is the code that ToStatus gives an error: hawser.CodeOf, but that the
+// end of a context has the code of that.
+func CodeOf(err error) hawser.Code {
 	code := hawser.CodeOf(err)
 	if _, known := statusCodes[code]; !known || code == hawser.CodeOK {
 		return hawser.CodeInternal
