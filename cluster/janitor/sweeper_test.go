@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +16,19 @@ import (
 	"github.com/hawserdb/hawser/fsm"
 )
 
-// dues stands for the machine: what is due, and when.
+// dues stands for the machine: what is due, and when. Its lock guards all that the
+// test and the sweeper share.
 type dues struct {
-	at     map[string]time.Time
-	looked []time.Time // from where
+	sync.Mutex
+
+	at, swept map[string]time.Time
+	looked    []time.Time // from where
+	leads     bool
 }
 
 func (d *dues) DueTxns(from, now time.Time) (ids []hawser.TxnID, _ error) {
+	d.Lock()
+	defer d.Unlock()
 	d.looked = append(d.looked, from)
 	for id, at := range d.at {
 		if !at.Before(from) && !at.After(now) {
@@ -31,50 +38,71 @@ func (d *dues) DueTxns(from, now time.Time) (ids []hawser.TxnID, _ error) {
 	return ids, nil
 }
 
+func (d *dues) sweep(_ context.Context, c fsm.Command) (fsm.Result, error) {
+	d.Lock()
+	defer d.Unlock()
+	ids := c.(*fsm.SweepTxns).IDs
+	for _, id := range ids {
+		d.swept[id.ID] = time.Now()
+		delete(d.at, id.ID)
+	}
+	return fsm.Result{Pruned: uint64(len(ids))}, nil
+}
+
+// lead says whether the node leads, and makes a transaction due.
+func (d *dues) lead(leads bool, id string, at time.Time) {
+	d.Lock()
+	defer d.Unlock()
+	d.leads, d.at[id] = leads, at
+}
+
+func (d *dues) sweptAt(id string) (time.Time, bool) {
+	d.Lock()
+	defer d.Unlock()
+	at, ok := d.swept[id]
+	return at, ok
+}
+
 func (*dues) Close() error { return nil }
 
 // What is due is swept within a tenth of a second, what became due in the past
 // within a second, and nothing while another node leads.
 func TestSweeper_SweepsWhatIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		machine, leads := &dues{at: map[string]time.Time{}}, true
-		swept := map[string]time.Time{}
+		d := &dues{at: map[string]time.Time{}, swept: map[string]time.Time{}, leads: true}
 		s := StartSweeper(SweeperConfig{
-			View: func() (SweepView, error) { return machine, nil }, Leads: func() bool { return leads }, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			Submit: func(_ context.Context, c fsm.Command) (fsm.Result, error) {
-				ids := c.(*fsm.SweepTxns).IDs
-				for _, id := range ids {
-					swept[id.ID] = time.Now()
-					delete(machine.at, id.ID)
-				}
-				return fsm.Result{Pruned: uint64(len(ids))}, nil
+			View: func() (SweepView, error) { return d, nil }, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Submit: d.sweep,
+			Leads: func() bool {
+				d.Lock()
+				defer d.Unlock()
+				return d.leads
 			},
 		})
 		defer s.Close()
 		await := func(id string, at time.Time, within time.Duration) {
 			t.Helper()
-			machine.at[id] = at
+			d.lead(true, id, at)
 			begin := time.Now()
 			time.Sleep(within)
-			synctest.Wait()
-			if end, ok := swept[id]; !ok || end.Before(at) {
+			if end, ok := d.sweptAt(id); !ok || end.Before(at) {
 				t.Errorf("%s, due after %s, was swept: %t, after %s", id, at.Sub(begin), ok, end.Sub(begin))
 			}
 		}
 		time.Sleep(3*time.Second + time.Millisecond)
 		await("soon", time.Now().Add(450*time.Millisecond), 550*time.Millisecond)
 		await("late", time.Now().Add(-2*time.Second), time.Second)
-		if n := len(machine.looked) - len(slices.DeleteFunc(slices.Clone(machine.looked), time.Time.IsZero)); n < 4 || n > 6 {
-			t.Errorf("%d of %d looks were at everything", n, len(machine.looked))
+		d.Lock()
+		all, partial := len(d.looked), len(slices.DeleteFunc(slices.Clone(d.looked), time.Time.IsZero))
+		d.Unlock()
+		if all-partial < 4 || all-partial > 6 {
+			t.Errorf("%d of %d looks were at everything", all-partial, all)
 		}
-		leads = false
-		machine.at["not ours"] = time.Now()
+		at := time.Now()
+		d.lead(false, "not ours", at)
 		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if _, ok := swept["not ours"]; ok {
+		if _, ok := d.sweptAt("not ours"); ok {
 			t.Error("swept while another node leads")
 		}
-		leads = true
-		await("not ours", machine.at["not ours"], 100*time.Millisecond)
+		await("not ours", at, 101*time.Millisecond)
 	})
 }
