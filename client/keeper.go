@@ -41,6 +41,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	leases  map[hawser.LeaseID]*lease
+	every   time.Duration // the pause after which the goroutine looks again
 	running bool
 	closed  bool
 }
@@ -52,7 +53,8 @@ func newKeeper(c *Client) *keeper {
 	return k
 }
 
-func (k *keeper) add(l *lease) error {
+// add has a lease renewed that is confirmed for so long.
+func (k *keeper) add(l *lease, confirmed time.Duration) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -62,6 +64,9 @@ func (k *keeper) add(l *lease) error {
 	if !k.running {
 		k.running = true
 		k.wg.Go(k.run)
+	}
+	if confirmed > 2*k.every && k.every > 0 {
+		return nil // the next round comes in time, and renews all
 	}
 	select {
 	case k.wake <- struct{}{}:
@@ -117,6 +122,7 @@ func (k *keeper) next() (leases []*lease, every time.Duration, ok bool) {
 		leases = append(leases, l)
 		every = min(every, l.ttl/renewals)
 	}
+	k.every = every
 	return leases, every, true
 }
 

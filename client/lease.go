@@ -76,9 +76,10 @@ func (c *Client) openLease(ctx context.Context, ttl time.Duration) (*lease, erro
 	}
 	l.mu.Lock()
 	l.deadline = sent + ttl - ttl/10
-	l.timer = time.AfterFunc(l.deadline-bootNow(), l.expire)
+	confirmed := l.deadline - bootNow()
+	l.timer = time.AfterFunc(confirmed, l.expire)
 	l.mu.Unlock()
-	if err := c.keeper.add(l); err != nil {
+	if err := c.keeper.add(l, confirmed); err != nil {
 		c.background(l.end)
 		return nil, err
 	}
