@@ -110,7 +110,7 @@ var codeNames = [...]string{
 	CodeVersionGone: "version gone", CodeConflict: "conflict", CodeFenced: "fenced", CodeTooLarge: "too large",
 	CodeOverloaded: "overloaded", CodeStorageFull: "storage full", CodeUnavailable: "unavailable",
 	CodeNotLeader: "not the leader", CodeOutcomeUnknown: "outcome unknown", CodeRequestExpired: "request expired",
-	CodeRequestMismatch: "request id used for another request", CodeWrongGeneration: "wrong generation",
+	CodeRequestMismatch: "already used for another request", CodeWrongGeneration: "wrong generation",
 	CodeCorrupt: "corrupt", CodeUnauthenticated: "unauthenticated", CodePermissionDenied: "permission denied",
 	CodeUnimplemented: "unimplemented", CodeDeadline: "deadline exceeded", CodeCanceled: "canceled", CodeRefused: "refused",
 	CodeKeyframeNeeded: "keyframe needed", CodeCompacted: "compacted", CodeLeaseExpired: "lease expired",

@@ -203,7 +203,7 @@ func claimOf(id hawser.AgentID) hawser.Resource {
 func (c *changes) unclaim(q *EndClaim, a *agent, r *resource) (Result, error) {
 	live := r.live()
 	switch {
-	case !a.fenced && (q.Epoch == a.epoch || q.Epoch+1 == a.epoch):
+	case !a.fenced && (q.Epoch == a.epoch || a.epoch > 0 && q.Epoch == a.epoch-1):
 		res := c.result()
 		res.Repeated = true
 		return res, nil

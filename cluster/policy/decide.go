@@ -99,7 +99,7 @@ func (c *council) noteDisagreement(n Node, role string) {
 	case n.Silent > c.Fresh:
 		c.note("%s %s has had no raft contact for %s (gossip: %s); it is taken for dead after %s", role, n.ID, short(n.Silent), n.Gossip, short(c.Stabilise))
 	case n.Gossip == Dead || n.Gossip == Left:
-		c.note("gossip says that %s %s is %s, but raft has contact: nothing is done on gossip alone", role, n.ID, n.Gossip)
+		c.note("gossip says that %s %s is %s, but raft had contact %s ago: nothing is done on gossip alone", role, n.ID, n.Gossip, short(n.Silent))
 	}
 }
 

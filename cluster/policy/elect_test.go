@@ -85,7 +85,7 @@ func TestElect(t *testing.T) {
 		},
 
 		// Gossip and raft that disagree; one slow node.
-		"gossip cut, raft has contact":         {changes: changes{set(func(e *Electorate) { e.Gossip = Dead })}, note: "but raft has contact"},
+		"gossip cut, raft has contact":         {changes: changes{set(func(e *Electorate) { e.Gossip = Dead })}, note: "but raft had contact"},
 		"gossip cut, raft slow, ping answered": {changes: changes{frozen, set(func(e *Electorate) { e.Mute = 0 })}, note: "it is asked directly"},
 		"raft cut, gossip alive":               {changes: changes{frozen, set(func(e *Electorate) { e.Gossip = Alive })}, note: "raft's own timeout decides"},
 		"leader's disk stalls for a second":    {changes: changes{set(func(e *Electorate) { e.Silent = time.Second })}},

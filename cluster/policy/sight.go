@@ -79,7 +79,7 @@ func (s Sight) Suspects() (suspects bool, reason string) {
 	case gossipGone && silent:
 		return false, fmt.Sprintf("gossip says it is %s, %s; it is asked directly", s.Gossip, s.contact())
 	case gossipGone:
-		return false, fmt.Sprintf("gossip says it is %s, but raft has contact", s.Gossip)
+		return false, fmt.Sprintf("gossip says it is %s, but raft had contact %s ago", s.Gossip, short(s.Silent))
 	case silent && s.Mute >= MuteAfter:
 		return false, fmt.Sprintf("%s and it does not answer, but gossip says it is %s: raft's own timeout decides", s.contact(), s.Gossip)
 	}

@@ -34,8 +34,12 @@ func (s *Service) OpenLease(ctx context.Context, r *hawserv1.OpenLeaseRequest) (
 			Msg: fmt.Sprintf("a time to live of %s; %s to %s are possible", ttl, hawser.MinTTL, hawser.MaxTTL),
 		}
 	}
-	if why := badText(r.GetInstance(), hawser.MaxInstance); why != "" || r.GetInstance() == "" {
-		return nil, &hawser.Error{Code: hawser.CodeInvalid, Op: "open lease", Key: id.String(), Msg: "it needs an instance of valid text " + why}
+	why := badText(r.GetInstance(), hawser.MaxInstance)
+	if r.GetInstance() == "" {
+		why = "is missing"
+	}
+	if why != "" {
+		return nil, &hawser.Error{Code: hawser.CodeInvalid, Op: "open lease", Key: id.String(), Msg: "the instance " + why}
 	}
 	c := &fsm.OpenLease{Lease: id, Instance: r.GetInstance(), TTL: ttl, Generation: r.GetGeneration()}
 	return coordinate(ctx, s, "open lease", id.String(), c, func(h *hawserv1.Header, _ fsm.Result) *hawserv1.OpenLeaseResponse {

@@ -31,17 +31,15 @@ func (s *Service) OpenSession(ctx context.Context, r *hawserv1.OpenSessionReques
 	if err != nil {
 		return nil, err
 	}
-	why := "it has no deadline"
-	if r.GetDeadline() != nil {
-		if why = badText(r.GetInstance(), hawser.MaxInstance); why != "" {
-			why = "the instance " + why
-		}
+	deadline, why := deadlineOf(r.GetDeadline())
+	if text := badText(r.GetInstance(), hawser.MaxInstance); text != "" {
+		why = "the instance " + text
 	}
 	if why != "" {
 		return nil, &hawser.Error{Code: hawser.CodeInvalid, Op: "open session", Key: session.String(), Msg: why}
 	}
 	c := &fsm.OpenSession{
-		Namespace: namespace, Session: session, Instance: r.GetInstance(), Deadline: wire.TimeFromProto(r.GetDeadline()), Generation: r.GetGeneration(),
+		Namespace: namespace, Session: session, Instance: r.GetInstance(), Deadline: deadline, Generation: r.GetGeneration(),
 	}
 	return messaging(ctx, s, "open session", session.String(), 0, c, func(h *hawserv1.Header, _ fsm.Result) *hawserv1.OpenSessionResponse {
 		return &hawserv1.OpenSessionResponse{Header: h}

@@ -57,14 +57,15 @@ func beginCommand(r *hawserv1.TransactRequest) (*fsm.BeginTxn, error) {
 	refuse := func(code hawser.Code, format string, args ...any) error {
 		return &hawser.Error{Code: code, Op: "begin transaction", Key: id.String(), Msg: fmt.Sprintf(format, args...)}
 	}
-	c := &fsm.BeginTxn{ID: id, Manual: r.GetManual(), Deadline: wire.TimeFromProto(r.GetDeadline()), Generation: r.GetGeneration()}
+	deadline, why := deadlineOf(r.GetDeadline())
+	c := &fsm.BeginTxn{ID: id, Manual: r.GetManual(), Deadline: deadline, Generation: r.GetGeneration()}
 	switch n := len(r.GetParticipants()); {
 	case n == 0:
 		return nil, refuse(hawser.CodeInvalid, "it has no participants")
 	case n > hawser.MaxParticipants:
 		return nil, refuse(hawser.CodeInvalid, "%d participants, %d are possible", n, hawser.MaxParticipants)
-	case c.Deadline == 0:
-		return nil, refuse(hawser.CodeInvalid, "it has no deadline")
+	case why != "":
+		return nil, refuse(hawser.CodeInvalid, "%s", why)
 	}
 	size := 0
 	for _, task := range r.GetParticipants() {

@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
 	"github.com/hawserdb/hawser/fsm"
@@ -168,6 +170,18 @@ func badText(s string, limit int) string {
 		}
 	}
 	return ""
+}
+
+// deadlineOf returns a deadline on the cluster's clock, in unix nanoseconds, and
+// what is wrong with it, "" for nothing.
+func deadlineOf(m *timestamppb.Timestamp) (deadline int64, why string) {
+	switch deadline = wire.TimeFromProto(m); {
+	case m == nil:
+		return 0, "it has no deadline"
+	case deadline == 0:
+		return 0, "its deadline is not a time between 1970 and 2200"
+	}
+	return deadline, ""
 }
 
 // enum returns a value of the protocol as ours; one that no byte can hold is

@@ -88,7 +88,7 @@ func leaves(commands []*cli.Command) []*cli.Command {
 func (p *program) finish(leaf *cli.Command) {
 	leaf.Flags = append(leaf.Flags, globalFlags()...)
 	for _, f := range leaf.Flags {
-		document(f)
+		document(leaf, f)
 	}
 	leaf.HideHelpCommand = true // or an agent called "help" would print help
 	leaf.CustomHelpTemplate = leafHelp

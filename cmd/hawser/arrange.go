@@ -129,7 +129,7 @@ func (a *arranger) environment(getenv func(string) string) []string {
 	var flags []string
 	for _, f := range a.leaf.Flags {
 		name := f.Names()[0]
-		variable := environmentName(name)
+		variable := environmentName(a.leaf, name)
 		if variable == "" || a.set[name] {
 			continue
 		}

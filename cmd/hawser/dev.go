@@ -38,7 +38,11 @@ Examples:
 			if err != nil {
 				return err
 			}
-			return errors.Join(p.runDev(c, dir), remove())
+			err = p.runDev(c, dir)
+			if c.String("data-dir") == "" && p.stillUsed(c, dir) {
+				return err
+			}
+			return errors.Join(err, remove())
 		},
 	}
 }
@@ -64,6 +68,22 @@ func (p *program) runDev(c *cli.Context, dir string) error {
 	p.watch(c.Context, local)
 	say(p.stderr, "stopping\n")
 	return stopLocal(c.Context, local)
+}
+
+// stillUsed reports whether somebody has started a node again by hand that goes
+// on after dev, and says so.
+func (p *program) stillUsed(c *cli.Context, dir string) bool {
+	nodes, err := procs.Plan(dir, c.Int("nodes"), c.Int("base-port"))
+	if err != nil {
+		return false
+	}
+	for _, n := range nodes {
+		if _, err := os.Stat(n.Dir); err == nil && procs.CheckFree([]procs.Node{n}) != nil {
+			say(p.stderr, "node %s was started again and still runs, so %s is kept: remove it when you have stopped the node\n", n.Name, dir)
+			return true
+		}
+	}
+	return false
 }
 
 // localDir returns the directory for a local cluster and what removes it when

@@ -21,7 +21,7 @@ import (
 // freeBase returns a base port above which a plan's ports are all free.
 func freeBase(t *testing.T, nodes int) int {
 	t.Helper()
-	for base := 21000; base < 32000; base += 500 {
+	for base := 30000; base < 32500; base += 100 { // above the ports of freeport
 		plan, err := procs.Plan("", nodes, base)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +30,7 @@ func freeBase(t *testing.T, nodes int) int {
 			return base
 		}
 	}
-	t.Skip("no range of free ports between 21000 and 32000")
+	t.Skip("no range of free ports between 30000 and 32500")
 	return 0
 }
 
@@ -166,6 +166,45 @@ func TestDev_KeepsItsDirectory(t *testing.T) {
 	}
 	if code := waitExit(t, second); code != codeOK {
 		t.Errorf("exit code %d:\n%s", code, second.Tail(4000))
+	}
+}
+
+// Claim: a node that was killed and started again by the command that dev shows
+// keeps its files when dev ends first.
+func TestDev_LeavesANodeThatRunsItsFiles(t *testing.T) {
+	tmp := t.TempDir()
+	base := strconv.Itoa(freeBase(t, 1))
+	dev := devProcess(t, tmp, "--nodes", "2", "--base-port", base)
+	pids := nodePIDs(t, dev.Tail(1<<16))
+	if len(pids) != 2 {
+		t.Fatalf("nodes %v", pids)
+	}
+	if err := syscall.Kill(pids[1], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitLog(t, dev, "start it again with: ")
+	_, hint, _ := strings.Cut(dev.Tail(1<<16), "start it again with: ")
+	hint, _, _ = strings.Cut(hint, "\n")
+	log := filepath.Join(t.TempDir(), "log")
+	again, err := procs.Start(procs.Command{Path: "/bin/sh", Args: []string{"-c", "exec " + hint}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Kill() })
+	waitLog(t, again, "ready")
+	if err := dev.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := waitExit(t, dev); code != codeOK {
+		t.Errorf("exit code %d:\n%s", code, dev.Tail(4000))
+	}
+	if !strings.Contains(dev.Tail(4000), "still runs, so ") {
+		t.Errorf("dev said:\n%s", dev.Tail(4000))
+	}
+	select {
+	case <-again.Done():
+		t.Errorf("the node ended:\n%s", again.Tail(4000))
+	case <-time.After(2 * time.Second):
 	}
 }
 

@@ -195,7 +195,7 @@ func (p *program) resolution(c *cli.Context) (client.Resolution, error) {
 		}
 	}
 	if path := c.String(flagFile); path != "" {
-		result, err := p.readState(path)
+		result, err := p.readInput(path, "result", hawser.MaxEffectResult)
 		if err != nil {
 			return r, err
 		}

@@ -50,19 +50,24 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// inEnvironment lists the flags that an environment variable can set. The
-// variable's name is HAWSER_ and the flag's in capitals.
-var inEnvironment = map[string]bool{
-	flagEndpoints: true, flagNamespace: true, flagTimeout: true, flagOutput: true, flagTLSCA: true,
-	flagDataDir: true, flagName: true, flagClientAddr: true, flagPeerAddr: true, flagGossipAddr: true,
-	flagHTTPAddr: true, flagAdvertiseHost: true, flagSecretFile: true, flagBootstrapExpect: true, flagJoin: true,
-	flagLogStore: true, flagLogLevel: true, flagLogFormat: true, flagMinFreeDisk: true, flagTLSCert: true,
-	flagTLSKey: true, flagInsecure: true, flagVoters: true,
-}
+// Flags that an environment variable can set: those that every command has, and
+// those of the server. The variable's name is HAWSER_ and the flag's in capitals.
+var (
+	inEnvironment = map[string]bool{
+		flagEndpoints: true, flagNamespace: true, flagTimeout: true, flagOutput: true, flagTLSCA: true,
+	}
+	inServerEnvironment = map[string]bool{
+		flagDataDir: true, flagName: true, flagClientAddr: true, flagPeerAddr: true, flagGossipAddr: true,
+		flagHTTPAddr: true, flagAdvertiseHost: true, flagSecretFile: true, flagBootstrapExpect: true, flagJoin: true,
+		flagLogStore: true, flagLogLevel: true, flagLogFormat: true, flagMinFreeDisk: true, flagTLSCert: true,
+		flagTLSKey: true, flagInsecure: true, flagVoters: true,
+	}
+)
 
-// environmentName returns the variable that sets a flag, or "".
-func environmentName(flag string) string {
-	if !inEnvironment[flag] {
+// environmentName returns the variable that sets a flag of a command, or "".
+func environmentName(command *cli.Command, flag string) string {
+	ofServer := command.Name == "server" && inServerEnvironment[flag]
+	if !inEnvironment[flag] && !ofServer {
 		return ""
 	}
 	return "HAWSER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -72,11 +77,11 @@ func environmentName(flag string) string {
 // "(default: false)".
 // The flags are not given to cli as EnvVars, for then it would read the
 // environment of the process, not the one that run was given.
-func document(f cli.Flag) {
+func document(command *cli.Command, f cli.Flag) {
 	if b, ok := f.(*cli.BoolFlag); ok {
 		b.DisableDefaultText = true
 	}
-	name := environmentName(f.Names()[0])
+	name := environmentName(command, f.Names()[0])
 	usage := reflect.ValueOf(f).Elem().FieldByName("Usage")
 	if name != "" && !strings.Contains(usage.String(), name) {
 		usage.SetString(usage.String() + " [$" + name + "]")
