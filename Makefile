@@ -30,13 +30,13 @@ BENCH ?= .
 TEST_TIMEOUT ?= 9m
 
 # The steps of `make check`, in the order in which they fail fastest.
-CHECKS := tidy-check fmt-check vet proto-check lint deps-check cross test examples race fuzz-short
+CHECKS := tidy-check fmt-check vet proto-check lint deps-check cross test jepsen-short examples race fuzz-short
 
 PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sort $(wildcard internal/peerpb/*.proto)))
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo failover calm takeover claims-judge bank messages examples examples-soak clean
+	deps-check cross vuln check demo jepsen jepsen-short jepsen-mutants failover calm takeover claims-judge bank messages examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -138,6 +138,15 @@ check: ## everything that CI checks
 
 demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir for real states)
 	$(GO) run ./cmd/hawser demo $(if $(STATES),--states '$(STATES)')
+
+jepsen: ## clients and faults for DURATION (2m), and what the clients saw is checked; see jepsen/README.md
+	$(GO) run ./jepsen -duration $(or $(DURATION),2m)
+
+jepsen-short: ## a short run with a fresh seed
+	$(GO) run ./jepsen -duration 40s
+
+jepsen-mutants: ## build programs with known defects, and have each found
+	$(GO) run ./jepsen -mutants all -duration 40s
 
 takeover: ## kill the owner of an agent TRIALS (50) times, and judge how soon its successor saves
 	$(GO) test -count=1 -v -timeout 60m -run '^TestTakeover_Trials$$' ./cmd/hawser -args -takeover.trials=$(or $(TRIALS),50)

@@ -1,0 +1,162 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package history records what clients of a cluster asked for and were told,
+// and when, as a file of JSON lines that checkers read.
+//
+// Times are of one monotonic clock, that of the process that records: what it
+// says came before something else did.
+package history
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Outcome is what a client knows of an operation.
+type Outcome string
+
+const (
+	// OK was executed.
+	OK Outcome = "ok"
+	// Failed was not executed, and never will be.
+	Failed Outcome = "fail"
+	// Unknown may have been executed, or be executed later, once or never.
+	Unknown Outcome = "info"
+)
+
+// Kind is what an operation does.
+type Kind string
+
+const (
+	// Save saves Value as the next version; Version and Revision are what it made.
+	Save Kind = "save"
+	// Restore reads the head, or Number if that is not 0: Value, Version, Revision.
+	Restore Kind = "restore"
+)
+
+// Op is one operation of a client.
+type Op struct {
+	Client int    `json:"client"`
+	Kind   Kind   `json:"kind"`
+	Agent  string `json:"agent,omitempty"`
+	// Number is the version that is asked for, 0 for the head.
+	Number uint64 `json:"number,omitempty"`
+	// Expect is the head on which a save depends, nil for any.
+	Expect *uint64 `json:"expect,omitempty"`
+	// Value stands for the content; two saves never have the same.
+	Value string `json:"value,omitempty"`
+	// Version was made or read; 0 of a read is that there is none.
+	Version uint64 `json:"version,omitempty"`
+	// Revision is that of the write, or the one that a read reflects.
+	Revision uint64 `json:"revision,omitempty"`
+	// Stale: the read was allowed to be old.
+	Stale bool `json:"stale,omitempty"`
+	// Conflict: it failed because the head was Version and not Expect.
+	Conflict bool `json:"conflict,omitempty"`
+	// Fence is the token of the claim under which it was done, 0 for none.
+	Fence uint64 `json:"fence,omitempty"`
+
+	Call    time.Duration `json:"call"`
+	Return  time.Duration `json:"return,omitempty"`
+	Outcome Outcome       `json:"outcome"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// Recorder records operations. It is safe for concurrent use.
+type Recorder struct {
+	begin time.Time
+
+	mu   sync.Mutex
+	ops  []Op
+	open map[*Op]bool
+	file *os.File
+	out  *bufio.Writer
+	err  error
+}
+
+// Create returns a Recorder that also writes to a new file.
+func Create(path string) (*Recorder, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	return &Recorder{begin: time.Now(), open: map[*Op]bool{}, file: f, out: bufio.NewWriter(f)}, nil
+}
+
+// Now is the time on the recorder's clock.
+func (r *Recorder) Now() time.Duration { return time.Since(r.begin) }
+
+// Begin notes that an operation is about to be sent. The caller fills in what
+// becomes of it and gives it to End.
+func (r *Recorder) Begin(op Op) *Op {
+	op.Call, op.Outcome = r.Now(), Unknown
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open[&op] = true
+	return &op
+}
+
+// End notes that an operation was answered, or given up.
+func (r *Recorder) End(op *Op) {
+	op.Return = r.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, op)
+	r.writeLocked(*op)
+}
+
+func (r *Recorder) writeLocked(op Op) {
+	r.ops = append(r.ops, op)
+	line, err := json.Marshal(op)
+	if err == nil {
+		_, err = r.out.Write(append(line, '\n'))
+	}
+	r.err = errors.Join(r.err, err)
+}
+
+// Count returns the number of operations that have ended.
+func (r *Recorder) Count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ops)
+}
+
+// Close ends the file and returns all operations in the order of their calls.
+// Those that did not end are Unknown.
+func (r *Recorder) Close() ([]Op, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for op := range r.open {
+		r.writeLocked(*op)
+	}
+	r.open = map[*Op]bool{}
+	err := errors.Join(r.err, r.out.Flush(), r.file.Close())
+	slices.SortStableFunc(r.ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
+	return r.ops, err
+}
+
+// Read reads a history that a Recorder has written.
+func Read(in io.Reader) ([]Op, error) {
+	var ops []Op
+	lines := json.NewDecoder(in)
+	for {
+		var op Op
+		switch err := lines.Decode(&op); {
+		case errors.Is(err, io.EOF):
+			slices.SortStableFunc(ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
+			return ops, nil
+		case err != nil:
+			return nil, fmt.Errorf("history: operation %d: %w", len(ops)+1, err)
+		}
+		ops = append(ops, op)
+	}
+}

@@ -1,0 +1,86 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hawserdb/hawser/jepsen/mutant"
+)
+
+// maxRuns bounds the runs in which a mutant must be found.
+const maxRuns = 5
+
+// hunt looks for every mutant that is named, and prints how long that took.
+func hunt(ctx context.Context, plan Plan, names string) (code int, err error) {
+	mutants := mutant.All()
+	if names != "all" {
+		wanted := strings.Split(names, ",")
+		mutants = slices.DeleteFunc(mutants, func(m mutant.Mutant) bool { return !slices.Contains(wanted, m.Name) })
+		if len(mutants) != len(wanted) {
+			return codeFailed, fmt.Errorf("not all of %q are mutants", names)
+		}
+	}
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/hawserdb/hawser").Output()
+	if err != nil {
+		return codeFailed, fmt.Errorf("find the module: %w", err)
+	}
+	var lines []string
+	for _, m := range mutants {
+		began := time.Now()
+		how, err := find(ctx, plan, m, strings.TrimSpace(string(root)))
+		switch {
+		case err != nil:
+			return codeFailed, err
+		case how == "":
+			code = codeBroken
+			lines = append(lines, fmt.Sprintf("NOT FOUND %-22s in %s: %s", m.Name, time.Since(began).Round(time.Second), m.Defect))
+		default:
+			lines = append(lines, fmt.Sprintf("found     %-22s in %s by %s: %s", m.Name, time.Since(began).Round(time.Second), how, m.Defect))
+		}
+		fmt.Println(lines[len(lines)-1])
+	}
+	fmt.Printf("\n%s\n", strings.Join(lines, "\n"))
+	return code, nil
+}
+
+// find runs a mutant until a checker notices it. How is that checker, or the end
+// of a node; "" if nothing noticed it.
+func find(ctx context.Context, plan Plan, m mutant.Mutant, root string) (how string, err error) {
+	if plan.Program, err = m.Build(ctx, root, plan.Dir); err != nil {
+		return "", err
+	}
+	if len(m.Faults) > 0 {
+		plan.Faults = m.Faults
+	}
+	dir := plan.Dir
+	for run := range maxRuns {
+		plan.Dir = filepath.Join(dir, fmt.Sprintf("%s-%d", m.Name, run+1))
+		if err := os.Mkdir(plan.Dir, 0o700); err != nil {
+			return "", err
+		}
+		report, err := plan.Run(ctx)
+		if ctx.Err() != nil {
+			return "", errors.Join(ctx.Err(), err)
+		}
+		for _, v := range report.Verdicts {
+			if len(v.Violations) > 0 {
+				return fmt.Sprintf("%q in run %d", v.Name, run+1), nil
+			}
+		}
+		if err != nil {
+			return fmt.Sprintf("the end of the run %d (%.200s)", run+1, strings.ReplaceAll(err.Error(), "\n", " ")), nil
+		}
+		plan.Seed++
+	}
+	return "", nil
+}

@@ -1,0 +1,100 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Jepsen runs a real cluster, lets clients use it while faults happen to it, and
+// checks that what the clients saw is what Hawser guarantees. See README.md.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	code, err := command(ctx, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "jepsen:", err)
+	}
+	os.Exit(code)
+}
+
+// Exit codes: a promise was broken, or the run itself went wrong.
+const (
+	codeOK = iota
+	codeBroken
+	codeFailed
+)
+
+func command(ctx context.Context, args []string) (code int, err error) {
+	var plan Plan
+	var faults, mutants, out string
+	flags := flag.NewFlagSet("jepsen", flag.ContinueOnError)
+	flags.Uint64Var(&plan.Seed, "seed", rand.Uint64(), "decides the faults and what clients do")
+	flags.DurationVar(&plan.Duration, "duration", time.Minute, "how long clients work and faults happen")
+	flags.IntVar(&plan.Nodes, "nodes", 3, "nodes of the cluster")
+	flags.IntVar(&plan.Clients, "clients", 10, "clients")
+	flags.StringVar(&faults, "faults", "", "faults by name, separated by commas (default: all that this machine can inject; none: none)")
+	flags.StringVar(&plan.Program, "program", "", "the hawser executable (default: built from this checkout)")
+	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
+	flags.StringVar(&mutants, "mutants", "", "build programs with known defects instead, by name, separated by commas, or all, and find them")
+	flags.StringVar(&out, "out", "", "directory of the report, made new (default: a temporary one, removed when all is well)")
+	if err := flags.Parse(args); err != nil {
+		return codeFailed, nil //nolint:nilerr // flag has printed it
+	}
+	if faults != "" {
+		plan.Faults = strings.Split(faults, ",")
+	}
+	keep := out != ""
+	if out == "" {
+		out, err = os.MkdirTemp("", "hawser-jepsen-")
+	} else {
+		err = os.MkdirAll(out, 0o700)
+	}
+	if err != nil {
+		return codeFailed, err
+	}
+	plan.Dir, err = filepath.Abs(out)
+	if err == nil && plan.Program == "" && mutants == "" {
+		plan.Program, err = build(ctx, plan.Dir)
+	}
+	if err != nil {
+		return codeFailed, err
+	}
+	plan.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if mutants != "" {
+		return hunt(ctx, plan, mutants)
+	}
+	report, err := plan.Run(ctx)
+	report.Print(os.Stdout)
+	switch {
+	case err != nil:
+		return codeFailed, fmt.Errorf("%w; see %s", err, plan.Dir)
+	case !report.Good():
+		fmt.Printf("see %s; run it again with: go run ./jepsen %s\n", plan.Dir, plan.Again())
+		return codeBroken, nil
+	case !keep:
+		return codeOK, os.RemoveAll(plan.Dir)
+	}
+	return codeOK, nil
+}
+
+// build builds the program of this checkout.
+func build(ctx context.Context, dir string) (string, error) {
+	program := filepath.Join(dir, "hawser")
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/hawserdb/hawser/cmd/hawser").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build hawser: %w\n%s", err, out)
+	}
+	return program, nil
+}

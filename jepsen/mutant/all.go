@@ -1,0 +1,47 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package mutant
+
+// All returns every mutant.
+func All() []Mutant {
+	return []Mutant{
+		{
+			Name: "read-unconfirmed", Defect: "a node reads without asking the others whether it is still up to date",
+			File: "cluster/service/read.go", Change: []string{"err := b.Reads.Wait(ctx)", "err := error(nil)"},
+		},
+		{
+			Name: "read-without-waiting", Defect: "a node learns how far it must be for a read, and does not wait until it is",
+			File: "cluster/read/indexer.go", Change: []string{"err = x.cfg.Machine.Wait(ctx, index)", "_ = index"},
+		},
+		{
+			Name: "leader-unconfirmed", Defect: "a leader that may be deposed reads without asking a majority",
+			File:   "cluster/read/round.go",
+			Change: []string{"if err := x.poll(ctx, ready, confirmed); err != nil {", "if err := error(nil); confirmed == nil && err != nil {"},
+		},
+		{
+			Name: "term-not-begun", Defect: "a new leader reads before it has an entry of its own term",
+			File: "cluster/read/round.go", Change: []string{"ready := x.cfg.ReadyTerm()", "ready := x.cfg.Term()"},
+		},
+		{
+			Name: "repeat-forgotten", Defect: "a request that comes again is executed again",
+			File:   "fsm/repeat.go",
+			Change: []string{"rec, err := c.find(a, q)", "rec, err := (*chainRecord)(nil), error(nil)"},
+		},
+		{
+			Name: "condition-ignored", Defect: "a save that expects another head is executed",
+			File: "fsm/repeat.go", Change: []string{"if expect != nil && *expect != a.live {", "if expect != nil && *expect > a.live {"},
+		},
+		{
+			Name: "save-lost", Defect: "one save in fifty is answered and not stored",
+			File: "fsm/save.go", Change: []string{"a.head, a.changed = rec.number, true", "a.head, a.changed = rec.number, rec.number%50 != 0"},
+		},
+		{
+			Name: "replica-differs", Defect: "what a replica makes of an entry depends on its own clock",
+			File: "fsm/save.go", Change: []string{
+				"import (", "import (\n\t\"time\"\n",
+				"a.versions++\n\ta.stored", "if time.Now().UnixNano()>>10%500 == 0 {\n\t\trec.sha[0]++\n\t}\n\ta.versions++\n\ta.stored",
+			},
+		},
+	}
+}

@@ -1,0 +1,16 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nemesis
+
+// All returns every fault that there is.
+func All() []Fault {
+	return []Fault{
+		kill(one), kill(leader), kill(majority), kill(all),
+		stop(one), stop(leader), rolling(),
+		pause(one), pause(leader), pause(majority), pause(all),
+		starve(one), starve(leader),
+		isolate(one), isolate(leader), unplug(one), unplug(leader), oneWay(one), oneWay(leader), bridge(),
+		flap(one), flap(leader), slow(), poor(),
+	}
+}

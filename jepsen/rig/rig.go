@@ -1,0 +1,205 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rig runs a cluster of real processes of the built program, on a
+// network that can be spoilt if this machine allows it.
+package rig
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hawserdb/hawser/internal/procs"
+	"github.com/hawserdb/hawser/jepsen/lan"
+)
+
+// Config describes a rig.
+type Config struct {
+	// Program is the hawser executable.
+	Program string
+	// Dir holds the nodes' files; it must be empty.
+	Dir string
+	// Nodes is how many there are.
+	Nodes int
+	// Seed decides what links do by chance.
+	Seed uint64
+	// Loopback does without a network of namespaces.
+	Loopback bool
+	Log      *slog.Logger
+}
+
+// Rig is a running cluster. Its methods may be called from any goroutine.
+type Rig struct {
+	*procs.Cluster
+
+	// LAN joins the nodes and this process, which is host Nodes; nil when they are
+	// joined by loopback, and WithoutLAN says why.
+	LAN        *lan.LAN
+	WithoutLAN string
+}
+
+// startTime bounds the start of a cluster, stopTime its end.
+const (
+	startTime = 60 * time.Second
+	stopTime  = 20 * time.Second
+)
+
+// Start starts a cluster and waits until it is ready. The caller closes it.
+func Start(ctx context.Context, cfg Config) (*Rig, error) {
+	r := &Rig{}
+	if err := r.start(ctx, cfg); err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
+	}
+	return r, nil
+}
+
+func (r *Rig) start(ctx context.Context, cfg Config) error {
+	if r.WithoutLAN = "it was not asked for"; !cfg.Loopback {
+		var err error
+		if r.LAN, err = lan.New(cfg.Nodes, cfg.Seed); err != nil {
+			cfg.Log.Warn("no network of namespaces: faults of the network are skipped", "error", err)
+			r.WithoutLAN = err.Error()
+		} else {
+			r.WithoutLAN = ""
+		}
+	}
+	secret := filepath.Join(cfg.Dir, "secret")
+	if out, err := exec.CommandContext(ctx, cfg.Program, "secret", "generate", "-f", secret).CombinedOutput(); err != nil {
+		return fmt.Errorf("make a secret: %w: %s", err, out)
+	}
+	plan := procs.Config{Path: cfg.Program, SecretFile: secret, Args: []string{"--insecure", "--log-level", "debug"}}
+	if r.LAN != nil {
+		hosts := make([]string, cfg.Nodes)
+		for i := range hosts {
+			hosts[i] = r.LAN.Address(i)
+		}
+		plan.Nodes, plan.Within = procs.PlanHosts(cfg.Dir, hosts), r.LAN.Within
+	} else {
+		nodes, err := procs.PlanFree(cfg.Dir, cfg.Nodes)
+		if err != nil {
+			return err
+		}
+		plan.Nodes = nodes
+	}
+	r.Cluster = procs.NewCluster(plan)
+	if err := r.StartAll(); err != nil {
+		return err
+	}
+	ready, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	return r.ReadyAll(ready)
+}
+
+// Size returns the number of nodes.
+func (r *Rig) Size() int { return len(r.Nodes()) }
+
+// Leader returns the node that says it leads, -1 when none that answers does.
+func (r *Rig) Leader(ctx context.Context) int {
+	for i := range r.Nodes() {
+		if value, err := r.Metric(ctx, i, "hawser_leader"); err == nil && value == "1" {
+			return i
+		}
+	}
+	return -1
+}
+
+// Metric asks a node for one of its metrics.
+func (r *Rig) Metric(ctx context.Context, i int, name string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Nodes()[i].HTTP+"/metrics", http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return value, nil
+		}
+	}
+	return "", errors.Join(fmt.Errorf("node %d has no metric %s", i, name), lines.Err())
+}
+
+// Running reports whether the newest process of a node has not ended.
+func (r *Rig) Running(i int) bool {
+	p := r.Process(i)
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// Pause stops the process of a node, and returns once the system says that it
+// stands still.
+func (r *Rig) Pause(i int) error {
+	p := r.Process(i)
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for range 100 {
+		state, err := processState(p.PID())
+		if err != nil || state == "T" {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("node %d does not stop", i)
+}
+
+// Paused reports whether a node's process stands still.
+func (r *Rig) Paused(i int) bool {
+	state, err := processState(r.Process(i).PID())
+	return err == nil && state == "T"
+}
+
+// Resume lets a process go on that Pause has stopped.
+func (r *Rig) Resume(i int) error { return r.Process(i).Signal(syscall.SIGCONT) }
+
+func processState(pid int) (string, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	state, _, _ := strings.Cut(rest, " ")
+	return state, nil
+}
+
+// Close ends all nodes and removes the network, also when ctx has ended.
+func (r *Rig) Close(ctx context.Context) error {
+	var errs []error
+	if r.Cluster != nil {
+		for i := range r.Nodes() {
+			if r.Running(i) {
+				errs = append(errs, r.Resume(i))
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+		defer cancel()
+		errs = append(errs, r.StopAll(ctx))
+	}
+	if r.LAN != nil {
+		errs = append(errs, r.LAN.Close())
+	}
+	return errors.Join(errs...)
+}
