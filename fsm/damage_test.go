@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestMachine_DamagedFiles(t *testing.T) {
 	log := randomLog(t, rng, 200)
 	digests := prefixes(t, log)
 	disk := vfs.NewMem()
-	if _, err := applyAndFlush(log, smallEngine(disk)); err != nil {
+	if err := applyAndFlush(log, smallEngine(disk), new(atomic.Uint64)); err != nil {
 		t.Fatal(err)
 	}
 	said := map[string]int{}

@@ -65,7 +65,7 @@ func TestMachine_DiskError(t *testing.T) {
 		opts := smallEngine(fs)
 		told := make(chan error, 10)
 		opts.Halt = func(err error) { told <- err }
-		durable, err := applyAndFlush(log, opts)
+		durable, err := untilStopped(log, opts, told)
 		if err != nil {
 			stopped++
 			if reasonOf(err) == 0 {
@@ -79,31 +79,52 @@ func TestMachine_DiskError(t *testing.T) {
 	}
 }
 
-// applyAndFlush applies the log until an error, and returns what Durable last said.
-func applyAndFlush(log []fsm.Entry, opts fsm.Options) (durable uint64, err error) {
+// untilStopped is applyAndFlush, but gives up on a machine that has told of its
+// end and does not return: a read that was under way may wait for a lock of the
+// store for ever, which whoever met the error holds for ever. A node's process
+// ends for all that.
+func untilStopped(log []fsm.Entry, opts fsm.Options, told <-chan error) (uint64, error) {
+	var durable atomic.Uint64
+	done := make(chan error, 1)
+	go func() { done <- applyAndFlush(log, opts, &durable) }()
+	select {
+	case err := <-done:
+		return durable.Load(), err
+	case err := <-told:
+		select {
+		case err := <-done:
+			return durable.Load(), err
+		case <-time.After(5 * time.Second):
+			return durable.Load(), err
+		}
+	}
+}
+
+// applyAndFlush applies the log until an error, and notes what Durable last said.
+func applyAndFlush(log []fsm.Entry, opts fsm.Options, durable *atomic.Uint64) error {
 	m, err := fsm.Open("state", opts)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for i, e := range log {
 		if _, err := m.Apply([]fsm.Entry{e}); err != nil {
-			return durable, err
+			return err
 		}
 		if i%10 == 0 {
 			if err := m.Flush(); err != nil {
-				return durable, err
+				return err
 			}
 			meta, err := m.Durable()
 			if err != nil {
-				return durable, err
+				return err
 			}
 			if meta.Index != e.Index {
-				return durable, fmt.Errorf("flushed at %d, durable is %d", e.Index, meta.Index)
+				return fmt.Errorf("flushed at %d, durable is %d", e.Index, meta.Index)
 			}
-			durable = meta.Index
+			durable.Store(meta.Index)
 		}
 	}
-	return durable, m.Close()
+	return m.Close()
 }
 
 // checkDisk opens what a failure left: an exact prefix, at least the durable one.

@@ -38,12 +38,13 @@ const (
 
 func command(ctx context.Context, args []string) (code int, err error) {
 	var plan Plan
-	var faults, mutants, out string
+	var workloads, faults, mutants, out string
 	flags := flag.NewFlagSet("jepsen", flag.ContinueOnError)
 	flags.Uint64Var(&plan.Seed, "seed", rand.Uint64(), "decides the faults and what clients do")
 	flags.DurationVar(&plan.Duration, "duration", time.Minute, "how long clients work and faults happen")
 	flags.IntVar(&plan.Nodes, "nodes", 3, "nodes of the cluster")
-	flags.IntVar(&plan.Clients, "clients", 10, "clients")
+	flags.IntVar(&plan.Clients, "clients", 6, "clients of each workload")
+	flags.StringVar(&workloads, "workloads", "", "workloads by name, separated by commas (default: all)")
 	flags.StringVar(&faults, "faults", "", "faults by name, separated by commas (default: all that this machine can inject; none: none)")
 	flags.StringVar(&plan.Program, "program", "", "the hawser executable (default: built from this checkout)")
 	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
@@ -54,6 +55,9 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	}
 	if faults != "" {
 		plan.Faults = strings.Split(faults, ",")
+	}
+	if workloads != "" {
+		plan.Workloads = strings.Split(workloads, ",")
 	}
 	keep := out != ""
 	if out == "" {

@@ -53,7 +53,7 @@ func (r *Report) Write(dir string) error {
 // Print prints the report for people.
 func (r *Report) Print(w io.Writer) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
-	p("seed %d, nodes joined by %s", r.Seed, r.Level)
+	p("seed %d, nodes %s", r.Seed, r.Level)
 	for _, name := range r.Skipped {
 		p("SKIPPED %s", name)
 	}

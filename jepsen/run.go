@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/check"
 	"github.com/hawserdb/hawser/jepsen/history"
@@ -28,25 +30,26 @@ type Plan struct {
 	Seed     uint64
 	Duration time.Duration
 	Nodes    int
-	Clients  int
-	// Faults by name; none of them is all, and the name "none" none.
-	Faults   []string
-	Program  string
-	Dir      string
-	Loopback bool
-	Log      *slog.Logger
+	// Clients of each workload.
+	Clients int
+	// Workloads and Faults by name; none of them is all, and the fault "none" none.
+	Workloads []string
+	Faults    []string
+	Program   string
+	Dir       string
+	Loopback  bool
+	Log       *slog.Logger
 }
 
-const (
-	// recoverTime is how long a cluster may take to serve once all faults are over.
-	recoverTime = 30 * time.Second
-	// searchTime bounds the search for an order of the operations.
-	searchTime = 2 * time.Minute
-)
+// recoverTime is how long a cluster may take to serve once all faults are over.
+const recoverTime = 30 * time.Second
 
 // Again returns the flags that repeat the run.
 func (p *Plan) Again() string {
 	flags := fmt.Sprintf("-seed %d -duration %s -nodes %d -clients %d", p.Seed, p.Duration, p.Nodes, p.Clients)
+	if len(p.Workloads) > 0 {
+		flags += " -workloads " + strings.Join(p.Workloads, ",")
+	}
 	if len(p.Faults) > 0 {
 		flags += " -faults " + strings.Join(p.Faults, ",")
 	}
@@ -69,45 +72,83 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 		return report, errors.Join(err, closeErr)
 	}
 	defer func() { err = errors.Join(err, r.Close(ctx)) }()
-	report.Level = "namespaces"
+	report.Level = "joined by namespaces"
 	if r.LAN == nil {
-		report.Level = "loopback (" + r.WithoutLAN + ")"
+		report.Level = "joined by loopback (" + r.WithoutLAN + ")"
 	}
-	register := &workload.Register{Recorder: recorder, Agents: 4}
-	n, err := p.nemesis(r, recorder, report)
-	if err != nil {
-		_, closeErr := recorder.Close()
-		return report, errors.Join(err, closeErr)
+	if r.WithoutDisks == "" {
+		report.Level += ", with disks of our own"
+	} else {
+		report.Level += ", with the machine's disk (" + r.WithoutDisks + ")"
 	}
-	err = p.work(ctx, r, register, n)
-	report.Events = n.Events()
-	final, finalErr := map[string]map[string]check.Chain{}, error(nil)
-	ops, closeErr := recorder.Close()
-	if err == nil {
-		final, finalErr = p.final(ctx, r, register, ops)
-	}
-	report.Ops = ops
-	p.Log.Info("checking", "operations", len(ops))
-	report.Verdicts = append(report.Verdicts, check.Linearizable(ops, searchTime), check.Revisions(ops))
-	if len(final) > 0 {
-		report.Verdicts = append(report.Verdicts, check.Versions(ops, final), check.Replicas(final))
-	}
-	return report, errors.Join(err, finalErr, closeErr, report.Write(p.Dir))
+	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
+	err = run.all(ctx)
+	return report, errors.Join(err, report.Write(p.Dir))
 }
 
-// nemesis makes the nemesis of the faults that can be injected here.
-func (p *Plan) nemesis(r *rig.Rig, recorder *history.Recorder, report *Report) (*nemesis.Nemesis, error) {
-	n := &nemesis.Nemesis{Rig: r, Rng: rand.New(rand.NewPCG(p.Seed, 1)), Now: recorder.Now, Log: p.Log}
-	if len(p.Faults) == 1 && p.Faults[0] == "none" {
+// run is a plan while its cluster runs.
+type run struct {
+	*Plan
+
+	rig       *rig.Rig
+	recorder  *history.Recorder
+	report    *Report
+	workloads []workload.Workload
+	watchers  map[string]*workload.Watcher
+}
+
+func (r *run) all(ctx context.Context) error {
+	n, err := r.choose()
+	if err != nil {
+		_, closeErr := r.recorder.Close()
+		return errors.Join(err, closeErr)
+	}
+	watching, stop := context.WithCancel(ctx)
+	var watched sync.WaitGroup
+	defer watched.Wait()
+	defer stop()
+	if err = r.watch(watching, &watched); err == nil {
+		err = r.work(ctx, n)
+	}
+	r.report.Events = n.Events()
+	ops, closeErr := r.recorder.Close()
+	r.report.Ops = ops
+	if err != nil {
+		return errors.Join(err, closeErr)
+	}
+	final, told, err := r.final(ctx, ops)
+	r.Log.Info("checking", "operations", len(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops))
+	for _, w := range r.workloads {
+		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
+		r.report.Verdicts = append(r.report.Verdicts, w.Check(own, final.Below(w.Name()))...)
+	}
+	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final))
+	return errors.Join(err, closeErr)
+}
+
+// choose makes the workloads, and the nemesis of the faults that can be injected
+// here.
+func (r *run) choose() (*nemesis.Nemesis, error) {
+	for _, w := range workload.All(r.recorder) {
+		if len(r.Workloads) == 0 || slices.Contains(r.Workloads, w.Name()) {
+			r.workloads = append(r.workloads, w)
+		}
+	}
+	if len(r.workloads) == 0 || len(r.Workloads) > len(r.workloads) {
+		return nil, fmt.Errorf("not all of %q are workloads", strings.Join(r.Workloads, ","))
+	}
+	n := &nemesis.Nemesis{Rig: r.rig, Rng: rand.New(rand.NewPCG(r.Seed, 1)), Now: r.recorder.Now, Log: r.Log}
+	if len(r.Faults) == 1 && r.Faults[0] == "none" {
 		return n, nil
 	}
-	faults, err := nemesis.Choose(p.Faults)
+	faults, err := nemesis.Choose(r.Faults)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.LAN == nil {
-			report.Skipped = append(report.Skipped, f.Name)
+		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" {
+			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}
 		n.Faults = append(n.Faults, f)
@@ -115,61 +156,130 @@ func (p *Plan) nemesis(r *rig.Rig, recorder *history.Recorder, report *Report) (
 	return n, nil
 }
 
+// watch starts a watcher at every node, and waits until they watch.
+func (r *run) watch(ctx context.Context, group *sync.WaitGroup) error {
+	r.watchers = map[string]*workload.Watcher{}
+	for i, endpoint := range r.rig.Endpoints() {
+		conn, err := client.Dial(client.Config{Endpoints: []string{endpoint}})
+		if err != nil {
+			return err
+		}
+		w, name := workload.NewWatcher(conn), "at "+r.rig.Nodes()[i].Name
+		r.watchers[name] = w
+		group.Go(func() {
+			defer func() { _ = conn.Close() }()
+			if err := w.Run(ctx); err != nil {
+				r.Log.Error("a watch ended", "watcher", name, "error", err)
+			}
+		})
+		beginning, cancel := context.WithTimeout(ctx, recoverTime)
+		_, err = w.Told(beginning, 0)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("watch %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // work lets clients work while faults happen, until the time is over and all
 // faults are healed.
-func (p *Plan) work(ctx context.Context, r *rig.Rig, register *workload.Register, n *nemesis.Nemesis) error {
-	working, cancel := context.WithTimeout(ctx, p.Duration)
+func (r *run) work(ctx context.Context, n *nemesis.Nemesis) error {
+	all, err := client.Dial(client.Config{Endpoints: r.rig.Endpoints()})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = all.Close() }()
+	for _, w := range r.workloads {
+		if err := w.Prepare(ctx, all); err != nil {
+			return fmt.Errorf("prepare %s: %w", w.Name(), err)
+		}
+	}
+	working, cancel := context.WithTimeout(ctx, r.Duration)
 	defer cancel()
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer cancel()
-	for id := range p.Clients {
-		endpoints := r.Endpoints()
-		if id%3 == 0 { // some know one node only
-			endpoints = endpoints[id/3%len(endpoints):][:1]
+	for id := range r.Clients * len(r.workloads) {
+		endpoints := r.rig.Endpoints()
+		if id/len(r.workloads)%3 == 0 { // some know one node only
+			endpoints = endpoints[id%len(endpoints):][:1]
 		}
 		conn, err := client.Dial(client.Config{Endpoints: endpoints, Instance: "client-" + strconv.Itoa(id)})
 		if err != nil {
 			return err
 		}
+		w := r.workloads[id%len(r.workloads)]
 		clients.Go(func() {
 			defer func() { _ = conn.Close() }()
-			register.Run(working, id, conn, rand.New(rand.NewPCG(p.Seed, uint64(id)+2)))
+			w.Run(working, id, conn, rand.New(rand.NewPCG(r.Seed, uint64(id)+2)))
 		})
 	}
 	return n.Run(working)
 }
 
-// final waits until the cluster serves, and returns what each node has.
-func (p *Plan) final(ctx context.Context, r *rig.Rig, register *workload.Register, ops []history.Op) (check.Final, error) {
+// final waits until the cluster serves, and returns what each node has, and what
+// each watcher was told up to then.
+func (r *run) final(ctx context.Context, ops []history.Op) (check.Final, map[string][]check.Told, error) {
 	ctx, cancel := context.WithTimeout(ctx, recoverTime)
 	defer cancel()
-	if err := r.ReadyAll(ctx); err != nil {
-		return nil, fmt.Errorf("the cluster does not recover: %w", err)
-	}
-	all, err := client.Dial(client.Config{Endpoints: r.Endpoints()})
+	last, err := r.recovered(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("the cluster does not recover: %w", err)
 	}
-	defer func() { _ = all.Close() }()
-	last, err := all.Agent("end").Save(ctx, []byte("of the run"), client.Overwrite())
-	if err != nil {
-		return nil, fmt.Errorf("the cluster does not recover: %w", err)
-	}
-	final := check.Final{}
-	for i, endpoint := range r.Endpoints() {
+	final, told := check.Final{}, map[string][]check.Told{}
+	for i, endpoint := range r.rig.Endpoints() {
 		node, err := client.Dial(client.Config{Endpoints: []string{endpoint}})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		name := r.Nodes()[i].Name
-		final[name], err = register.Final(ctx, node, last.Revision, ops)
+		name := r.rig.Nodes()[i].Name
+		final[name], err = workload.Final(ctx, node, last, ops)
 		if closeErr := node.Close(); err == nil {
 			err = closeErr
 		}
 		if err != nil {
-			return nil, fmt.Errorf("what node %s has: %w", name, err)
+			return nil, nil, fmt.Errorf("what node %s has: %w", name, err)
 		}
 	}
-	return final, nil
+	for name, w := range r.watchers {
+		if told[name], err = w.Told(ctx, last); err != nil {
+			return nil, nil, fmt.Errorf("watcher %s does not come to the end: %w", name, err)
+		}
+	}
+	return final, told, nil
+}
+
+// recovered waits until the cluster takes a save, and until nothing is undecided,
+// and returns the revision of another save after that.
+func (r *run) recovered(ctx context.Context) (hawser.Revision, error) {
+	if err := r.rig.ReadyAll(ctx); err != nil {
+		return 0, err
+	}
+	conn, err := client.Dial(client.Config{Endpoints: r.rig.Endpoints()})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	for {
+		open := 0
+		for txn, err := range conn.Txns(ctx) {
+			if err != nil {
+				return 0, err
+			}
+			if !txn.State.Decided() {
+				open++
+			}
+		}
+		if open == 0 {
+			break
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%d transactions are not decided: %w", open, ctx.Err())
+		}
+	}
+	last, err := conn.Agent("end").Save(ctx, []byte("of the run"), client.Overwrite())
+	return last.Revision, err
 }

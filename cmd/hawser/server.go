@@ -19,6 +19,11 @@ import (
 // what is in flight, closing the stores.
 const stopTimeout = 30 * time.Second
 
+// haltTimeout bounds the end of a node that has stopped itself. What still runs in
+// it may wait for its store for ever, and if it leads nobody else can until it is
+// gone.
+const haltTimeout = 2 * time.Second
+
 func (p *program) server() *cli.Command {
 	return &cli.Command{
 		Name: "server", Usage: "run one node until it is told to stop",
@@ -70,7 +75,11 @@ func serve(ctx context.Context, cfg cluster.Config) error {
 		cfg.Logger.Info("stopping")
 	case <-node.Done():
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	limit := stopTimeout
+	if node.Err() != nil {
+		limit = haltTimeout
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	closeErr := closeWithin(stopping, node.Close)
 	if err := node.Err(); err != nil {

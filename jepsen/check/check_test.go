@@ -96,19 +96,28 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
+// chain is the versions of an agent, each at the revision of its number.
+func chain(values ...string) Chain {
+	c := make(Chain, len(values))
+	for i, value := range values {
+		c[i] = Version{Value: value, Revision: uint64(i + 1)}
+	}
+	return c
+}
+
 func TestVersions(t *testing.T) {
 	ops := []history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(save("y", 0))), at(4, 5, refused(2, expecting(0, save("z", 0)))), at(6, 7, save("w", 3))}
 	for name, tt := range map[string]struct {
 		chain Chain
 		want  string
 	}{
-		"as told":         {Chain{"x", "y", "w"}, ""},
-		"lost":            {Chain{"x", "y"}, "has 2 versions"},
-		"another content": {Chain{"y", "x", "w"}, `has "y" as version 1`},
-		"doubled":         {Chain{"x", "x", "w"}, "twice"},
-		"made up":         {Chain{"x", "v", "w"}, "nobody saved"},
-		"refused":         {Chain{"x", "z", "w"}, "refused"},
-		"a hole":          {Chain{"x", "", "w"}, "nobody saved"},
+		"as told":         {chain("x", "y", "w"), ""},
+		"lost":            {chain("x", "y"), "has 2 versions"},
+		"another content": {chain("y", "x", "w"), `Value:y Revision:1`},
+		"doubled":         {chain("x", "x", "w"), "twice"},
+		"made up":         {chain("x", "v", "w"), "nobody saved"},
+		"refused":         {chain("x", "z", "w"), "refused"},
+		"a hole":          {chain("x", "", "w"), "nobody saved"},
 	} {
 		v := Versions(ops, Final{"n1": {"a": tt.chain}})
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
@@ -118,18 +127,120 @@ func TestVersions(t *testing.T) {
 }
 
 func TestReplicas(t *testing.T) {
-	same := map[string]Chain{"a": {"x", "y"}}
+	same := map[string]Chain{"a": chain("x", "y")}
 	for name, tt := range map[string]struct {
 		final Final
 		good  bool
 	}{
 		"equal":           {Final{"n1": same, "n2": same, "n3": same}, true},
 		"one node":        {Final{"n1": same}, false},
-		"another version": {Final{"n1": same, "n2": {"a": {"x", "z"}}}, false},
-		"another length":  {Final{"n1": same, "n2": {"a": {"x"}}}, false},
-		"one more agent":  {Final{"n1": same, "n2": {"a": {"x", "y"}, "b": {"z"}}}, false},
+		"another version": {Final{"n1": same, "n2": {"a": chain("x", "z")}}, false},
+		"another length":  {Final{"n1": same, "n2": {"a": chain("x")}}, false},
+		"one more agent":  {Final{"n1": same, "n2": {"a": chain("x", "y"), "b": chain("z")}}, false},
 	} {
 		if v := Replicas(tt.final); v.Good() != tt.good {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func own(client int, epoch uint64) history.Op {
+	return history.Op{Kind: history.Own, Client: client, Epoch: epoch}
+}
+
+func under(epoch uint64, v Version) Version {
+	v.Epoch = epoch
+	return v
+}
+
+func saveUnder(client int, epoch uint64, op history.Op) history.Op {
+	op.Client, op.Epoch = client, epoch
+	return op
+}
+
+func late(op history.Op) history.Op {
+	op.Deposed = true
+	return op
+}
+
+func TestFencing(t *testing.T) {
+	ops := []history.Op{
+		at(0, 3, own(1, 1)), at(1, 2, saveUnder(1, 1, save("x", 1))), at(4, 7, own(2, 2)), at(5, 6, saveUnder(2, 2, save("y", 2))),
+	}
+	good := Chain{under(1, Version{Value: "x"}), under(2, Version{Value: "y"})}
+	for name, tt := range map[string]struct {
+		ops   []history.Op
+		chain Chain
+		want  string
+	}{
+		"one after the other":      {ops, good, ""},
+		"two at a time":            {append([]history.Op{at(0, 5, own(1, 1))}, ops[1:]...), good, "two own it"},
+		"an owner that never ends": {append([]history.Op{at(0, 0, own(1, 1))}, ops[1:]...), good, "two own it"},
+		"late, refused":            {append([]history.Op{at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))}, ops...), good, ""},
+		"late, and done":           {append([]history.Op{at(8, 9, late(saveUnder(1, 1, save("z", 3))))}, ops...), good, "given back"},
+		"an epoch of two":          {append([]history.Op{at(8, 9, own(3, 2))}, ops...), good, "an epoch is two clients'"},
+		"epochs go back":           {append([]history.Op{at(8, 9, own(3, 1))}, ops[2:]...), good[1:], "goes back"},
+		"versions go back":         {ops, Chain{good[1], good[0]}, "one before it of 2"},
+		"deposed":                  {ops, Chain{good[0], under(1, good[1])}, "is of epoch 1, but"},
+		"nobody's":                 {ops, Chain{good[0], under(0, good[1])}, "nobody who owned it"},
+	} {
+		v := Fencing(tt.ops, Final{"n1": {"a": tt.chain}})
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestBank(t *testing.T) {
+	transfer := history.Op{Kind: history.Transfer, Value: "t", Agents: []string{"a", "b"}, Outcome: history.OK}
+	aborted, open := transfer, transfer
+	aborted.Outcome, open.Outcome = history.Failed, history.Unknown
+	half := func(revision uint64) Chain { return Chain{{Revision: revision, Txn: "t"}} }
+	both := map[string]Chain{"a": half(5), "b": half(5)}
+	for name, tt := range map[string]struct {
+		op     history.Op
+		chains map[string]Chain
+		want   string
+	}{
+		"committed":          {transfer, both, ""},
+		"aborted":            {aborted, map[string]Chain{"a": {}}, ""},
+		"unknown, committed": {open, both, ""},
+		"unknown, aborted":   {open, map[string]Chain{"a": {}}, ""},
+		"half":               {open, map[string]Chain{"a": half(5)}, "of a transfer between"},
+		"two revisions":      {transfer, map[string]Chain{"a": half(5), "b": half(6)}, "of a transfer between"},
+		"somebody else's":    {transfer, map[string]Chain{"a": half(5), "c": half(5)}, "of a transfer between"},
+		"lost":               {transfer, map[string]Chain{"a": {}}, "has nothing"},
+		"aborted, and done":  {aborted, both, "was aborted"},
+		"nobody's":           {history.Op{Kind: history.Total, Sum: 7, Outcome: history.OK}, both, "nobody began"},
+		"money made":         {history.Op{Kind: history.Total, Sum: 8, Outcome: history.OK}, nil, "there are 8"},
+		"not read":           {history.Op{Kind: history.Total, Sum: 8, Outcome: history.Failed}, nil, ""},
+	} {
+		v := Bank([]history.Op{tt.op}, Final{"n1": tt.chains}, 7)
+		if text := strings.Join(v.Violations, "\n"); v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestWatches(t *testing.T) {
+	final := Final{"n1": {"a": {{Revision: 1}, {Revision: 4}}, "b": {{Revision: 4}, {Revision: 6}}}}
+	told := func(list ...Told) []Told { return list }
+	a1, a2, b1, b2 := Told{1, "a", 1}, Told{4, "a", 2}, Told{4, "b", 1}, Told{6, "b", 2}
+	for name, tt := range map[string]struct {
+		told []Told
+		good bool
+	}{
+		"all, in order":         {told(a1, a2, b1, b2), true},
+		"one revision, swapped": {told(a1, b1, a2, b2), true},
+		"one left out":          {told(a1, b1, b2), false},
+		"the last left out":     {told(a1, a2, b1), false},
+		"one twice":             {told(a1, a2, a2, b1, b2), false},
+		"out of order":          {told(a1, a2, b2, b1), false},
+		"one made up":           {told(a1, a2, b1, Told{5, "c", 1}, b2), false},
+		"another number":        {told(a1, a2, b1, Told{6, "b", 3}), false},
+		"another revision":      {told(a1, a2, b1, Told{7, "b", 2}), false},
+	} {
+		if v := Watches(map[string][]Told{"w": tt.told}, final); v.Good() != tt.good || v.Checked == 0 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

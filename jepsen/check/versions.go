@@ -6,18 +6,43 @@ package check
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hawserdb/hawser/jepsen/history"
 )
 
-// Chain is what a node has of an agent at the end: the value of each version,
-// in the order of their numbers, which begin at 1.
-type Chain []string
+// Chain is what a node has of an agent at the end: its versions in the order of
+// their numbers, which begin at 1.
+type Chain []Version
+
+// Version is what is known of one. The zero value stands for one that is missing.
+type Version struct {
+	// Value is what was saved, or stands for content that nobody has.
+	Value           string
+	Revision, Epoch uint64
+	// Txn is the transaction that made it, "" for none.
+	Txn string
+}
 
 // Final is what the nodes have at the end, by node and agent.
 type Final map[string]map[string]Chain
 
-// Versions checks that no save is lost, doubled or made up, and that versions
+// Below returns the part of it that is of the agents below a prefix.
+func (f Final) Below(prefix string) Final {
+	part := Final{}
+	for node, chains := range f {
+		part[node] = map[string]Chain{}
+		for agent, chain := range chains {
+			if strings.HasPrefix(agent, prefix+"/") {
+				part[node][agent] = chain
+			}
+		}
+	}
+	return part
+}
+
+// Versions checks agents whose every version was saved by a client: that no save
+// is lost, doubled or made up, and that versions
 // never change (G1, G3): every answered save is there under its number, every
 // value that is there was sent, and once; and whatever was ever read of a
 // version is what it is at the end.
@@ -35,7 +60,7 @@ func Versions(ops []history.Op, final Final) Verdict {
 		}
 	}
 	for _, op := range ops {
-		if op.Outcome != history.OK || op.Version == 0 {
+		if op.Outcome != history.OK || op.Version == 0 || op.Kind != history.Save && op.Kind != history.Restore {
 			continue
 		}
 		for _, node := range slices.Sorted(maps.Keys(final)) {
@@ -43,8 +68,8 @@ func Versions(ops []history.Op, final Final) Verdict {
 			chain := final[node][op.Agent]
 			if op.Version > uint64(len(chain)) {
 				v.add("node %s has %d versions of agent %s, but: %s", node, len(chain), op.Agent, describe(op))
-			} else if is := chain[op.Version-1]; is != op.Value {
-				v.add("node %s has %q as version %d of agent %s, but: %s", node, is, op.Version, op.Agent, describe(op))
+			} else if is := chain[op.Version-1]; is.Value != op.Value || op.Kind == history.Save && is.Revision != op.Revision {
+				v.add("node %s has %+v as version %d of agent %s, but: %s", node, is, op.Version, op.Agent, describe(op))
 			}
 		}
 	}
@@ -53,8 +78,9 @@ func Versions(ops []history.Op, final Final) Verdict {
 
 func (v *Verdict) chain(node, agent string, chain Chain, sent map[string]history.Op) {
 	seen := map[string]int{}
-	for i, value := range chain {
+	for i, made := range chain {
 		v.Checked++
+		value := made.Value
 		op, ok := sent[value]
 		switch {
 		case !ok || op.Agent != agent:
@@ -68,7 +94,7 @@ func (v *Verdict) chain(node, agent string, chain Chain, sent map[string]history
 	}
 }
 
-// Replicas checks that all nodes have the same at the end (G4).
+// Replicas checks that all nodes have the same at the end.
 func Replicas(final Final) Verdict {
 	v := Verdict{Name: "replicas are equal"}
 	nodes := slices.Sorted(maps.Keys(final))

@@ -18,6 +18,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,6 +42,13 @@ const (
 	Save Kind = "save"
 	// Restore reads the head, or Number if that is not 0: Value, Version, Revision.
 	Restore Kind = "restore"
+	// Own holds the claim of the agent, with the epoch Version, from Call to Return.
+	Own Kind = "own"
+	// Transfer moves money between the accounts Agents; Value is the transaction.
+	// It failed if it was aborted.
+	Transfer Kind = "transfer"
+	// Total reads the sum of all accounts at one revision: Sum.
+	Total Kind = "total"
 )
 
 // Op is one operation of a client.
@@ -62,8 +70,13 @@ type Op struct {
 	Stale bool `json:"stale,omitempty"`
 	// Conflict: it failed because the head was Version and not Expect.
 	Conflict bool `json:"conflict,omitempty"`
-	// Fence is the token of the claim under which it was done, 0 for none.
-	Fence uint64 `json:"fence,omitempty"`
+	// Epoch is that of the claim under which it was done, 0 for none.
+	Epoch uint64 `json:"epoch,omitempty"`
+	// Deposed: the claim had been given back, and a save under it must be refused.
+	Deposed bool `json:"deposed,omitempty"`
+	// Agents take part, and Sum is what they have.
+	Agents []string `json:"agents,omitempty"`
+	Sum    int      `json:"sum,omitempty"`
 
 	Call    time.Duration `json:"call"`
 	Return  time.Duration `json:"return,omitempty"`
@@ -74,6 +87,8 @@ type Op struct {
 // Recorder records operations. It is safe for concurrent use.
 type Recorder struct {
 	begin time.Time
+
+	values atomic.Int64
 
 	mu   sync.Mutex
 	ops  []Op
@@ -94,6 +109,9 @@ func Create(path string) (*Recorder, error) {
 
 // Now is the time on the recorder's clock.
 func (r *Recorder) Now() time.Duration { return time.Since(r.begin) }
+
+// Next returns a number that nobody has got before.
+func (r *Recorder) Next() int64 { return r.values.Add(1) }
 
 // Begin notes that an operation is about to be sent. The caller fills in what
 // becomes of it and gives it to End.

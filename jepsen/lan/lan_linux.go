@@ -38,7 +38,7 @@ type host struct {
 }
 
 // New makes a network of n hosts with a network namespace each, and of this
-// process, which is host n. It needs root, /dev/net/tun and the program ip; what
+// process, which is host n. It needs root, /dev/net/tun and the programs ip and nsenter; what
 // the links do by chance depends on seed alone.
 func New(n int, seed uint64) (*LAN, error) {
 	if n < 1 || n > 100 {
@@ -175,8 +175,11 @@ func (l *LAN) receiver(packet []byte) (to int, ok bool) {
 func (l *LAN) Address(host int) string { return l.hosts[host].address.String() }
 
 // Within returns the command that runs another one on a host. It becomes the
-// other one, under the same process id.
-func (l *LAN) Within(host int) []string { return []string{"ip", "netns", "exec", l.hosts[host].space} }
+// other one, under the same process id. It enters no other namespace: "ip netns
+// exec" makes one of mounts too, in which file systems live on that are unmounted.
+func (l *LAN) Within(host int) []string {
+	return []string{"nsenter", "--net=/var/run/netns/" + l.hosts[host].space}
+}
 
 // Spoil makes links worse until mend is called, once. Links are pairs of the
 // host that sends and the one that receives. What several calls do to a link adds

@@ -37,6 +37,30 @@ func All() []Mutant {
 			File: "fsm/save.go", Change: []string{"a.head, a.changed = rec.number, true", "a.head, a.changed = rec.number, rec.number%50 != 0"},
 		},
 		{
+			Name: "fence-unchecked", Defect: "a save under a claim that is over is executed",
+			File: "fsm/fence.go", Change: []string{
+				"if live == nil || live.number != number {\n\t\treturn 0, fencedError(a, live), nil", "if live == nil || live.number != number {\n\t\treturn number, nil, nil",
+			},
+		},
+		{
+			Name: "renewal-ignored", Defect: "a lease expires a TTL after it was opened, though it is renewed",
+			File: "cluster/lease/table.go", Change: []string{"l.timer.due = now + l.ttl", "_ = now"},
+		},
+		{
+			Name: "half-committed", Defect: "one transaction in five changes its first participant only",
+			File: "fsm/txn.go", Change: []string{
+				"case txn.Publish:\n", "case txn.Publish:\n\t\tif t.Participant(action.Agent) == 1 && c.state.revision%5 == 0 {\n\t\t\treturn c.discard(t, action.Agent)\n\t\t}\n",
+			},
+		},
+		{
+			Name: "event-left-out", Defect: "a watch leaves an event out now and then",
+			File: "cluster/watch/subscription.go", Change: []string{"\t\tif s.matches(e) {\n\t\t\tevents = append(events, *e)", "\t\tif s.matches(e) && e.Number%20 != 0 {\n\t\t\tevents = append(events, *e)"},
+		},
+		{
+			Name: "resume-off-by-one", Defect: "a watch goes on one revision too late",
+			File: "cluster/watch/subscription.go", Change: []string{"i := r.after(from)\n", "i := r.after(from + 1)\n"},
+		},
+		{
 			Name: "replica-differs", Defect: "what a replica makes of an entry depends on its own clock",
 			File: "fsm/save.go", Change: []string{
 				"import (", "import (\n\t\"time\"\n",

@@ -24,8 +24,8 @@ import (
 // Fault is one kind of fault.
 type Fault struct {
 	Name string
-	// Network: it needs links that can be spoilt.
-	Network bool
+	// Network: it needs links that can be spoilt. Disks: it needs disks that can.
+	Network, Disks bool
 	// Inject begins it on nodes that rng chooses. The injury is healed once.
 	Inject func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error)
 }

@@ -43,7 +43,7 @@ func kill(who chooser) Fault {
 	return Fault{Name: "kill-" + who.name, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		nodes := who.choose(ctx, r, rng)
 		for _, i := range nodes {
-			if err := r.Process(i).Kill(); err != nil { // which waits for its end
+			if err := r.Kill(i); err != nil {
 				return Injury{}, err
 			}
 		}
@@ -58,7 +58,7 @@ func stop(who chooser) Fault {
 		stopping, cancel := context.WithTimeout(ctx, healTime)
 		defer cancel()
 		for _, i := range nodes {
-			if r.Paused(i) {
+			if r.Stuck(i) {
 				continue // another fault has it
 			}
 			if err := r.Process(i).Stop(stopping); err != nil {
@@ -77,7 +77,7 @@ func rolling() Fault {
 	return Fault{Name: "rolling-restart", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		heal := func(ctx context.Context) error {
 			for _, i := range rng.Perm(r.Size()) {
-				if !r.Running(i) || r.Paused(i) {
+				if !r.Running(i) || r.Stuck(i) {
 					continue // another fault has it
 				}
 				if err := r.Process(i).Stop(ctx); err != nil {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser/internal/procs"
+	"github.com/hawserdb/hawser/jepsen/faultfs"
 	"github.com/hawserdb/hawser/jepsen/lan"
 )
 
@@ -46,6 +47,10 @@ type Rig struct {
 	// joined by loopback, and WithoutLAN says why.
 	LAN        *lan.LAN
 	WithoutLAN string
+	// Disks are those of the nodes; nil when they use the machine's, and
+	// WithoutDisks says why.
+	Disks        []*faultfs.Disk
+	WithoutDisks string
 }
 
 // startTime bounds the start of a cluster, stopTime its end.
@@ -91,6 +96,7 @@ func (r *Rig) start(ctx context.Context, cfg Config) error {
 		}
 		plan.Nodes = nodes
 	}
+	r.mount(cfg, plan.Nodes)
 	r.Cluster = procs.NewCluster(plan)
 	if err := r.StartAll(); err != nil {
 		return err
@@ -98,6 +104,22 @@ func (r *Rig) start(ctx context.Context, cfg Config) error {
 	ready, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	return r.ReadyAll(ready)
+}
+
+// mount gives every node a disk of its own, if that can be done here.
+func (r *Rig) mount(cfg Config, nodes []procs.Node) {
+	for i := range nodes {
+		d, err := faultfs.Mount(nodes[i].Dir)
+		if err != nil {
+			cfg.Log.Warn("no disks of our own: faults of disks are skipped", "error", err)
+			r.WithoutDisks = err.Error()
+			return
+		}
+		r.Disks = append(r.Disks, d)
+	}
+	for i, d := range r.Disks {
+		nodes[i].Dir = filepath.Join(d.Path(), "data")
+	}
 }
 
 // Size returns the number of nodes.
@@ -149,6 +171,21 @@ func (r *Rig) Running(i int) bool {
 	}
 }
 
+// Kill ends the process of a node with SIGKILL and waits for its end, for which a
+// sync that hangs must not be waited for.
+func (r *Rig) Kill(i int) error {
+	if r.Disks != nil {
+		r.Disks[i].Release()
+	}
+	return r.Process(i).Kill()
+}
+
+// Stuck reports whether a node cannot end by itself: its process stands still, or
+// waits for its disk.
+func (r *Rig) Stuck(i int) bool {
+	return r.Paused(i) || r.Disks != nil && r.Disks[i].Hangs()
+}
+
 // Pause stops the process of a node, and returns once the system says that it
 // stands still.
 func (r *Rig) Pause(i int) error {
@@ -188,6 +225,9 @@ func processState(pid int) (string, error) {
 // Close ends all nodes and removes the network, also when ctx has ended.
 func (r *Rig) Close(ctx context.Context) error {
 	var errs []error
+	for _, d := range r.Disks {
+		d.Set(faultfs.Faults{})
+	}
 	if r.Cluster != nil {
 		for i := range r.Nodes() {
 			if r.Running(i) {
@@ -197,6 +237,9 @@ func (r *Rig) Close(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 		defer cancel()
 		errs = append(errs, r.StopAll(ctx))
+	}
+	for _, d := range r.Disks {
+		errs = append(errs, d.Close())
 	}
 	if r.LAN != nil {
 		errs = append(errs, r.LAN.Close())

@@ -1,17 +1,12 @@
 // Copyright 2026 The Hawser Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package workload makes clients use a cluster, and records what they see.
 package workload
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -23,152 +18,57 @@ import (
 // Register saves states of agents, with and without a condition, and restores
 // them. Agents change every few seconds, so that what nobody knows of one does
 // not burden the search for an order for the whole run.
-type Register struct {
-	Recorder *history.Recorder
-	// Agents are used at a time.
-	Agents int
-
-	values atomic.Int64
-}
+type Register struct{ recorder *history.Recorder }
 
 const (
-	// agentsLast is how long the same agents are used.
-	agentsLast = 8 * time.Second
-	// callTime bounds one operation: what takes longer has an unknown outcome.
-	callTime = 3 * time.Second
-	// maxPause is between two operations of a client.
-	maxPause = 30 * time.Millisecond
-	prefix   = "register"
+	// registers are used at a time, for as long as registersLast.
+	registers     = 4
+	registersLast = 8 * time.Second
+	// searchTime bounds the search for an order of the operations.
+	searchTime = 2 * time.Minute
 )
 
-// Run makes one client work until ctx ends. Conn is its own.
+// Name implements Workload.
+func (*Register) Name() string { return "register" }
+
+// Prepare implements Workload.
+func (*Register) Prepare(context.Context, *client.Client) error { return nil }
+
+// Run implements Workload.
 func (r *Register) Run(ctx context.Context, id int, conn *client.Client, rng *rand.Rand) {
 	heads := map[string]uint64{}
 	for ctx.Err() == nil {
-		agent := fmt.Sprintf("%s/%d/%d", prefix, r.Recorder.Now()/agentsLast, rng.IntN(r.Agents))
+		name := fmt.Sprintf("%s/%d/%d", r.Name(), r.recorder.Now()/registersLast, rng.IntN(registers))
+		a := conn.Agent(name)
+		var op history.Op
 		switch dice := rng.IntN(100); {
 		case dice < 30:
-			r.save(ctx, id, conn, agent, nil, heads)
+			op = r.save(ctx, id, a, nil)
 		case dice < 50:
-			expect := heads[agent]
-			r.save(ctx, id, conn, agent, &expect, heads)
-		case dice < 85 || heads[agent] == 0:
-			r.restore(ctx, id, conn, agent, 0, heads)
+			expect := heads[name]
+			op = r.save(ctx, id, a, &expect)
+		case dice < 85 || heads[name] == 0:
+			op = restore(ctx, r.recorder, id, a, 0)
 		default:
-			r.restore(ctx, id, conn, agent, 1+rng.Uint64N(heads[agent]), heads)
+			op = restore(ctx, r.recorder, id, a, 1+rng.Uint64N(heads[name]))
 		}
-		select {
-		case <-time.After(time.Duration(rng.Int64N(int64(maxPause)))):
-		case <-ctx.Done():
-		}
+		heads[name] = max(heads[name], op.Version)
+		pause(ctx, rng, 30*time.Millisecond)
 	}
 }
 
-func (r *Register) save(ctx context.Context, id int, conn *client.Client, agent string, expect *uint64, heads map[string]uint64) {
-	value := fmt.Sprintf("c%d-%d", id, r.values.Add(1))
-	op := r.Recorder.Begin(history.Op{Client: id, Kind: history.Save, Agent: agent, Expect: expect, Value: value})
-	defer r.Recorder.End(op)
+func (r *Register) save(ctx context.Context, id int, a *client.Agent, expect *uint64) history.Op {
 	condition := client.Overwrite()
 	if expect != nil {
 		condition = client.ExpectVersion(*expect)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
-	v, err := conn.Agent(agent).Save(ctx, content(agent, value), condition)
-	op.Outcome, op.Error = outcome(err)
-	op.Version, op.Revision = v.Number, uint64(v.Revision)
-	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && op.Outcome == history.Failed {
-		op.Conflict, op.Version = true, conflict.Head.Number
-	}
-	if op.Version != 0 {
-		heads[agent] = op.Version
-	}
+	op := history.Op{Client: id, Agent: a.ID().Name, Expect: expect}
+	return save(ctx, r.recorder, op, func(ctx context.Context, state []byte) (hawser.Version, error) {
+		return a.Save(ctx, state, condition)
+	})
 }
 
-func (r *Register) restore(ctx context.Context, id int, conn *client.Client, agent string, number uint64, heads map[string]uint64) {
-	op := r.Recorder.Begin(history.Op{Client: id, Kind: history.Restore, Agent: agent, Number: number})
-	defer r.Recorder.End(op)
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
-	got, err := conn.Agent(agent).Restore(ctx, client.AtVersion(number))
-	if errors.Is(err, hawser.ErrNotFound) && number == 0 {
-		op.Outcome = history.OK // there is none
-		return
-	}
-	op.Outcome, op.Error = outcome(err)
-	if err != nil {
-		return
-	}
-	op.Version, op.Revision = got.Version.Number, uint64(got.Revision)
-	op.Value = valueOf(agent, got.State)
-	if number == 0 {
-		heads[agent] = op.Version
-	}
-}
-
-// outcome is what an error says of what became of a write.
-func outcome(err error) (history.Outcome, string) {
-	switch {
-	case err == nil:
-		return history.OK, ""
-	case errors.Is(err, hawser.ErrOutcomeUnknown):
-		return history.Unknown, err.Error()
-	}
-	return history.Failed, err.Error()
-}
-
-// content is the state that stands for a value: a few kilobytes, of which most
-// are the same in all states of the agent.
-func content(agent, value string) []byte {
-	sum := sha256.Sum256([]byte(agent))
-	rng := rand.New(rand.NewChaCha8(sum))
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s\n", value, agent)
-	for range 100 + rng.IntN(200) {
-		fmt.Fprintf(&b, "fact %d: %x\n", rng.IntN(1000), rng.Uint64())
-	}
-	return []byte(b.String())
-}
-
-// valueOf returns the value for which a state stands; one that is no state of the
-// agent stands for itself, which nobody has saved.
-func valueOf(agent string, state []byte) string {
-	value, _, _ := strings.Cut(string(state), "\n")
-	if string(content(agent, value)) != string(state) {
-		return fmt.Sprintf("%d bytes that begin with %q and are no state of it", len(state), value)
-	}
-	return value
-}
-
-// Final returns what a node has of all agents, at a revision or later.
-func (r *Register) Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []history.Op) (map[string]check.Chain, error) {
-	values := map[hawser.Hash]string{}
-	for _, op := range ops {
-		if op.Kind == history.Save {
-			values[sha256.Sum256(content(op.Agent, op.Value))] = op.Value
-		}
-	}
-	chains := map[string]check.Chain{}
-	for a, err := range node.Agents(ctx, prefix, client.MinRevision(at)) {
-		if err != nil {
-			return nil, err
-		}
-		name := a.ID.Name
-		chain := make(check.Chain, a.Head) // what is missing stays "", which nobody has saved
-		for v, err := range node.Agent(name).Versions(ctx, client.MinRevision(at)) {
-			if err != nil {
-				return nil, err
-			}
-			value, ok := values[v.SHA256]
-			switch {
-			case !ok:
-				value = "content with the hash " + v.SHA256.String()
-			case v.Parent != v.Number-1:
-				value += fmt.Sprintf(", which follows version %d", v.Parent)
-			}
-			chain[v.Number-1] = value
-		}
-		chains[name] = chain
-	}
-	return chains, nil
+// Check implements Workload.
+func (*Register) Check(ops []history.Op, final check.Final) []check.Verdict {
+	return []check.Verdict{check.Linearizable(ops, searchTime), check.Versions(ops, final)}
 }

@@ -1,0 +1,147 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package faultfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func mount(t *testing.T) *Disk {
+	t.Helper()
+	d, err := Mount(t.TempDir())
+	if err != nil {
+		t.Skipf("SKIPPED: nothing can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func syncDir(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	must(t, err)
+	must(t, f.Sync(), f.Close())
+}
+
+// Claim: what was synced survives a power failure, whatever happened to it since;
+// what was not is lost in some failures, kept in others, and in part in others.
+func TestDisk_PowerFailure(t *testing.T) {
+	d := mount(t)
+	dir := filepath.Join(d.Path(), "data")
+	must(t, os.Mkdir(dir, 0o700))
+	syncDir(t, d.Path())
+	safe, more := bytes.Repeat([]byte("s"), 5000), bytes.Repeat([]byte("m"), 5000)
+	seen := map[string]bool{}
+	for seed := range uint64(40) {
+		name := filepath.Join(dir, fmt.Sprint(seed))
+		f, err := os.Create(name)
+		must(t, err)
+		_, err = f.Write(safe)
+		must(t, err, f.Sync())
+		syncDir(t, dir)
+		_, err = f.Write(more)
+		must(t, err)
+		_, err = f.WriteAt([]byte("x"), 10)
+		must(t, err, f.Close(), os.WriteFile(name+".new", more, 0o600), os.Rename(filepath.Join(dir, fmt.Sprint(seed)), name+".renamed"))
+		lost, err := d.PowerFail(rand.New(rand.NewPCG(seed, 0)))
+		must(t, err)
+		got, err := os.ReadFile(name)
+		if err != nil {
+			seen["renamed"] = true
+			got, err = os.ReadFile(name + ".renamed")
+			must(t, err)
+		}
+		if len(got) < len(safe) || !bytes.Equal(got[:10], safe[:10]) || !bytes.Equal(got[11:len(safe)], safe[11:]) {
+			t.Fatalf("seed %d: what was synced is not there: %d bytes, %q", seed, len(got), got[:min(20, len(got))])
+		}
+		tail := bytes.Count(got[len(safe):], []byte("m"))
+		seen[map[bool]string{true: "overwritten", false: "not overwritten"}[got[10] == 'x']] = true
+		seen[map[bool]string{true: "appended whole", false: "appended in part, or not"}[tail == len(more)]] = true
+		seen[map[bool]string{true: "torn", false: "not torn"}[tail > 0 && tail < len(more)]] = true
+		if _, err := os.Stat(name + ".new"); err == nil {
+			seen["made"] = true
+		} else {
+			seen["not made"] = true
+		}
+		seen[map[bool]string{true: "nothing lost", false: "something lost"}[lost == 0]] = true
+	}
+	for _, want := range []string{
+		"renamed", "overwritten", "not overwritten", "appended whole", "appended in part, or not", "torn", "not torn", "made", "not made",
+		"nothing lost", "something lost",
+	} {
+		if !seen[want] {
+			t.Errorf("in no failure: %s", want)
+		}
+	}
+}
+
+// Claim: a disk fails as it is told to, and is well again after that.
+func TestDisk_Faults(t *testing.T) {
+	d := mount(t)
+	f, err := os.Create(filepath.Join(d.Path(), "f"))
+	must(t, err)
+	defer f.Close()
+	write := func() error {
+		_, err := f.WriteAt([]byte("hello"), 0)
+		return err
+	}
+	must(t, write(), f.Sync())
+
+	d.Set(Faults{SyncError: syscall.EIO, SyncErrors: 1})
+	if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the sync that fails: %v", err)
+	}
+	must(t, f.Sync())
+	d.Set(Faults{SyncError: syscall.EIO, SyncErrors: -1})
+	for range 3 {
+		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("every sync fails: %v", err)
+		}
+	}
+	d.Set(Faults{Full: true})
+	if err := write(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a full disk: %v", err)
+	}
+	if _, err := os.Create(filepath.Join(d.Path(), "g")); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a full disk: %v", err)
+	}
+	d.Set(Faults{SyncDelay: 100 * time.Millisecond})
+	begin := time.Now()
+	must(t, write(), f.Sync())
+	if took := time.Since(begin); took < 100*time.Millisecond {
+		t.Errorf("a slow sync took %s", took)
+	}
+	d.Set(Faults{SyncHangs: true})
+	done := make(chan error, 1)
+	go func() { done <- f.Sync() }()
+	select {
+	case err := <-done:
+		t.Errorf("a sync that hangs ended: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	d.Set(Faults{})
+	must(t, <-done, write())
+	if c := d.Counts(); c.SyncErrors != 4 || c.Refused != 2 || c.SlowSyncs == 0 || c.HungSyncs == 0 {
+		t.Errorf("%+v", c)
+	}
+}

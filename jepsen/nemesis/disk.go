@@ -1,0 +1,113 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/hawserdb/hawser/jepsen/faultfs"
+	"github.com/hawserdb/hawser/jepsen/rig"
+)
+
+// power cuts the power of nodes, all at once: the processes are killed, and their
+// disks lose what was not synced, or some of it.
+func power(who chooser) Fault {
+	return Fault{Name: "power-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
+		nodes := who.choose(ctx, r, rng)
+		for _, i := range nodes {
+			if err := r.Kill(i); err != nil {
+				return Injury{}, err
+			}
+		}
+		lost := 0
+		for _, i := range nodes {
+			n, err := r.Disks[i].PowerFail(rng)
+			if err != nil {
+				return Injury{}, err
+			}
+			lost += n
+		}
+		what := fmt.Sprintf("power failure of %s: %d sectors and entries that were not synced are lost", names(nodes), lost)
+		return Injury{What: what, Heal: func(context.Context) error { return startAgain(r, nodes) }}, nil
+	}}
+}
+
+// stopsWithin is how soon a node must stop itself after a sync that failed.
+const stopsWithin = 5 * time.Second
+
+// syncError lets one sync of a node fail, or all. A node must stop itself: what a
+// later sync says of the same data is not true any more (Rebello and others, "Can
+// Applications Recover from fsync Failures?", ATC 2020).
+func syncError(name string, times int, who chooser) Fault {
+	return Fault{Name: name + "-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
+		i := who.choose(ctx, r, rng)[0]
+		d, before := r.Disks[i], r.Disks[i].Counts().SyncErrors
+		d.Set(faultfs.Faults{SyncError: syscall.EIO, SyncErrors: times})
+		heal := func(ctx context.Context) error {
+			failed := d.Counts().SyncErrors > before
+			for end := time.Now().Add(stopsWithin); failed && r.Running(i) && !r.Stuck(i); {
+				if time.Now().After(end) {
+					return fmt.Errorf("%s goes on although a sync failed", names([]int{i}))
+				}
+				sleep(ctx, 10*time.Millisecond)
+			}
+			d.Set(faultfs.Faults{})
+			return startAgain(r, []int{i})
+		}
+		proof := func() error {
+			if d.Counts().SyncErrors == before {
+				return errors.New("nothing was synced")
+			}
+			return nil
+		}
+		return Injury{What: fmt.Sprintf("syncs of %s fail: %d (-1: all)", names([]int{i}), times), Heal: heal, Proof: proof}, nil
+	}}
+}
+
+// disk is a fault of disks that the node may survive.
+func disk(name, what string, how faultfs.Faults, seen func(faultfs.Counts) uint64, who chooser) Fault {
+	return Fault{Name: name + "-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
+		nodes := who.choose(ctx, r, rng)
+		before := make([]uint64, len(nodes))
+		for k, i := range nodes {
+			before[k] = seen(r.Disks[i].Counts())
+			r.Disks[i].Set(how)
+		}
+		heal := func(context.Context) error {
+			for _, i := range nodes {
+				r.Disks[i].Set(faultfs.Faults{})
+			}
+			return startAgain(r, nodes) // one that has stopped itself, as it may
+		}
+		proof := func() error {
+			for k, i := range nodes {
+				if seen(r.Disks[i].Counts()) > before[k] {
+					return nil
+				}
+			}
+			return errors.New("the disks were not used")
+		}
+		return Injury{What: fmt.Sprintf(what, names(nodes)), Heal: heal, Proof: proof}, nil
+	}}
+}
+
+func slowDisk(who chooser) Fault {
+	return disk("slow-disk", "each sync of %s takes 400 ms", faultfs.Faults{SyncDelay: 400 * time.Millisecond},
+		func(c faultfs.Counts) uint64 { return c.SlowSyncs }, who)
+}
+
+func hungDisk(who chooser) Fault {
+	return disk("hung-disk", "no sync of %s ends", faultfs.Faults{SyncHangs: true},
+		func(c faultfs.Counts) uint64 { return c.HungSyncs }, who)
+}
+
+func fullDisk(who chooser) Fault {
+	return disk("full-disk", "the disk of %s is full", faultfs.Faults{Full: true},
+		func(c faultfs.Counts) uint64 { return c.Refused }, who)
+}

@@ -1,0 +1,86 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/jepsen/check"
+	"github.com/hawserdb/hawser/jepsen/history"
+)
+
+// Claims has clients own agents by turns, and save as their owners.
+type Claims struct{ recorder *history.Recorder }
+
+// claimed is how many agents there are.
+const claimed = 2
+
+// Name implements Workload.
+func (*Claims) Name() string { return "claims" }
+
+// Prepare implements Workload.
+func (*Claims) Prepare(context.Context, *client.Client) error { return nil }
+
+// Run implements Workload.
+func (c *Claims) Run(ctx context.Context, id int, conn *client.Client, rng *rand.Rand) {
+	for ctx.Err() == nil {
+		c.tenure(ctx, id, conn.Agent(fmt.Sprintf("%s/%d", c.Name(), rng.IntN(claimed))), rng)
+		pause(ctx, rng, 200*time.Millisecond)
+	}
+}
+
+// tenure owns an agent for a while, or until it is lost.
+func (c *Claims) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.Rand) {
+	own, err := a.Claim(ctx, client.TTL(time.Second))
+	if err != nil {
+		return
+	}
+	name, r := a.ID().Name, c.recorder
+	_, epoch := hawser.SplitToken(own.Fence().Token)
+	op := r.Begin(history.Op{Client: id, Kind: history.Own, Agent: name, Epoch: epoch})
+	end := sync.OnceFunc(func() {
+		op.Outcome = history.OK
+		r.End(op)
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-own.Done()
+		end()
+	}()
+	for range rng.IntN(20) {
+		if own.Err() != nil || ctx.Err() != nil {
+			break
+		}
+		if rng.IntN(4) == 0 {
+			restore(ctx, r, id, a, 0)
+		} else {
+			save(ctx, r, history.Op{Client: id, Agent: name, Epoch: epoch}, func(ctx context.Context, state []byte) (hawser.Version, error) {
+				return own.Save(ctx, state, client.Overwrite())
+			})
+		}
+		pause(ctx, rng, 50*time.Millisecond)
+	}
+	end() // before anybody else can own it
+	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	err = own.Release(releasing) // if it fails, the claim ends with its TTL
+	<-done
+	if err == nil && rng.IntN(3) == 0 {
+		save(ctx, r, history.Op{Client: id, Agent: name, Epoch: epoch, Deposed: true}, func(ctx context.Context, state []byte) (hawser.Version, error) {
+			return a.Save(ctx, state, client.Overwrite(), client.WithFence(own.Fence().Token))
+		})
+	}
+}
+
+// Check implements Workload.
+func (*Claims) Check(ops []history.Op, final check.Final) []check.Verdict {
+	return []check.Verdict{check.Fencing(ops, final), check.Versions(ops, final)}
+}
