@@ -202,7 +202,11 @@ func (r *run) note(within context.Context, e *endpoint, v verdict, err error) {
 
 // next takes note of a verdict and says how to go on.
 func (r *run) next(ctx context.Context, v verdict) next {
-	r.last = v.err
+	// That time ran out says less than what was answered before.
+	code := hawser.CodeOf(v.err)
+	if r.last == nil || ctx.Err() == nil && code != hawser.CodeDeadline && code != hawser.CodeCanceled {
+		r.last = v.err
+	}
 	switch {
 	case v.retry == hawser.RetryNever:
 		r.final = v.err

@@ -128,6 +128,22 @@ func TestRoute_CancellationIsNoFailure(t *testing.T) {
 	})
 }
 
+// A call that runs out of time while it is refused says why it was refused.
+func TestCall_TellsTheLastAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, c := start(t, 1)
+		overloaded := fakecluster.Refuse(hawser.CodeOverloaded)
+		cluster.SetFault(fakecluster.Script("Save", overloaded, overloaded, fakecluster.Refuse(hawser.CodeDeadline), func(ctx context.Context, call fakecluster.Call) (any, error) {
+			<-ctx.Done()
+			return fakecluster.Refuse(hawser.CodeDeadline)(ctx, call)
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Agent("a").Save(ctx, []byte("x"))
+		wantError(t, err, hawser.ErrOverloaded)
+	})
+}
+
 // Close ends what is under way without lying about it.
 func TestClient_Close(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ func (r *Report) Write(dir string) error {
 		return err
 	}
 	errs := []error{os.WriteFile(filepath.Join(dir, "report.json"), append(text, '\n'), 0o600)}
+	var drawn bytes.Buffer
+	errs = append(errs, r.Draw(&drawn), os.WriteFile(filepath.Join(dir, "report.html"), drawn.Bytes(), 0o600))
 	for i, v := range r.Verdicts {
 		if v.Picture != nil {
 			errs = append(errs, os.WriteFile(filepath.Join(dir, fmt.Sprintf("violation-%d.html", i+1)), v.Picture, 0o600))
@@ -62,16 +65,8 @@ func (r *Report) Print(w io.Writer) {
 		outcomes[op.Outcome]++
 	}
 	p("%d operations: %d ok, %d failed, %d unknown", len(r.Ops), outcomes[history.OK], outcomes[history.Failed], outcomes[history.Unknown])
-	p("longest time without an answered save: %s", longestGap(r.Ops).Round(time.Millisecond))
-	byFault, without := map[string]int{}, map[string]int{}
-	for _, e := range r.Events {
-		byFault[e.Fault]++
-		if e.Error != "" {
-			without[e.Fault]++
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(byFault)) {
-		p("fault %-16s %3d, %d without effect or with an error", name, byFault[name], without[name])
+	for _, f := range r.faults() {
+		p("fault %-18s %3d times, %d without effect or with an error; up to %s without an answered save", f.name, f.times, f.without, f.gap.Round(time.Millisecond))
 	}
 	for _, v := range r.Verdicts {
 		switch {
@@ -88,8 +83,40 @@ func (r *Report) Print(w io.Writer) {
 	}
 }
 
-// longestGap is the longest time in which no save was answered.
-func longestGap(ops []history.Op) (longest time.Duration) {
+// faultSummary is what a run shows of one kind of fault.
+type faultSummary struct {
+	name           string
+	times, without int
+	// gap is the longest time without an answered save that it had a part in.
+	gap time.Duration
+}
+
+func (r *Report) faults() (list []faultSummary) {
+	gaps := gaps(r.Ops)
+	byName := map[string]*faultSummary{}
+	for _, e := range r.Events {
+		f := byName[e.Fault]
+		if f == nil {
+			f = &faultSummary{name: e.Fault}
+			byName[e.Fault] = f
+		}
+		if f.times++; e.Error != "" {
+			f.without++
+		}
+		for _, g := range gaps {
+			if g[0] < e.End && e.Begin < g[1] {
+				f.gap = max(f.gap, g[1]-g[0])
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		list = append(list, *byName[name])
+	}
+	return list
+}
+
+// gaps are the times between one answered save and the next.
+func gaps(ops []history.Op) (gaps [][2]time.Duration) {
 	var ends []time.Duration
 	for _, op := range ops {
 		if op.Kind == history.Save && op.Outcome == history.OK {
@@ -98,7 +125,7 @@ func longestGap(ops []history.Op) (longest time.Duration) {
 	}
 	slices.Sort(ends)
 	for i := 1; i < len(ends); i++ {
-		longest = max(longest, ends[i]-ends[i-1])
+		gaps = append(gaps, [2]time.Duration{ends[i-1], ends[i]})
 	}
-	return longest
+	return gaps
 }

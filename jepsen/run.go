@@ -81,6 +81,9 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 	} else {
 		report.Level += ", with the machine's disk (" + r.WithoutDisks + ")"
 	}
+	if r.WithoutClocks != "" {
+		report.Level += ", with the machine's clock (" + r.WithoutClocks + ")"
+	}
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
 	err = run.all(ctx)
 	return report, errors.Join(err, report.Write(p.Dir))
@@ -147,7 +150,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" {
+		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}

@@ -26,7 +26,7 @@ type Verdict struct {
 }
 
 // Good reports whether the promise was kept and that could be seen.
-func (v *Verdict) Good() bool { return len(v.Violations) == 0 && v.Inconclusive == "" }
+func (v Verdict) Good() bool { return len(v.Violations) == 0 && v.Inconclusive == "" }
 
 const maxViolations = 20
 

@@ -14,5 +14,6 @@ func All() []Fault {
 		flap(one), flap(leader), slow(), poor(),
 		power(one), power(all), syncError("sync-error", 1, one), syncError("sync-errors", -1, leader),
 		slowDisk(one), slowDisk(leader), hungDisk(leader), fullDisk(one), fullDisk(all),
+		clockJump(one), clockJump(leader), transfers(),
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser/internal/procs"
+	"github.com/hawserdb/hawser/jepsen/clock"
 	"github.com/hawserdb/hawser/jepsen/faultfs"
 	"github.com/hawserdb/hawser/jepsen/lan"
 )
@@ -51,6 +52,8 @@ type Rig struct {
 	// WithoutDisks says why.
 	Disks        []*faultfs.Disk
 	WithoutDisks string
+	// WithoutClocks is why the clock of a node cannot be set; "" when it can.
+	WithoutClocks string
 }
 
 // startTime bounds the start of a cluster, stopTime its end.
@@ -103,7 +106,13 @@ func (r *Rig) start(ctx context.Context, cfg Config) error {
 	}
 	ready, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	return r.ReadyAll(ready)
+	if err := r.ReadyAll(ready); err != nil {
+		return err
+	}
+	if _, err := clock.Take(r.Process(0).PID()); err != nil {
+		r.WithoutClocks = err.Error()
+	}
+	return nil
 }
 
 // mount gives every node a disk of its own, if that can be done here.
