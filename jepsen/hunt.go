@@ -18,7 +18,7 @@ import (
 )
 
 // maxRuns bounds the runs in which a mutant must be found.
-const maxRuns = 5
+const maxRuns = 3
 
 // hunt looks for every mutant that is named, and prints how long that took.
 func hunt(ctx context.Context, plan Plan, names string) (code int, err error) {

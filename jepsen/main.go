@@ -39,6 +39,7 @@ const (
 func command(ctx context.Context, args []string) (code int, err error) {
 	var plan Plan
 	var workloads, faults, mutants, out string
+	var soaking time.Duration
 	flags := flag.NewFlagSet("jepsen", flag.ContinueOnError)
 	flags.Uint64Var(&plan.Seed, "seed", rand.Uint64(), "decides the faults and what clients do")
 	flags.DurationVar(&plan.Duration, "duration", time.Minute, "how long clients work and faults happen")
@@ -49,6 +50,7 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&plan.Program, "program", "", "the hawser executable (default: built from this checkout)")
 	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
 	flags.StringVar(&mutants, "mutants", "", "build programs with known defects instead, by name, separated by commas, or all, and find them")
+	flags.DurationVar(&soaking, "soak", 0, "repeat with one seed after the other for so long, and write soak.md")
 	flags.StringVar(&out, "out", "", "directory of the report, made new (default: a temporary one, removed when all is well)")
 	if err := flags.Parse(args); err != nil {
 		return codeFailed, nil //nolint:nilerr // flag has printed it
@@ -78,6 +80,9 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	plan.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if mutants != "" {
 		return hunt(ctx, plan, mutants)
+	}
+	if soaking > 0 {
+		return soak(ctx, plan, soaking)
 	}
 	report, err := plan.Run(ctx)
 	report.Print(os.Stdout)

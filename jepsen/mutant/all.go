@@ -18,6 +18,7 @@ func All() []Mutant {
 			Name: "leader-unconfirmed", Defect: "a leader that may be deposed reads without asking a majority",
 			File:   "cluster/read/round.go",
 			Change: []string{"if err := x.poll(ctx, ready, confirmed); err != nil {", "if err := error(nil); confirmed == nil && err != nil {"},
+			Faults: []string{"cut-leader", "pause-leader", "one-way-leader"},
 		},
 		{
 			Name: "term-not-begun", Defect: "a new leader reads before it has an entry of its own term",
