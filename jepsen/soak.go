@@ -18,7 +18,8 @@ import (
 // soak repeats the plan with one seed after the other until a time is over, and
 // writes what all runs together have shown. It goes on after a run that finds
 // something, whose directory stays.
-func soak(ctx context.Context, plan Plan, duration time.Duration) (code int, err error) {
+func soak(ctx context.Context, plan Plan, duration time.Duration) (int, error) {
+	code := codeOK
 	sum := &soaked{faults: map[string]*faultSummary{}, checked: map[string]int{}, level: map[string]int{}}
 	dir, begin := plan.Dir, time.Now()
 	for time.Since(begin) < duration && ctx.Err() == nil {
@@ -26,14 +27,10 @@ func soak(ctx context.Context, plan Plan, duration time.Duration) (code int, err
 		if err := os.Mkdir(plan.Dir, 0o700); err != nil {
 			return codeFailed, err
 		}
-		report, failed := plan.Run(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		sum.add(plan, report, failed)
+		good := sum.run(ctx, plan)
 		text := sum.text(time.Since(begin))
 		errs := []error{os.WriteFile(filepath.Join(dir, "soak.md"), []byte(text), 0o600)}
-		if failed == nil && report.Good() {
+		if good {
 			errs = append(errs, os.RemoveAll(plan.Dir))
 		} else {
 			code = codeBroken
@@ -57,7 +54,12 @@ type soaked struct {
 	broken    []string
 }
 
-func (s *soaked) add(plan Plan, r *Report, err error) {
+// run runs the plan and adds what it shows. It reports whether all was well.
+func (s *soaked) run(ctx context.Context, plan Plan) (good bool) {
+	r, err := plan.Run(ctx)
+	if ctx.Err() != nil {
+		return true // it was interrupted, and shows nothing
+	}
 	s.runs++
 	s.ops += len(r.Ops)
 	s.working += plan.Duration
@@ -81,6 +83,7 @@ func (s *soaked) add(plan Plan, r *Report, err error) {
 	if err != nil {
 		s.broken = append(s.broken, fmt.Sprintf("%v (%s)", err, plan.Again()))
 	}
+	return err == nil && r.Good()
 }
 
 func (s *soaked) text(took time.Duration) string {
