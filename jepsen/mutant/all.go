@@ -62,12 +62,6 @@ func All() []Mutant {
 			File: "cluster/watch/subscription.go", Change: []string{"i := r.after(from)\n", "i := r.after(from + 1)\n"},
 		},
 		{
-			Name: "sync-dropped", Defect: "the log is written and not synced",
-			Module: "github.com/hashicorp/raft-wal", File: "fs/file.go",
-			Change: []string{"if err := f.File.Sync(); err != nil {", "if err := error(nil); err != nil {"},
-			Faults: []string{"power-all", "power-one", "kill-one"},
-		},
-		{
 			Name: "failure-retried", Defect: "a node goes on after an error of its log",
 			File: "cluster/consensus/latch.go",
 			Change: []string{

@@ -20,8 +20,6 @@ type Mutant struct {
 	Name string
 	// Defect is what is wrong, in words.
 	Defect string
-	// Module is that of the file, "" for ours.
-	Module string
 	File   string
 	// Change is what stands there and what stands there instead, by turns.
 	Change []string
@@ -34,15 +32,6 @@ type Mutant struct {
 // there exactly once is an error, so that no mutant is without its defect.
 func (m Mutant) Build(ctx context.Context, root, dir string) (program string, err error) {
 	path := filepath.Join(root, m.File)
-	if m.Module != "" {
-		find := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", m.Module)
-		find.Dir = root
-		dir, err := find.Output()
-		if err != nil {
-			return "", fmt.Errorf("mutant %s: find module %s: %w", m.Name, m.Module, err)
-		}
-		path = filepath.Join(strings.TrimSpace(string(dir)), m.File)
-	}
 	source, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("mutant %s: %w", m.Name, err)
