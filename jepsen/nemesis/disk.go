@@ -20,10 +20,8 @@ import (
 func power(who chooser) Fault {
 	return Fault{Name: "power-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		nodes := who.choose(ctx, r, rng)
-		for _, i := range nodes {
-			if err := r.Kill(i); err != nil {
-				return Injury{}, err
-			}
+		if err := killAll(r, nodes); err != nil {
+			return Injury{}, err
 		}
 		lost := 0
 		for _, i := range nodes {

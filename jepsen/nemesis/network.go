@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/hawserdb/hawser/jepsen/lan"
@@ -38,19 +37,21 @@ func spoil(name string, how lan.Quality, which func(ctx context.Context, r *rig.
 
 var cut = lan.Quality{Cut: true}
 
-// isolate cuts nodes off from the others, both ways; not from the clients.
+// around returns the links of a host to and from the first hosts.
+func around(i, hosts int) (links [][2]int) {
+	for other := range hosts {
+		if other != i {
+			links = append(links, [2]int{i, other}, [2]int{other, i})
+		}
+	}
+	return links
+}
+
+// isolate cuts a node off from the others, both ways; not from the clients.
 func isolate(who chooser) Fault {
 	return spoil("cut-"+who.name, cut, func(ctx context.Context, r *rig.Rig, rng *rand.Rand) ([][2]int, string) {
-		nodes := who.choose(ctx, r, rng)
-		var links [][2]int
-		for _, i := range nodes {
-			for other := range r.Size() {
-				if !slices.Contains(nodes, other) {
-					links = append(links, [2]int{i, other}, [2]int{other, i})
-				}
-			}
-		}
-		return links, fmt.Sprintf("%s cut off from the others", names(nodes))
+		i := who.choose(ctx, r, rng)[0]
+		return around(i, r.Size()), fmt.Sprintf("%s cut off from the others", names([]int{i}))
 	})
 }
 
@@ -58,13 +59,7 @@ func isolate(who chooser) Fault {
 func unplug(who chooser) Fault {
 	return spoil("unplug-"+who.name, cut, func(ctx context.Context, r *rig.Rig, rng *rand.Rand) ([][2]int, string) {
 		i := who.choose(ctx, r, rng)[0]
-		var links [][2]int
-		for other := range r.Size() + 1 {
-			if other != i {
-				links = append(links, [2]int{i, other}, [2]int{other, i})
-			}
-		}
-		return links, fmt.Sprintf("%s unplugged", names([]int{i}))
+		return around(i, r.Size()+1), fmt.Sprintf("%s unplugged", names([]int{i}))
 	})
 }
 
@@ -132,12 +127,7 @@ func flap(who chooser) Fault {
 	return Fault{Name: "flap-" + who.name, Network: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		i := who.choose(ctx, r, rng)[0]
 		every := between(rng, 50*time.Millisecond, 700*time.Millisecond)
-		var links [][2]int
-		for other := range r.Size() {
-			if other != i {
-				links = append(links, [2]int{i, other}, [2]int{other, i})
-			}
-		}
+		links := around(i, r.Size())
 		before := r.LAN.Lost()
 		over, done := make(chan struct{}), make(chan struct{})
 		go func() {

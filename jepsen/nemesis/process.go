@@ -42,10 +42,8 @@ var (
 func kill(who chooser) Fault {
 	return Fault{Name: "kill-" + who.name, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		nodes := who.choose(ctx, r, rng)
-		for _, i := range nodes {
-			if err := r.Kill(i); err != nil {
-				return Injury{}, err
-			}
+		if err := killAll(r, nodes); err != nil {
+			return Injury{}, err
 		}
 		return Injury{What: fmt.Sprintf("kill -9 of %s", names(nodes)), Heal: func(context.Context) error { return startAgain(r, nodes) }}, nil
 	}}
@@ -156,6 +154,15 @@ func starve(who chooser) Fault {
 		}
 		return Injury{What: fmt.Sprintf("%s runs for a fifth of the time", names([]int{i})), Heal: heal, Proof: proof}, nil
 	}}
+}
+
+func killAll(r *rig.Rig, nodes []int) error {
+	for _, i := range nodes {
+		if err := r.Kill(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startAgain starts nodes that do not run. They are ready when they can be.
