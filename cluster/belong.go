@@ -223,6 +223,9 @@ func (c *core) describe() *hawserv1.StatusResponse {
 func (c *core) notes() []string {
 	notes := append(c.controller.Notes(), c.fetchers.notes()...)
 	notes = append(notes, c.detector.Notes()...)
+	if err := c.auditor.Held(); err != nil {
+		notes = append(notes, err.Error())
+	}
 	if c.storageFull.Load() {
 		notes = append(notes, "storage is full: no majority of the voters is above the mark of free disk space; saves are refused")
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hawserdb/hawser/cluster/audit"
 	"github.com/hawserdb/hawser/cluster/catchup"
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/detect"
@@ -63,6 +64,8 @@ type core struct {
 
 	// scrubber works from belong on, and notes what is applied from the start.
 	scrubber *scrub.Scrubber
+	// auditor compares what is applied from the start, and asks from belong on.
+	auditor *audit.Auditor
 	// gate is what all who rebuild versions here go through.
 	gate *rebuild.Gate
 }
@@ -81,13 +84,17 @@ func newCore(n *Node) (*core, error) {
 	}
 	c.elders = newElders(c)
 	c.scrubber = c.newScrubber()
+	if c.auditor, err = c.newAuditor(); err != nil {
+		c.elders.close()
+		return nil, errors.Join(err, c.source.Close())
+	}
 	c.clock = propose.NewClock(propose.ClockConfig{Self: n.id, Voters: c.replica.voters})
 	proposer, err := propose.New(propose.Config{
 		Sample: func(ctx context.Context, term uint64) error { return c.reads.Sample(ctx, term) },
 		Raft:   c.replica, Node: n.id, Machine: n.machine, Clock: c.clock, Logger: n.part("propose"),
 		ClusterID:   func() [16]byte { id, _ := n.dir.Node().State().Identity(); return id },
 		Generation:  func() uint64 { _, g := n.dir.Node().State().Identity(); return g },
-		StorageFull: c.storageFull.Load,
+		StorageFull: c.storageFull.Load, Held: c.auditor.Held,
 	})
 	if err != nil {
 		c.elders.close()
@@ -146,10 +153,14 @@ func (c *core) applied(applied []fsm.Applied) {
 	c.hub.OnApplied(applied)
 	c.proposer.OnApplied(applied)
 	c.scrubber.OnApplied(applied)
+	c.auditor.OnApplied(applied)
 }
 
 // swapped tells that the machine's state was replaced.
 func (c *core) swapped() {
+	if err := c.auditor.OnSwapped(); err != nil {
+		c.node.log.Warn("the replica digest of the new state is not known yet", "error", err)
+	}
 	if err := c.hub.Reset(); err != nil {
 		c.node.log.Warn("watchers look again only after the next change", "error", err)
 	}
@@ -233,6 +244,7 @@ func (c *core) close(ctx context.Context, goodbye bool) error {
 	}
 	c.keeping.close()
 	c.scrubber.Close()
+	c.auditor.Close()
 	if c.controller != nil {
 		c.controller.Close()
 	}

@@ -29,6 +29,7 @@ func (c *core) startHousekeeping() {
 	})
 	c.keeping.compactor = janitor.StartCompactor(n.machine, n.part("janitor"))
 	c.scrubber.Start()
+	c.auditor.Start()
 }
 
 func (h *housekeeping) close() {

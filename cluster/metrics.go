@@ -89,6 +89,16 @@ var gauges = []struct {
 	{"hawser_suspect_versions", "Versions that do not verify here and are not decided on.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Suspects) })},
 	{"hawser_bad_versions", "Versions that this node, as leader, marked bad since the start.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Bad) })},
 	{"hawser_repaired_contents", "Stored contents of this node that differed from the other voters' and were replaced, since the start.", fromScrub(func(s scrub.Stats) float64 { return float64(s.Repaired) })},
+	{"hawser_audited_index", "Log index of the last audit that this node has applied.", func(n *Node) float64 {
+		marks, err := n.machine.Marks()
+		if err != nil {
+			return 0
+		}
+		return float64(marks.Audited.Index)
+	}},
+	{"hawser_replicas_differ", "1 while replicas differ and this node does not know yet whether a majority has its state; writes are refused.", fromCore(func(c *core) float64 {
+		return boolNumber(c.auditor.Held() != nil)
+	})},
 	{"hawser_disk_free_bytes", "Free bytes of the data directory's file system.", func(n *Node) float64 {
 		s, err := n.space()
 		if err != nil {

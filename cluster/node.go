@@ -344,10 +344,11 @@ func (n *Node) halt(err error) {
 }
 
 // quarantine closes the data directory if err says that what it holds is
-// damaged. Damage in one file of the engine is met only where that file is
+// damaged, or not what the other replicas hold. Damage in one file of the engine is met only where that file is
 // read, so that without it the next start would vote, lead and serve again.
 func (n *Node) quarantine(err error) {
-	if stopped, ok := errors.AsType[*halt.Error](err); !ok || stopped.Reason != halt.Damaged || n.dir == nil {
+	stopped, ok := errors.AsType[*halt.Error](err)
+	if !ok || stopped.Reason != halt.Damaged && stopped.Reason != halt.Diverged || n.dir == nil {
 		return
 	}
 	if err := consensus.Quarantine(n.dir.Path(), err); err != nil {

@@ -37,6 +37,8 @@ type Applied struct {
 	ID       BatchID
 	Commands []Command
 	Results  []Result
+	// Digest is the replica digest after the entry, 0 where Commands is empty.
+	Digest uint64
 }
 
 // Apply applies committed entries, in ascending order of their indexes, and
@@ -61,17 +63,18 @@ func (m *Machine) Apply(entries []Entry) ([]Applied, error) {
 }
 
 func (m *Machine) apply(s *store, entries []Entry) ([]Applied, error) {
-	meta := m.published.Load().meta
+	published := m.published.Load()
+	meta, marks := published.meta, published.marks
 	before := meta
 	out := make([]Applied, len(entries))
 	batch := s.db.NewBatch()
-	c := newChanges(s.db, batch, m.state, m.opts.MaxLevel)
+	c := newChanges(s.db, &writes{Batch: batch}, m.state, m.opts.MaxLevel)
 	for i, e := range entries {
 		out[i] = Applied{Index: e.Index, Term: e.Term}
 		if e.Index <= meta.Index {
 			continue
 		}
-		if err := c.entry(e, &out[i], &meta); err != nil {
+		if err := c.entry(e, &out[i], &meta, &marks); err != nil {
 			_ = batch.Close() // nothing was committed; the error is the one to report
 			return nil, fmt.Errorf("log entry %d of term %d: %w", e.Index, e.Term, err)
 		}
@@ -80,24 +83,34 @@ func (m *Machine) apply(s *store, entries []Entry) ([]Applied, error) {
 	if meta.Index == before.Index {
 		return out, batch.Close()
 	}
-	c.finish(&meta, meta.ConfigurationIndex != before.ConfigurationIndex)
+	c.putState(meta, marks, meta.ConfigurationIndex != before.ConfigurationIndex)
 	if err := batch.Commit(); err != nil {
 		return nil, err
 	}
 	m.state = c.state
-	m.publish(meta)
+	m.publish(meta, marks)
 	return out, nil
 }
 
 // entry applies one entry.
-func (c *changes) entry(e Entry, out *Applied, meta *Meta) error {
+func (c *changes) entry(e Entry, out *Applied, meta *Meta, marks *Marks) error {
 	switch e.Kind {
 	case EntryConfiguration:
 		meta.Configuration = append([]byte{}, e.Data...)
 		meta.ConfigurationIndex = e.Index
 		return nil
 	case EntryCommand:
-		return c.commands(e.Data, out)
+		if err := c.commands(e.Data, out); err != nil {
+			return err
+		}
+		c.finish()
+		c.value = c.state.append(c.value[:0])
+		marks.Applied = Mark{e.Index, c.batch.chain(marks.Applied.Digest, e, c.value)}
+		out.Digest = marks.Applied.Digest
+		if c.audited {
+			marks.Audited, c.audited = marks.Applied, false
+		}
+		return nil
 	}
 	return &halt.Error{Reason: halt.Level, Err: fmt.Errorf("entry of unknown kind %d", e.Kind)}
 }

@@ -21,19 +21,21 @@ type source interface {
 // never walked.
 type changes struct {
 	src      source
-	batch    *engine.Batch
+	batch    *writes
 	maxLevel uint32
 	state    state
 	// before is the revision before the command at hand.
 	before uint64
+	// audited is set when the digest after the entry at hand is to be noted.
+	audited bool
 	// agents holds every agent that was looked at; order holds them in the
-	// order of the first look, in which they are written at the end.
+	// order of the first look, in which they are written after each entry.
 	agents map[hawser.AgentID]*agent
 	order  []*agent
 	// chain holds the records that were written; nil for one removed.
 	chain map[chainRef]*chainRecord
 	// segments and uploads hold what was looked at or made, in the order of
-	// the first look in the slices; it is written at the end.
+	// the first look in the slices; it is written after each entry.
 	segments      map[uint64]*segment
 	segmentOrder  []*segment
 	uploads       map[[16]byte]*upload
@@ -65,14 +67,14 @@ type chainRef struct {
 type agent struct {
 	id hawser.AgentID
 	agentRecord
-	// wasLive and wasTomb say which family it was read from.
+	// wasLive and wasTomb say in which family the engine or the batch has it.
 	wasLive, wasTomb bool
 	changed          bool
 	// under is the epoch under which the command at hand writes, 0 for none.
 	under uint64
 }
 
-func newChanges(src source, batch *engine.Batch, s state, maxLevel uint32) *changes {
+func newChanges(src source, batch *writes, s state, maxLevel uint32) *changes {
 	return &changes{
 		src: src, batch: batch, state: s, maxLevel: maxLevel,
 		agents: make(map[hawser.AgentID]*agent), chain: make(map[chainRef]*chainRecord),
@@ -195,8 +197,11 @@ func (c *changes) markGarbage(id hawser.AgentID, is bool) {
 	}
 }
 
-// finish writes agents, segments, uploads, the state and the meta.
-func (c *changes) finish(meta *Meta, newConfiguration bool) {
+// finish writes the objects that the entry at hand has changed. It does so
+// after every entry, and not once in a delivery, so that what an entry writes
+// does not depend on what else is delivered with it: the replica digest is made
+// of it.
+func (c *changes) finish() {
 	for _, a := range c.order {
 		if a.changed {
 			c.putAgent(a)
@@ -207,10 +212,14 @@ func (c *changes) finish(meta *Meta, newConfiguration bool) {
 	c.finishLeases()
 	c.finishResources()
 	c.finishTxns()
+}
+
+// putState writes the state, and how far it has come.
+func (c *changes) putState(meta Meta, marks Marks, newConfiguration bool) {
 	applied, configuration, stateKey := metaKeys()
 	c.value = c.state.append(c.value[:0])
 	c.batch.Set(stateKey, c.value)
-	c.value = meta.append(c.value[:0])
+	c.value = appendMeta(c.value[:0], meta, marks)
 	c.batch.Set(applied, c.value)
 	if newConfiguration {
 		c.batch.Set(configuration, meta.Configuration)
@@ -229,4 +238,5 @@ func (c *changes) putAgent(a *agent) {
 	c.key = agentKey(c.key[:0], prefix, a.id)
 	c.value = a.append(c.value[:0])
 	c.batch.Set(c.key, c.value)
+	a.wasLive, a.wasTomb, a.changed = a.live != 0, a.live == 0, false
 }

@@ -83,6 +83,7 @@ var (
 		&FinishEffect{Agent: sampleSave.Agent, End: EffectEnd{ID: "pay", Result: []byte("paid")}, Fence: 1 << 40, Generation: 300},
 		&ResolveEffect{Agent: sampleSave.Agent, ID: "pay", State: hawser.EffectDone, Result: []byte("paid"), Reason: "r", Force: true, Generation: 300},
 		&ForgetEffects{Agent: sampleSave.Agent, Version: 300, Fence: 1 << 40, Generation: 300},
+		&Audit{Mark: Mark{Index: 300, Digest: 1 << 63}},
 		&SweepTxns{IDs: []hawser.TxnID{sampleTxnID, {Namespace: "n", ID: "u"}}},
 		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},
 		&CloseSession{Namespace: "default", Session: hawser.SessionID{1}, Generation: 300},
@@ -218,7 +219,7 @@ func FuzzStored(f *testing.F) {
 	a := agentRecord{head: 9, live: 8, floor: 7, cleared: 3, oldest: 8, stubs: 8, blind: 3, versions: 1, stored: 20, pins: 1, created: 1e18, deleted: 1e17, epoch: 2, queued: 300, turn: 301, open: 302, locked: true}
 	s := state{level: 1, cluster: [16]byte{7}, generation: 77, revision: 5, time: 1e18, agents: 4, leaderTerm: 3, leaderNode: "n", segments: 11, retention: 300, staged: 1 << 20, trimmed: 301, events: 302}
 	u := uploadRecord{parts: 3, end: 9, short: 9, bytes: 1 << 18, touched: 1e18}
-	m := Meta{Index: 9, Term: 2, ConfigurationIndex: 4}
+	m := Meta{Index: 9, Term: 2}
 	if _, err := parseAgent(a.append(nil)); err != nil {
 		f.Fatal("the sample of an agent is none")
 	}
@@ -228,7 +229,7 @@ func FuzzStored(f *testing.F) {
 	f.Add(a.append(nil))
 	f.Add(sampleChain.append(nil))
 	f.Add(s.append(nil))
-	f.Add(m.append(nil))
+	f.Add(appendMeta(nil, m, Marks{Applied: Mark{9, 1 << 60}, Audited: Mark{7, 3}}))
 	f.Add(u.append(nil))
 	f.Add(floorRecord{number: 300, epoch: 2}.encode())
 	f.Add(sampleImport.encode())
@@ -261,8 +262,8 @@ func FuzzStored(f *testing.F) {
 		if s, err := parseState(data, 1); err == nil {
 			check("state", s.append(nil))
 		}
-		if m, err := parseMeta(data, nil); err == nil {
-			check("meta", m.append(nil))
+		if m, marks, err := parseMeta(data, nil); err == nil {
+			check("meta", appendMeta(nil, m, marks))
 		}
 		if crc, part, err := parsePart(data); err == nil {
 			check("part", append(binary.BigEndian.AppendUint32([]byte{storedFormat}, crc), part...))

@@ -72,6 +72,7 @@ const (
 	kindFinishEffect
 	kindResolveEffect
 	kindForgetEffects
+	kindAudit
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -131,6 +132,8 @@ var commandTypes = [...]struct {
 	kindFinishEffect:  {1, func() Command { return new(FinishEffect) }},
 	kindResolveEffect: {1, func() Command { return new(ResolveEffect) }},
 	kindForgetEffects: {1, func() Command { return new(ForgetEffects) }},
+
+	kindAudit: {1, func() Command { return new(Audit) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -107,7 +107,7 @@ func TestMachine_DamagedFiles(t *testing.T) {
 			}
 			index, sum, err := inspect(t, fs)
 			switch {
-			case err == nil && digests[index] != sum:
+			case err == nil && digests[index].state != sum:
 				t.Errorf("%s %s: shows a state that never was, at index %d", path, name, index)
 			case err != nil && reasonOf(err) == 0 && !errors.Is(err, hawser.ErrCorrupt):
 				t.Errorf("%s %s: not a halt error: %v", path, name, err)

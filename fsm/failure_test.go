@@ -14,7 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
-	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/halt"
 )
@@ -25,10 +24,10 @@ func smallEngine(fs vfs.FS) fsm.Options {
 }
 
 // prefixes returns the digest of a log's state at every applied index.
-func prefixes(t *testing.T, log []fsm.Entry) map[uint64]hawser.Hash {
+func prefixes(t *testing.T, log []fsm.Entry) map[uint64]digests {
 	t.Helper()
 	r := newReplica(t, rand.New(rand.NewPCG(0, 0)), log, nil)
-	digests := map[uint64]hawser.Hash{0: r.digest()}
+	digests := map[uint64]digests{0: r.digest()}
 	for r.next < len(log) {
 		r.apply(1)
 		digests[r.applied()] = r.digest()
@@ -128,7 +127,7 @@ func applyAndFlush(log []fsm.Entry, opts fsm.Options, durable *atomic.Uint64) er
 }
 
 // checkDisk opens what a failure left: an exact prefix, at least the durable one.
-func checkDisk(t *testing.T, disk vfs.FS, digests map[uint64]hawser.Hash, durable uint64) {
+func checkDisk(t *testing.T, disk vfs.FS, digests map[uint64]digests, durable uint64) {
 	t.Helper()
 	m, err := fsm.Open("state", smallEngine(disk))
 	if err != nil {
@@ -137,7 +136,7 @@ func checkDisk(t *testing.T, disk vfs.FS, digests map[uint64]hawser.Hash, durabl
 	defer m.Close()
 	index, _ := m.Applied()
 	sum, err := m.Digest(t.Context())
-	if err != nil || digests[index] != sum {
+	if err != nil || digests[index].state != sum {
 		t.Fatalf("at index %d the state is not that of the index, %v", index, err)
 	}
 	if index < durable {
@@ -299,7 +298,7 @@ func TestMachine_SwapKeepsViews(t *testing.T) {
 	}
 	want := r.digest()
 	r.swapFrom(source)
-	if got, err := v.Digest(t.Context()); err != nil || got != want {
+	if got, err := v.Digest(t.Context()); err != nil || got != want.state {
 		t.Errorf("the view changed, %v", err)
 	}
 	if r.digest() != source.digest() {

@@ -113,6 +113,8 @@ func (g *generator) fresh() []fsm.Command {
 	}
 	one := func(c fsm.Command) []fsm.Command { return []fsm.Command{c} }
 	switch n := g.rng.IntN(152); {
+	case n < 1:
+		return one(&fsm.Audit{Mark: fsm.Mark{Index: g.rng.Uint64N(300), Digest: g.rng.Uint64()}})
 	case n < 2:
 		return one(&fsm.LeaderStart{Term: g.rng.Uint64N(9), Node: "n1-aaaaaaaa", ClusterID: [16]byte{7}, Generation: 77})
 	case n < 6:

@@ -107,7 +107,7 @@ func (i *ImportAbort) parseBody(r *reader)          { i.Archive = r.hash() }
 // being restored.
 func importable(c Command) bool {
 	switch c.(type) {
-	case *LeaderStart, *RaiseLevel, *ImportStart, *ImportItems, *ImportEnd, *ImportAbort:
+	case *LeaderStart, *RaiseLevel, *Audit, *ImportStart, *ImportItems, *ImportEnd, *ImportAbort:
 		return true
 	}
 	return false

@@ -392,7 +392,7 @@ func TestImport_AbortWithinADelivery(t *testing.T) {
 			r.apply(1 + rng.IntN(len(log)))
 		}
 		if got, want := r.digest(), first.digest(); got != want {
-			t.Fatalf("digest %s, the first replica's is %s", got, want)
+			t.Fatalf("digest %v, the first replica's is %v", got, want)
 		}
 	}
 	fsm.CheckStore(t, first.m)

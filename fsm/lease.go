@@ -264,14 +264,13 @@ func (c *changes) finishLeases() {
 			continue
 		}
 		c.key = leaseKey(c.key[:0], l.id)
-		if l.ttl == 0 {
-			if l.stored {
-				c.batch.Delete(c.key)
-			}
-			continue
+		if l.ttl != 0 {
+			c.value = l.append(c.value[:0])
+			c.batch.Set(c.key, c.value)
+		} else if l.stored {
+			c.batch.Delete(c.key)
 		}
-		c.value = l.append(c.value[:0])
-		c.batch.Set(c.key, c.value)
+		l.stored, l.changed = l.ttl != 0, false
 	}
 }
 

@@ -53,8 +53,9 @@ type Machine struct {
 
 // published changes as one. It is never modified.
 type published struct {
-	info Info
-	meta Meta
+	info  Info
+	meta  Meta
+	marks Marks
 }
 
 // errClosed is what a closed machine answers.
@@ -74,42 +75,43 @@ func Open(dir string, opts Options) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, meta, err := load(db, opts.MaxLevel)
+	s, meta, marks, err := load(db, opts.MaxLevel)
 	if err != nil {
 		return nil, errors.Join(err, db.Discard())
 	}
 	m := &Machine{opts: opts, home: home, state: s, store: newStore(db)}
-	m.publish(meta)
+	m.publish(meta, marks)
 	return m, nil
 }
 
-// load reads state and meta, those of a new machine if there are none.
-func load(src source, maxLevel uint32) (state, Meta, error) {
+// load reads a state and how far it has come, those of a new machine if there are
+// none.
+func load(src source, maxLevel uint32) (state, Meta, Marks, error) {
 	appliedKey, configurationKey, stateKey := metaKeys()
 	values := make([][]byte, 0, 3)
 	for _, key := range [...][]byte{stateKey, appliedKey, configurationKey} {
 		v, _, err := src.Get(key)
 		if err != nil {
-			return state{}, Meta{}, err
+			return state{}, Meta{}, Marks{}, err
 		}
 		values = append(values, v)
 	}
 	if values[0] == nil && values[1] == nil {
-		return state{level: firstLevel}, Meta{}, nil
+		return state{level: firstLevel}, Meta{}, Marks{}, nil
 	}
 	s, err := parseState(values[0], maxLevel)
 	if err != nil {
-		return state{}, Meta{}, halt.Wrap(halt.Damaged, "state of the machine", err)
+		return state{}, Meta{}, Marks{}, halt.Wrap(halt.Damaged, "state of the machine", err)
 	}
-	meta, err := parseMeta(values[1], values[2])
+	meta, marks, err := parseMeta(values[1], values[2])
 	if err != nil {
-		return state{}, Meta{}, damaged("applied index of the machine", err)
+		return state{}, Meta{}, Marks{}, damaged("applied index of the machine", err)
 	}
-	return s, meta, nil
+	return s, meta, marks, nil
 }
 
-func (m *Machine) publish(meta Meta) {
-	m.published.Store(&published{info: m.state.info(), meta: meta})
+func (m *Machine) publish(meta Meta, marks Marks) {
+	m.published.Store(&published{info: m.state.info(), meta: meta, marks: marks})
 	m.waiters.reached(meta.Index)
 }
 
@@ -132,6 +134,14 @@ func (m *Machine) Meta() (Meta, error) {
 	return m.published.Load().meta, nil
 }
 
+// Marks returns the replica digests that go with [Machine.Meta].
+func (m *Machine) Marks() (Marks, error) {
+	if err := m.stopped(); err != nil {
+		return Marks{}, err
+	}
+	return m.published.Load().marks, nil
+}
+
 // Durable returns how far a machine would have come that is opened after a
 // power cut now.
 func (m *Machine) Durable() (Meta, error) {
@@ -145,7 +155,7 @@ func (m *Machine) Durable() (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
-	meta, err := parseMeta(values[0], values[1])
+	meta, _, err := parseMeta(values[0], values[1])
 	return meta, halt.Wrap(halt.Damaged, "applied index of the machine", err)
 }
 

@@ -36,7 +36,7 @@ func TestMachine_OneLogOneDigest(t *testing.T) {
 					}
 				}
 				if got := r.digest(); got != want {
-					t.Fatalf("round %d: digest %s, the first replica's is %s", round, got, want)
+					t.Fatalf("round %d: digest %v, the first replica's is %v", round, got, want)
 				}
 			})
 		}
@@ -101,10 +101,10 @@ func TestMachine_PowerCutKeepsPrefix(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	log := randomLog(t, rng, 250)
 	first := newReplica(t, rng, log, nil)
-	digests := map[uint64]string{0: first.digest().String()}
+	digests := map[uint64]digests{0: first.digest()}
 	for first.next < len(log) {
 		first.apply(1)
-		digests[first.applied()] = first.digest().String()
+		digests[first.applied()] = first.digest()
 	}
 	r := newReplica(t, rng, log, first.got)
 	lost := 0
@@ -117,7 +117,7 @@ func TestMachine_PowerCutKeepsPrefix(t *testing.T) {
 		}
 		before := r.applied()
 		r.crash()
-		if got, want := r.digest().String(), digests[r.applied()]; got != want {
+		if got, want := r.digest(), digests[r.applied()]; got != want {
 			t.Fatalf("after power cut %d at index %d the state is not that of the index", cuts, r.applied())
 		}
 		if r.applied() < before {

@@ -80,13 +80,24 @@ func (r *replica) apply(n int) {
 	r.next += len(entries)
 }
 
-func (r *replica) digest() hawser.Hash {
+// digests is what replicas that applied the same have in common, however it
+// was delivered to them.
+type digests struct {
+	state hawser.Hash
+	marks fsm.Marks
+}
+
+func (r *replica) digest() digests {
 	r.t.Helper()
 	sum, err := r.m.Digest(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return sum
+	marks, err := r.m.Marks()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return digests{sum, marks}
 }
 
 // crash cuts the power: of what was not synced some survives.

@@ -156,14 +156,13 @@ func (c *changes) finishResources() {
 			continue
 		}
 		c.key = resourceKey(c.key[:0], prefixResource, r.name)
-		if r.capacity == 0 {
-			if r.stored {
-				c.batch.Delete(c.key)
-			}
-			continue
+		if r.capacity != 0 {
+			c.value = r.append(c.value[:0])
+			c.batch.Set(c.key, c.value)
+		} else if r.stored {
+			c.batch.Delete(c.key)
 		}
-		c.value = r.append(c.value[:0])
-		c.batch.Set(c.key, c.value)
+		r.stored, r.changed = r.capacity != 0, false
 	}
 }
 

@@ -149,7 +149,7 @@ func (s *segmentRecord) chain(position uint32) record.Chain {
 type segment struct {
 	segmentRecord
 	number uint64
-	// stored is set when the engine has a record of it.
+	// stored is set when the engine or the batch has a record of it.
 	stored, changed bool
 	one             [1]segmentEntry
 }
@@ -306,5 +306,6 @@ func (c *changes) finishSegments() {
 		} else if s.stored {
 			c.batch.Delete(c.key)
 		}
+		s.stored, s.changed = len(s.entries) > 0, false
 	}
 }

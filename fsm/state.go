@@ -115,24 +115,27 @@ type Meta struct {
 	ConfigurationIndex uint64
 }
 
-func (m *Meta) append(dst []byte) []byte {
+// appendMeta encodes what is stored of both but the configuration.
+func appendMeta(dst []byte, m Meta, marks Marks) []byte {
 	dst = binary.AppendUvarint(append(dst, storedFormat), m.Index)
-	return binary.AppendUvarint(binary.AppendUvarint(dst, m.Term), m.ConfigurationIndex)
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, m.Term), m.ConfigurationIndex)
+	return marks.Audited.append(marks.Applied.append(dst))
 }
 
 // parseMeta reads the two stored values; nil is a machine that applied nothing.
-func parseMeta(applied, configuration []byte) (Meta, error) {
+func parseMeta(applied, configuration []byte) (Meta, Marks, error) {
 	if applied == nil {
-		return Meta{}, nil
+		return Meta{}, Marks{}, nil
 	}
 	r := &reader{b: applied}
 	if r.byte() != storedFormat {
-		return Meta{}, errMalformed
+		return Meta{}, Marks{}, errMalformed
 	}
 	m := Meta{Index: r.uvarint(), Term: r.uvarint(), ConfigurationIndex: r.uvarint()}
-	if m.ConfigurationIndex > m.Index || (m.ConfigurationIndex == 0) != (configuration == nil) {
+	marks := Marks{Applied: parseMark(r), Audited: parseMark(r)}
+	if m.ConfigurationIndex > m.Index || marks.Applied.Index > m.Index || marks.Audited.Index > marks.Applied.Index || (m.ConfigurationIndex == 0) != (configuration == nil) {
 		r.fail()
 	}
 	m.Configuration = configuration
-	return m, r.end()
+	return m, marks, r.end()
 }

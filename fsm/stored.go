@@ -12,9 +12,9 @@ import (
 )
 
 // storedFormat is the first byte of every stored value but contents and parts.
-// Formats 1 to 4 were those of development builds that knew no deltas, no events,
-// no transactions or no messages.
-const storedFormat = 5
+// Formats 1 to 5 were those of development builds that knew no deltas, no events,
+// no transactions, no messages or no replica digest.
+const storedFormat = 6
 
 // agentRecord is what the machine keeps of an agent.
 type agentRecord struct {

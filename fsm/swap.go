@@ -33,7 +33,7 @@ func ReadMeta(dir string, opts Options) (Meta, error) {
 	if err != nil {
 		return Meta{}, err
 	}
-	_, meta, err := load(db, max(opts.MaxLevel, MaxLevel))
+	_, meta, _, err := load(db, max(opts.MaxLevel, MaxLevel))
 	return meta, errors.Join(err, db.Discard())
 }
 
@@ -62,7 +62,7 @@ func (m *Machine) Swap(dir string, meta Meta) error {
 	if err != nil {
 		return fmt.Errorf("swap: %w", err)
 	}
-	s, err := m.adopt(db, meta)
+	s, marks, err := m.adopt(db, meta)
 	if err != nil {
 		return errors.Join(fmt.Errorf("swap: %w", err), db.Discard(), m.home.Unstage())
 	}
@@ -70,41 +70,41 @@ func (m *Machine) Swap(dir string, meta Meta) error {
 		// Whether the pointer is durable is unknown: only a restart can tell.
 		return m.stop(halt.Wrap(halt.Engine, "state directory", err))
 	}
-	m.use(newStore(db), s, meta)
+	m.use(newStore(db), s, meta, marks)
 	return nil
 }
 
-// adopt checks a staged state and writes meta into it, durably.
-func (m *Machine) adopt(db *engine.DB, meta Meta) (state, error) {
-	s, _, err := load(db, m.opts.MaxLevel)
+// adopt checks a staged state and writes meta into it, durably. Its marks stay.
+func (m *Machine) adopt(db *engine.DB, meta Meta) (state, Marks, error) {
+	s, _, marks, err := load(db, m.opts.MaxLevel)
 	if err != nil {
-		return state{}, err
+		return state{}, Marks{}, err
 	}
 	none := [16]byte{}
 	if m.state.cluster != none && s.cluster != none && m.state.cluster != s.cluster {
-		return state{}, fmt.Errorf("the state is of cluster %x, this machine's of cluster %x", s.cluster, m.state.cluster)
+		return state{}, Marks{}, fmt.Errorf("the state is of cluster %x, this machine's of cluster %x", s.cluster, m.state.cluster)
 	}
 	batch := db.NewBatch()
-	c := newChanges(db, batch, s, m.opts.MaxLevel)
+	c := newChanges(db, &writes{Batch: batch}, s, m.opts.MaxLevel)
 	if meta.ConfigurationIndex == 0 {
 		_, configuration, _ := metaKeys()
 		batch.Delete(configuration)
 	}
-	c.finish(&meta, meta.ConfigurationIndex != 0)
+	c.putState(meta, marks, meta.ConfigurationIndex != 0)
 	if err := batch.Commit(); err != nil {
-		return state{}, err
+		return state{}, Marks{}, err
 	}
-	return s, db.Flush()
+	return s, marks, db.Flush()
 }
 
 // use makes next the store in use and retires the one before.
-func (m *Machine) use(next *store, s state, meta Meta) {
+func (m *Machine) use(next *store, s state, meta Meta, marks Marks) {
 	m.state = s
 	m.mu.Lock()
 	old := m.store
 	m.store = next
 	m.mu.Unlock()
-	m.publish(meta)
+	m.publish(meta, marks)
 	old.retired.Store(true)
 	m.done(old)
 }

@@ -25,7 +25,7 @@ const (
 // transaction is a transaction while a batch is applied.
 type transaction struct {
 	txnRecord
-	// stored is set when the engine has a record of it; one with changed and
+	// stored is set when the engine or the batch has a record of it; one with changed and
 	// without begun is removed.
 	stored, changed bool
 }
@@ -135,14 +135,13 @@ func (c *changes) finishTxns() {
 			continue
 		}
 		c.key = txnKey(c.key[:0], t.ID)
-		if t.begun == 0 {
-			if t.stored {
-				c.batch.Delete(c.key)
-			}
-			continue
+		if t.begun != 0 {
+			c.value = t.append(c.value[:0])
+			c.batch.Set(c.key, c.value)
+		} else if t.stored {
+			c.batch.Delete(c.key)
 		}
-		c.value = t.append(c.value[:0])
-		c.batch.Set(c.key, c.value)
+		t.stored, t.changed = t.begun != 0, false
 	}
 }
 

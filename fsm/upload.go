@@ -57,7 +57,7 @@ func parseUpload(b []byte) (uploadRecord, error) {
 type upload struct {
 	uploadRecord
 	id [16]byte
-	// open says that it has a record, stored that the engine has one.
+	// open says that it has a record, stored that the engine or the batch has one.
 	open, stored, changed bool
 	// put holds the checksums of the parts that the batch put; dropped says
 	// that what the engine has of others is gone.
@@ -280,6 +280,7 @@ func (c *changes) finishUploads() {
 		} else if u.stored {
 			c.batch.Delete(c.key)
 		}
+		u.stored, u.changed = u.open, false
 	}
 }
 

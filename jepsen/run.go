@@ -253,10 +253,26 @@ func (r *run) final(ctx context.Context, ops []history.Op) (check.Final, map[str
 	return final, told, nil
 }
 
+// ready waits until all nodes are ready. Those that end themselves meanwhile,
+// because of what their disks did before, are started again.
+func (r *run) ready(ctx context.Context) error {
+	for {
+		if err := r.rig.Revive(); err != nil {
+			return err
+		}
+		waiting, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := r.rig.ReadyAll(waiting)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // recovered waits until the cluster takes a save, and until nothing is undecided,
 // and returns the revision of another save after that.
 func (r *run) recovered(ctx context.Context) (hawser.Revision, error) {
-	if err := r.rig.ReadyAll(ctx); err != nil {
+	if err := r.ready(ctx); err != nil {
 		return 0, err
 	}
 	conn, err := client.Dial(client.Config{Endpoints: r.rig.Endpoints()})

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -16,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
+	"github.com/hawserdb/hawser/fsm"
 	"github.com/hawserdb/hawser/internal/logbridge"
 )
 
@@ -97,14 +98,14 @@ func answer(t testing.TB, tr raft.Transport) {
 
 // listFSM records what raft applies.
 type listFSM struct {
-	mu  sync.Mutex
-	got []string
+	mu   sync.Mutex
+	logs []*raft.Log
 }
 
 func (f *listFSM) Apply(l *raft.Log) any {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.got = append(f.got, fmt.Sprintf("%d:%s", l.Index, l.Data))
+	f.logs = append(f.logs, l)
 	return nil
 }
 
@@ -115,10 +116,32 @@ func (f *listFSM) Restore(rc io.ReadCloser) error {
 	return err
 }
 
-func (f *listFSM) has(s string) bool {
+func (f *listFSM) has(index uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Contains(f.got, s)
+	return slices.ContainsFunc(f.logs, func(l *raft.Log) bool { return l.Index == index })
+}
+
+// marks returns what becomes of a machine that applies the list.
+func (f *listFSM) marks(t *testing.T) fsm.Marks {
+	t.Helper()
+	m, err := fsm.Open("state", fsm.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.logs {
+		if _, err := m.Apply([]fsm.Entry{{Index: l.Index, Term: l.Term, Kind: fsm.EntryCommand, Data: l.Data}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marks, err := m.Marks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return marks
 }
 
 // gate is a slog handler that holds up the goroutine that logs a message.
@@ -147,7 +170,8 @@ func sealed(l raft.Log) *raft.Log {
 // elected in T+1 and sends a heartbeat. With raft's fast path the heartbeat
 // raises A's term at once, and A goes on as a leader of T+1: it stores its own
 // no-op of T+1, takes C's entry of the same index and term for it, and never
-// applies what C committed. Without the fast path it does.
+// applies what C committed. Without the fast path it does. A replica to which
+// this happens shows it at the next audit.
 func TestTransport_HeartbeatsDoNotRaceWithElections(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -159,14 +183,23 @@ func TestTransport_HeartbeatsDoNotRaceWithElections(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHub()
-			if got := heartbeatRace(t, h, c.make(h)); got != c.want {
+			applied, committed := heartbeatRace(t, h, c.make(h))
+			if got := applied.has(2); got != c.want {
 				t.Errorf("A applied the committed entry: %v, want %v", got, c.want)
+			}
+			a, others := applied.marks(t), committed.marks(t)
+			if a.Audited.Index != 3 || others.Audited.Index != 3 {
+				t.Fatalf("the audit was not applied: %+v, %+v", a, others)
+			}
+			if same := a.Audited == others.Audited; same != c.want {
+				t.Errorf("A and the others agree: %v, want %v", same, c.want)
 			}
 		})
 	}
 }
 
-func heartbeatRace(t *testing.T, h *hub, a raft.Transport) bool {
+// heartbeatRace returns what A has applied, and what was committed.
+func heartbeatRace(t *testing.T, h *hub, a raft.Transport) (applied, committed *listFSM) {
 	t.Helper()
 	b, c := plain(t, h, "B"), plain(t, h, "C")
 	answer(t, b)
@@ -202,19 +235,23 @@ func heartbeatRace(t *testing.T, h *hub, a raft.Transport) bool {
 	if err := <-heartbeat; err != nil {
 		t.Fatal(err)
 	}
-	entry := sealed(raft.Log{Index: 2, Term: term, Type: raft.LogCommand, Data: []byte("C wrote this")})
-	request := &raft.AppendEntriesRequest{
-		RPCHeader: head, Term: term, PrevLogEntry: 1, PrevLogTerm: 1, Entries: []*raft.Log{entry}, LeaderCommitIndex: 2,
+	committed = &listFSM{}
+	for i, command := range []fsm.Command{&fsm.LeaderStart{Term: term, Node: "C", ClusterID: [16]byte{1}}, &fsm.Audit{}} {
+		index := uint64(2 + i)
+		data := fsm.AppendBatch(nil, fsm.BatchID{byte(index)}, 1, [][]byte{fsm.AppendCommand(nil, command)})
+		entry := sealed(raft.Log{Index: index, Term: term, Type: raft.LogCommand, Data: data})
+		committed.Apply(entry)
+		request := &raft.AppendEntriesRequest{
+			RPCHeader: head, Term: term, PrevLogEntry: index - 1, PrevLogTerm: []uint64{1, term}[i],
+			Entries: []*raft.Log{entry}, LeaderCommitIndex: index,
+		}
+		eventually(t, "A takes C's entry", func() bool {
+			var resp raft.AppendEntriesResponse
+			return c.AppendEntries("A", "A", request, &resp) == nil && resp.Success
+		})
 	}
-	var resp raft.AppendEntriesResponse
-	eventually(t, "A takes C's entry", func() bool {
-		resp = raft.AppendEntriesResponse{}
-		return c.AppendEntries("A", "A", request, &resp) == nil && resp.Success
-	})
-	for deadline := time.Now().Add(300 * time.Millisecond); time.Now().Before(deadline) && !f.has("2:C wrote this"); {
-		time.Sleep(time.Millisecond)
-	}
-	return f.has("2:C wrote this")
+	eventually(t, "A applies the last entry", func() bool { return f.has(3) })
+	return f, committed
 }
 
 // A vote over pooled connections that the other end closed (it was restarted)

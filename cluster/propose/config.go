@@ -75,6 +75,9 @@ type Config struct {
 	// StorageFull reports that no majority of the voters has room to grow.
 	// Nil for never. It must be quick.
 	StorageFull func() bool
+	// Held returns why no command but an audit is taken at the moment, nil if one
+	// is. Nil for never. It must be quick.
+	Held func() error
 	// MaxBatchBytes bounds the commands of one entry; a larger command goes
 	// alone. Larger batches delay whoever waits behind them.
 	MaxBatchBytes int

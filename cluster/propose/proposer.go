@@ -138,6 +138,11 @@ func (p *Proposer) admit(ctx context.Context, c fsm.Command) error {
 			return err
 		}
 	}
+	if _, audit := c.(*fsm.Audit); !audit && p.cfg.Held != nil {
+		if err := p.cfg.Held(); err != nil {
+			return err
+		}
+	}
 	size, grows := growth(c)
 	switch {
 	case size > maxCommandBytes:

@@ -41,11 +41,14 @@ const (
 	// Entry: a committed log entry that is intact makes no sense. Every
 	// replica meets it; it is a defect of the node that wrote it.
 	Entry
+	// Diverged: the state is not what a majority of the voters has. The node
+	// never votes again with this directory.
+	Diverged
 )
 
 var names = map[Reason]string{
 	Directory: "data directory unusable", Log: "log failed", Stable: "term and vote failed", Engine: "engine failed",
-	Hung: "storage hangs", Damaged: "data damaged", Level: "binary too old", Removed: "removed from the cluster", Entry: "log entry makes no sense",
+	Hung: "storage hangs", Damaged: "data damaged", Level: "binary too old", Removed: "removed from the cluster", Entry: "log entry makes no sense", Diverged: "state differs from the other replicas",
 }
 
 // String returns the reason in words.

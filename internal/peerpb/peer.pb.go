@@ -1964,6 +1964,111 @@ func (x *SuspicionResponse) GetStands() bool {
 	return false
 }
 
+type CompareRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Digest        uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareRequest) Reset() {
+	*x = CompareRequest{}
+	mi := &file_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareRequest) ProtoMessage() {}
+
+func (x *CompareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
+func (*CompareRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CompareRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *CompareRequest) GetDigest() uint64 {
+	if x != nil {
+		return x.Digest
+	}
+	return 0
+}
+
+type CompareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node remembers its digest after that entry.
+	Known         bool   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	Digest        uint64 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareResponse) Reset() {
+	*x = CompareResponse{}
+	mi := &file_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareResponse) ProtoMessage() {}
+
+func (x *CompareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
+func (*CompareResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *CompareResponse) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *CompareResponse) GetDigest() uint64 {
+	if x != nil {
+		return x.Digest
+	}
+	return 0
+}
+
 var File_peer_proto protoreflect.FileDescriptor
 
 const file_peer_proto_rawDesc = "" +
@@ -2115,7 +2220,13 @@ const file_peer_proto_rawDesc = "" +
 	"last_index\x18\x05 \x01(\x04R\tlastIndex\x12\x19\n" +
 	"\bmay_lead\x18\x06 \x01(\bR\amayLead\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
-	"\x06stands\x18\b \x01(\bR\x06stands2\xdd\a\n" +
+	"\x06stands\x18\b \x01(\bR\x06stands\">\n" +
+	"\x0eCompareRequest\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\x06R\x06digest\"?\n" +
+	"\x0fCompareResponse\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\x06R\x06digest2\xa9\b\n" +
 	"\x04Peer\x12J\n" +
 	"\aPromise\x12\x1e.hawser.peer.v1.PromiseRequest\x1a\x1f.hawser.peer.v1.PromiseResponse\x12A\n" +
 	"\x04Join\x12\x1b.hawser.peer.v1.JoinRequest\x1a\x1c.hawser.peer.v1.JoinResponse\x12A\n" +
@@ -2130,7 +2241,8 @@ const file_peer_proto_rawDesc = "" +
 	"\aContent\x12\x1e.hawser.peer.v1.ContentRequest\x1a\x1f.hawser.peer.v1.ContentResponse\x12J\n" +
 	"\aSuspect\x12\x1e.hawser.peer.v1.SuspectRequest\x1a\x1f.hawser.peer.v1.SuspectResponse\x12A\n" +
 	"\x04Ping\x12\x1b.hawser.peer.v1.PingRequest\x1a\x1c.hawser.peer.v1.PingResponse\x12P\n" +
-	"\tSuspicion\x12 .hawser.peer.v1.SuspicionRequest\x1a!.hawser.peer.v1.SuspicionResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
+	"\tSuspicion\x12 .hawser.peer.v1.SuspicionRequest\x1a!.hawser.peer.v1.SuspicionResponse\x12J\n" +
+	"\aCompare\x12\x1e.hawser.peer.v1.CompareRequest\x1a\x1f.hawser.peer.v1.CompareResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
 
 var (
 	file_peer_proto_rawDescOnce sync.Once
@@ -2144,7 +2256,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_peer_proto_goTypes = []any{
 	(*Node)(nil),                   // 0: hawser.peer.v1.Node
 	(*PromiseRequest)(nil),         // 1: hawser.peer.v1.PromiseRequest
@@ -2177,6 +2289,8 @@ var file_peer_proto_goTypes = []any{
 	(*PingResponse)(nil),           // 28: hawser.peer.v1.PingResponse
 	(*SuspicionRequest)(nil),       // 29: hawser.peer.v1.SuspicionRequest
 	(*SuspicionResponse)(nil),      // 30: hawser.peer.v1.SuspicionResponse
+	(*CompareRequest)(nil),         // 31: hawser.peer.v1.CompareRequest
+	(*CompareResponse)(nil),        // 32: hawser.peer.v1.CompareResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: hawser.peer.v1.PromiseRequest.members:type_name -> hawser.peer.v1.Node
@@ -2202,21 +2316,23 @@ var file_peer_proto_depIdxs = []int32{
 	25, // 20: hawser.peer.v1.Peer.Suspect:input_type -> hawser.peer.v1.SuspectRequest
 	27, // 21: hawser.peer.v1.Peer.Ping:input_type -> hawser.peer.v1.PingRequest
 	29, // 22: hawser.peer.v1.Peer.Suspicion:input_type -> hawser.peer.v1.SuspicionRequest
-	2,  // 23: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
-	4,  // 24: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
-	6,  // 25: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
-	8,  // 26: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
-	10, // 27: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
-	12, // 28: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
-	14, // 29: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
-	18, // 30: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
-	21, // 31: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
-	24, // 32: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
-	26, // 33: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
-	28, // 34: hawser.peer.v1.Peer.Ping:output_type -> hawser.peer.v1.PingResponse
-	30, // 35: hawser.peer.v1.Peer.Suspicion:output_type -> hawser.peer.v1.SuspicionResponse
-	23, // [23:36] is the sub-list for method output_type
-	10, // [10:23] is the sub-list for method input_type
+	31, // 23: hawser.peer.v1.Peer.Compare:input_type -> hawser.peer.v1.CompareRequest
+	2,  // 24: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
+	4,  // 25: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
+	6,  // 26: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
+	8,  // 27: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
+	10, // 28: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
+	12, // 29: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
+	14, // 30: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
+	18, // 31: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
+	21, // 32: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
+	24, // 33: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
+	26, // 34: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
+	28, // 35: hawser.peer.v1.Peer.Ping:output_type -> hawser.peer.v1.PingResponse
+	30, // 36: hawser.peer.v1.Peer.Suspicion:output_type -> hawser.peer.v1.SuspicionResponse
+	32, // 37: hawser.peer.v1.Peer.Compare:output_type -> hawser.peer.v1.CompareResponse
+	24, // [24:38] is the sub-list for method output_type
+	10, // [10:24] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -2233,7 +2349,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,7 @@ const (
 	Peer_Suspect_FullMethodName        = "/hawser.peer.v1.Peer/Suspect"
 	Peer_Ping_FullMethodName           = "/hawser.peer.v1.Peer/Ping"
 	Peer_Suspicion_FullMethodName      = "/hawser.peer.v1.Peer/Suspicion"
+	Peer_Compare_FullMethodName        = "/hawser.peer.v1.Peer/Compare"
 )
 
 // PeerClient is the client API for Peer service.
@@ -77,6 +78,9 @@ type PeerClient interface {
 	// Suspicion asks a voter whether it takes the leader for gone, and how good a
 	// leader it would be itself.
 	Suspicion(ctx context.Context, in *SuspicionRequest, opts ...grpc.CallOption) (*SuspicionResponse, error)
+	// Compare tells which replica digest the caller has after a log entry, and
+	// answers which the node has. Members only.
+	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error)
 }
 
 type peerClient struct {
@@ -235,6 +239,16 @@ func (c *peerClient) Suspicion(ctx context.Context, in *SuspicionRequest, opts .
 	return out, nil
 }
 
+func (c *peerClient) Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareResponse)
+	err := c.cc.Invoke(ctx, Peer_Compare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -275,6 +289,9 @@ type PeerServer interface {
 	// Suspicion asks a voter whether it takes the leader for gone, and how good a
 	// leader it would be itself.
 	Suspicion(context.Context, *SuspicionRequest) (*SuspicionResponse, error)
+	// Compare tells which replica digest the caller has after a log entry, and
+	// answers which the node has. Members only.
+	Compare(context.Context, *CompareRequest) (*CompareResponse, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -323,6 +340,9 @@ func (UnimplementedPeerServer) Ping(context.Context, *PingRequest) (*PingRespons
 }
 func (UnimplementedPeerServer) Suspicion(context.Context, *SuspicionRequest) (*SuspicionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Suspicion not implemented")
+}
+func (UnimplementedPeerServer) Compare(context.Context, *CompareRequest) (*CompareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Compare not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -565,6 +585,24 @@ func _Peer_Suspicion_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Compare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Compare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Compare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Compare(ctx, req.(*CompareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -615,6 +653,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Suspicion",
 			Handler:    _Peer_Suspicion_Handler,
+		},
+		{
+			MethodName: "Compare",
+			Handler:    _Peer_Compare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

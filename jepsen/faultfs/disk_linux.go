@@ -78,25 +78,23 @@ func (d *Disk) start() error {
 // Path is where it is mounted.
 func (d *Disk) Path() string { return d.mount }
 
-// Set changes what it does wrong. Syncs that hang go on if that is over.
-func (d *Disk) Set(f Faults) {
+// Set says what it does wrong. Syncs that hang go on if that is over.
+func (d *Disk) Set(f Faults) { d.Change(func(now *Faults) { *now = f }) }
+
+// Change changes something of what it does wrong, and leaves the rest.
+func (d *Disk) Change(change func(*Faults)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.faults.SyncHangs && !f.SyncHangs {
+	hung := d.faults.SyncHangs
+	change(&d.faults)
+	if hung && !d.faults.SyncHangs {
 		close(d.hanging)
 		d.hanging = make(chan struct{})
 	}
-	d.faults = f
 }
 
 // Release lets syncs that hang go on, if there are any, and no more hang.
-func (d *Disk) Release() {
-	d.mu.Lock()
-	f := d.faults
-	d.mu.Unlock()
-	f.SyncHangs = false
-	d.Set(f)
-}
+func (d *Disk) Release() { d.Change(func(f *Faults) { f.SyncHangs = false }) }
 
 // Hangs reports whether syncs hang.
 func (d *Disk) Hangs() bool {

@@ -45,17 +45,18 @@ const stopsWithin = 5 * time.Second
 func syncError(name string, times int, who chooser) Fault {
 	return Fault{Name: name + "-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		i := who.choose(ctx, r, rng)[0]
-		d, before := r.Disks[i], r.Disks[i].Counts().SyncErrors
-		d.Set(faultfs.Faults{SyncError: syscall.EIO, SyncErrors: times})
+		d, before, p := r.Disks[i], r.Disks[i].Counts().SyncErrors, r.Process(i)
+		d.Change(func(f *faultfs.Faults) { f.SyncError, f.SyncErrors = syscall.EIO, times })
 		heal := func(ctx context.Context) error {
 			failed := d.Counts().SyncErrors > before
-			for end := time.Now().Add(stopsWithin); failed && r.Running(i) && !r.Stuck(i); {
+			// Another fault may have ended the process, or started the next one.
+			for end := time.Now().Add(stopsWithin); failed && r.Process(i) == p && r.Running(i) && !r.Stuck(i); {
 				if time.Now().After(end) {
 					return fmt.Errorf("%s goes on although a sync failed", names([]int{i}))
 				}
 				sleep(ctx, 10*time.Millisecond)
 			}
-			d.Set(faultfs.Faults{})
+			d.Change(func(f *faultfs.Faults) { f.SyncErrors = 0 })
 			return startAgain(r, []int{i})
 		}
 		proof := func() error {
@@ -69,17 +70,17 @@ func syncError(name string, times int, who chooser) Fault {
 }
 
 // disk is a fault of disks that the node may survive.
-func disk(name, what string, how faultfs.Faults, seen func(faultfs.Counts) uint64, who chooser) Fault {
+func disk(name, what string, set func(f *faultfs.Faults, on bool), seen func(faultfs.Counts) uint64, who chooser) Fault {
 	return Fault{Name: name + "-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		nodes := who.choose(ctx, r, rng)
 		before := make([]uint64, len(nodes))
 		for k, i := range nodes {
 			before[k] = seen(r.Disks[i].Counts())
-			r.Disks[i].Set(how)
+			r.Disks[i].Change(func(f *faultfs.Faults) { set(f, true) })
 		}
 		heal := func(context.Context) error {
 			for _, i := range nodes {
-				r.Disks[i].Set(faultfs.Faults{})
+				r.Disks[i].Change(func(f *faultfs.Faults) { set(f, false) })
 			}
 			return startAgain(r, nodes) // one that has stopped itself, as it may
 		}
@@ -96,16 +97,18 @@ func disk(name, what string, how faultfs.Faults, seen func(faultfs.Counts) uint6
 }
 
 func slowDisk(who chooser) Fault {
-	return disk("slow-disk", "each sync of %s takes 400 ms", faultfs.Faults{SyncDelay: 400 * time.Millisecond},
+	return disk("slow-disk", "each sync of %s takes 400 ms", func(f *faultfs.Faults, on bool) {
+		f.SyncDelay = map[bool]time.Duration{true: 400 * time.Millisecond}[on]
+	},
 		func(c faultfs.Counts) uint64 { return c.SlowSyncs }, who)
 }
 
 func hungDisk(who chooser) Fault {
-	return disk("hung-disk", "no sync of %s ends", faultfs.Faults{SyncHangs: true},
+	return disk("hung-disk", "no sync of %s ends", func(f *faultfs.Faults, on bool) { f.SyncHangs = on },
 		func(c faultfs.Counts) uint64 { return c.HungSyncs }, who)
 }
 
 func fullDisk(who chooser) Fault {
-	return disk("full-disk", "the disk of %s is full", faultfs.Faults{Full: true},
+	return disk("full-disk", "the disk of %s is full", func(f *faultfs.Faults, on bool) { f.Full = on },
 		func(c faultfs.Counts) uint64 { return c.Refused }, who)
 }

@@ -120,7 +120,8 @@ func (n *Nemesis) strike(ctx context.Context, count int) error {
 		}
 		n.end(began[i], errorText(err))
 	}
-	return errors.Join(errs...)
+	// A node that was paused, or slow, may end itself only now.
+	return errors.Join(append(errs, n.Rig.Revive())...)
 }
 
 func errorText(err error) string {

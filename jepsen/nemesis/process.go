@@ -62,8 +62,8 @@ func stop(who chooser) Fault {
 			if err := r.Process(i).Stop(stopping); err != nil {
 				return Injury{}, err
 			}
-			if code := r.Process(i).ExitCode(); code != 0 && code != -1 {
-				return Injury{}, fmt.Errorf("node n%d ended with code %d", i+1, code)
+			if err := r.Explain(i); err != nil {
+				return Injury{}, err
 			}
 		}
 		return Injury{What: fmt.Sprintf("graceful stop of %s", names(nodes)), Heal: func(context.Context) error { return startAgain(r, nodes) }}, nil

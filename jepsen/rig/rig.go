@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/procs"
 	"github.com/hawserdb/hawser/jepsen/clock"
 	"github.com/hawserdb/hawser/jepsen/faultfs"
@@ -177,6 +178,36 @@ func (r *Rig) Running(i int) bool {
 		return false
 	default:
 		return true
+	}
+}
+
+// Revive starts every node that has ended, as a supervisor does. An end that no
+// fault explains is an error.
+func (r *Rig) Revive() error {
+	for i := range r.Nodes() {
+		if r.Process(i) == nil || r.Running(i) {
+			continue
+		}
+		if err := r.Explain(i); err != nil {
+			return err
+		}
+		if err := r.Start(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Explain returns an error if a node has ended by itself for another reason than
+// that its disk had failed it.
+func (r *Rig) Explain(i int) error {
+	const stopped, killed = 0, -1
+	switch code := r.Process(i).ExitCode(); halt.Reason(code) {
+	case stopped, killed, halt.Log, halt.Stable, halt.Engine, halt.Hung:
+		return nil
+	default:
+		node := r.Nodes()[i]
+		return fmt.Errorf("node %s ended with code %d (%s); see its log, %s", node.Name, code, halt.Reason(code), node.Log)
 	}
 }
 

@@ -1,0 +1,265 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/halt"
+)
+
+func mark(index uint64, text string) fsm.Mark {
+	return fsm.Mark{Index: index, Digest: xxhash.Sum64String(text)}
+}
+
+// group is a log and the replicas that apply it, all in one bubble.
+type group struct {
+	t      *testing.T
+	leader int
+	index  uint64
+	nodes  []*node
+	voters int
+	audits int
+}
+
+// node is one replica. What it does with an entry is a text.
+type node struct {
+	id      string
+	marks   fsm.Marks
+	auditor *Auditor
+	halted  error
+	silent  bool
+	// slow nodes are behind: they apply when they are told to.
+	slow   bool
+	behind []func()
+}
+
+func newGroup(t *testing.T, n int) *group {
+	t.Helper()
+	g := &group{t: t, voters: n}
+	for i := range n {
+		g.nodes = append(g.nodes, &node{id: fmt.Sprintf("n%d", i+1)})
+	}
+	for i, n := range g.nodes {
+		auditor, err := New(Config{
+			Self: n.id, Marks: func() (fsm.Marks, error) { return n.marks, nil },
+			Leads: func() bool { return g.leader == i && n.halted == nil }, Peers: groupPeers{g},
+			Submit: func(_ context.Context, c fsm.Command) (fsm.Result, error) {
+				g.audits++
+				g.apply("audit", c.(*fsm.Audit))
+				return fsm.Result{}, nil
+			},
+			Halt: func(err error) { n.halted = err }, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.auditor = auditor
+		auditor.Start()
+	}
+	return g
+}
+
+func (g *group) close() {
+	for _, n := range g.nodes {
+		n.auditor.Close()
+	}
+}
+
+// apply has all replicas apply one entry, each to its own effect.
+func (g *group) apply(effect string, audit *fsm.Audit, others ...string) {
+	g.index++
+	for i, n := range g.nodes {
+		if n.halted != nil {
+			continue
+		}
+		own, index := effect, g.index
+		if i < len(others) && others[i] != "" {
+			own = others[i]
+		}
+		step := func() { n.apply(index, own, audit) }
+		if n.slow {
+			n.behind = append(n.behind, step)
+			continue
+		}
+		step()
+	}
+}
+
+func (n *node) apply(index uint64, effect string, audit *fsm.Audit) {
+	n.marks.Applied = fsm.Mark{Index: index, Digest: xxhash.Sum64String(fmt.Sprint(n.marks.Applied.Digest, index, effect))}
+	applied := fsm.Applied{Index: index, Digest: n.marks.Applied.Digest, Commands: []fsm.Command{&fsm.LeaderStart{}}}
+	if audit != nil {
+		applied.Commands = append(applied.Commands, audit)
+		n.marks.Audited = n.marks.Applied
+	}
+	n.auditor.OnApplied([]fsm.Applied{applied})
+}
+
+type groupPeers struct{ g *group }
+
+func (p groupPeers) Voters() []string {
+	var ids []string
+	for _, n := range p.g.nodes[:p.g.voters] {
+		ids = append(ids, n.id)
+	}
+	return ids
+}
+
+func (p groupPeers) Compare(ctx context.Context, id string, own fsm.Mark) (uint64, bool, error) {
+	for _, n := range p.g.nodes {
+		if n.id != id {
+			continue
+		}
+		if n.silent || n.halted != nil {
+			<-ctx.Done()
+			return 0, false, ctx.Err()
+		}
+		digest, known := n.auditor.Compare(own)
+		return digest, known, nil
+	}
+	return 0, false, errors.New("no such node")
+}
+
+// check waits and says how each node is: "ok", "held" or "stopped".
+func (g *group) check(after time.Duration, want string) {
+	g.t.Helper()
+	time.Sleep(after)
+	synctest.Wait()
+	var got []string
+	for _, n := range g.nodes {
+		how := "ok"
+		if n.halted != nil {
+			how = "stopped"
+			if stopped, ok := errors.AsType[*halt.Error](n.halted); !ok || stopped.Reason != halt.Diverged {
+				g.t.Errorf("%s stopped with %v", n.id, n.halted)
+			}
+		} else if err := n.auditor.Held(); err != nil {
+			how = "held"
+			if !errors.Is(err, hawser.ErrUnavailable) {
+				g.t.Errorf("%s is held by %v", n.id, err)
+			}
+		}
+		got = append(got, how)
+	}
+	if strings.Join(got, " ") != want {
+		g.t.Fatalf("nodes are %q, want %q", strings.Join(got, " "), want)
+	}
+}
+
+func TestAuditor(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		run  func(g *group)
+	}{
+		{"replicas that agree go on", func(g *group) {
+			for range 10 {
+				g.apply("a save", nil)
+				g.check(700*time.Millisecond, "ok ok ok")
+			}
+			if g.audits < 6 || g.audits > 8 {
+				g.t.Errorf("%d audits in 7 s", g.audits)
+			}
+		}},
+		{"one write has two audits: one that covers it, one that tells", func(g *group) {
+			g.apply("a save", nil, "", "", "another")
+			g.check(time.Hour, "ok ok stopped")
+			if g.audits != 2 {
+				g.t.Errorf("%d audits of one write", g.audits)
+			}
+			g.apply("a save", nil)
+			g.check(time.Hour, "ok ok stopped")
+			if g.audits != 4 {
+				g.t.Errorf("%d audits of two writes", g.audits)
+			}
+		}},
+		{"a follower that differs stops within two intervals", func(g *group) {
+			g.apply("a save", nil, "", "", "another")
+			g.check(2*DefaultEvery-time.Millisecond, "ok ok ok")
+			g.check(time.Millisecond, "ok ok stopped")
+			g.apply("a save", nil)
+			g.check(time.Minute, "ok ok stopped")
+		}},
+		{"a leader that differs stops", func(g *group) {
+			g.apply("a save", nil, "another")
+			g.check(1500*time.Millisecond, "ok ok ok")
+			g.apply("a save", nil)
+			g.check(time.Second, "stopped ok ok")
+			g.leader = 1
+			g.apply("the next leader", nil)
+			g.check(time.Minute, "stopped ok ok")
+		}},
+		{"three that differ refuse writes, for ever", func(g *group) {
+			g.apply("a save", nil, "one", "two", "three")
+			g.check(1500*time.Millisecond, "ok ok ok")
+			g.apply("a save", nil)
+			g.check(time.Second, "held held held")
+			g.check(time.Hour, "held held held")
+		}},
+		{"a silent voter leaves it open, until it answers", func(g *group) {
+			g.nodes[1].silent, g.nodes[1].slow = true, true
+			g.apply("a save", nil, "", "", "another")
+			g.check(1500*time.Millisecond, "ok ok ok")
+			g.apply("a save", nil)
+			g.check(time.Minute, "held ok held")
+			g.nodes[1].silent, g.nodes[1].slow = false, false
+			for _, step := range g.nodes[1].behind {
+				step()
+			}
+			g.check(3*time.Second, "ok ok stopped")
+		}},
+		{"a state that was replaced has nothing to answer for", func(g *group) {
+			g.nodes[1].silent, g.nodes[1].slow = true, true
+			g.apply("a save", nil, "", "", "another")
+			g.check(1500*time.Millisecond, "ok ok ok")
+			g.apply("a save", nil)
+			g.check(time.Minute, "held ok held")
+			g.nodes[2].marks = g.nodes[0].marks // it fetched the state of the leader
+			if err := g.nodes[2].auditor.OnSwapped(); err != nil {
+				g.t.Fatal(err)
+			}
+			g.check(3*time.Second, "ok ok ok")
+		}},
+		{"a standby that differs stops", func(g *group) {
+			g.voters = 2
+			g.apply("a save", nil, "", "", "another")
+			g.check(1500*time.Millisecond, "ok ok ok")
+			g.apply("a save", nil)
+			g.check(time.Second, "ok ok stopped")
+		}},
+		{"a restart forgets nothing of the last audit", func(g *group) {
+			g.apply("a save", nil, "", "", "another")
+			g.check(1500*time.Millisecond, "ok ok ok")
+			n := g.nodes[2]
+			n.auditor.Close()
+			again, err := New(n.auditor.cfg)
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			n.auditor = again
+			again.Start()
+			g.apply("a save", nil)
+			g.check(time.Second, "ok ok stopped")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGroup(t, 3)
+				defer g.close()
+				c.run(g)
+			})
+		})
+	}
+}
