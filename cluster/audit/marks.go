@@ -3,7 +3,11 @@
 
 package audit
 
-import "github.com/hawserdb/hawser/fsm"
+import (
+	"slices"
+
+	"github.com/hawserdb/hawser/fsm"
+)
 
 // keepMarks is how many marks a node remembers: four minutes of them at least,
 // for voters that are behind, or ask late.
@@ -21,9 +25,9 @@ func (m *marks) add(mark fsm.Mark) {
 
 // at returns the digest that the node had after an entry, if it remembers.
 func (m marks) at(index uint64) (digest uint64, known bool) {
-	for i := len(m) - 1; i >= 0; i-- {
-		if m[i].Index == index {
-			return m[i].Digest, true
+	for _, mark := range slices.Backward(m) {
+		if mark.Index == index {
+			return mark.Digest, true
 		}
 	}
 	return 0, false

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -201,15 +202,17 @@ func (r *Rig) Revive() error {
 // Explain returns an error if a node has ended by itself for another reason than
 // that its disk had failed it.
 func (r *Rig) Explain(i int) error {
-	const stopped, killed = 0, -1
-	switch code := r.Process(i).ExitCode(); halt.Reason(code) {
-	case stopped, killed, halt.Log, halt.Stable, halt.Engine, halt.Hung:
+	code := r.Process(i).ExitCode()
+	if slices.Contains(explained, code) {
 		return nil
-	default:
-		node := r.Nodes()[i]
-		return fmt.Errorf("node %s ended with code %d (%s); see its log, %s", node.Name, code, halt.Reason(code), node.Log)
 	}
+	node := r.Nodes()[i]
+	return fmt.Errorf("node %s ended with code %d (%s); see its log, %s", node.Name, code, halt.Reason(code), node.Log)
 }
+
+// explained are the exit codes of a node that was stopped or killed, or whose disk
+// has failed it.
+var explained = []int{0, -1, halt.Log.ExitCode(), halt.Stable.ExitCode(), halt.Engine.ExitCode(), halt.Hung.ExitCode()}
 
 // Kill ends the process of a node with SIGKILL and waits for its end, for which a
 // sync that hangs must not be waited for.
