@@ -22,9 +22,12 @@ RACE_PACKAGES := /(client|cluster|fsm|gossip|hawsertest|internal/engine|jepsen)(
 # Long tests of one goroutine, in which there is nothing for it to find.
 RACE_SKIP := ^(TestEffects_(Model|Bounds)|TestMachine_Model|TestView_ShowsNothingStaged|TestAcquire_LongQueue)$$
 
-# Seconds for all fuzz targets together in `make check`, and for one in `make fuzz`.
+# Seconds for the fuzz targets of one `make check` together, and for one in `make fuzz`.
 FUZZ_TOTAL ?= 60
 FUZZ_TIME ?= 30s
+
+# Tests of clusters mostly wait, so more of them run at once than there are cores.
+PARALLEL ?= 4
 
 BENCH ?= .
 TEST_TIMEOUT ?= 9m
@@ -46,7 +49,7 @@ build: ## build bin/hawser
 	$(GO) build -o bin/ ./cmd/hawser
 
 test: ## run the tests of every package
-	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -parallel $(PARALLEL) -timeout $(TEST_TIMEOUT) ./...
 	$(GO) -C tools test ./...
 
 # With -v, so that tests which find no PostgreSQL say so; they mostly wait for a
@@ -61,7 +64,7 @@ examples-soak: ## move money between agents and PostgreSQL while everything is k
 race: ## run the tests of the concurrent packages under the race detector
 	@packages=$$($(GO) list ./... | grep -E '$(RACE_PACKAGES)'); \
 	echo "$(GO) test -race" $$packages; \
-	$(GO) test -race -skip '$(RACE_SKIP)' -timeout $(TEST_TIMEOUT) $$packages
+	$(GO) test -race -parallel $(PARALLEL) -skip '$(RACE_SKIP)' -timeout $(TEST_TIMEOUT) $$packages
 
 lint: $(LINT) ## run golangci-lint
 	$(LINT) run ./...
@@ -88,7 +91,7 @@ $(LINT):
 fuzz: ## run every fuzz target for FUZZ_TIME (30s)
 	bash .ci/fuzz each $(FUZZ_TIME)
 
-fuzz-short: ## run every fuzz target, FUZZ_TOTAL (60) seconds in all
+fuzz-short: ## run the fuzz targets of a third of the packages, FUZZ_TOTAL (60) seconds in all
 	bash .ci/fuzz total $(FUZZ_TOTAL)
 
 bench: ## run the benchmarks (BENCH=regexp)

@@ -92,6 +92,7 @@ func dial(t *testing.T, endpoints ...string) *client.Client {
 // Each node in turn is stopped gracefully and started again while a client
 // writes: no request of the client is lost, none is executed twice.
 func TestCluster_RollingRestartLosesNothing(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	stop := writer(t, cluster.Client(), "steady")
 	for i := range 3 {
@@ -107,6 +108,7 @@ func TestCluster_RollingRestartLosesNothing(t *testing.T) {
 // Leaders are killed one after the other while a client writes: nothing that
 // was acknowledged is lost, nothing is executed twice.
 func TestCluster_KilledLeadersLoseNothing(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	stop := writer(t, cluster.Client(), "steady")
 	for range 3 {
@@ -121,6 +123,7 @@ func TestCluster_KilledLeadersLoseNothing(t *testing.T) {
 // All nodes are killed at once and started again: everything that was
 // acknowledged is there.
 func TestCluster_AllKilledAtOnce(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	stop := writer(t, cluster.Client(), "steady")
 	cluster.Eventually("some saves", func() error {
@@ -145,6 +148,7 @@ func TestCluster_AllKilledAtOnce(t *testing.T) {
 // Each node takes each request: with only a follower's address a client saves,
 // restores, lists and deletes.
 func TestCluster_AnyNodeTakesAnyRequest(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	for i := range 3 {
 		c := dial(t, cluster.Endpoint(i))
@@ -177,6 +181,7 @@ func TestCluster_AnyNodeTakesAnyRequest(t *testing.T) {
 // A node whose disk is lost comes back under its name: it joins as a standby,
 // is promoted, and its old self is removed, all by itself.
 func TestCluster_ReplacesAWipedNode(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3, hawsertest.WithConfig(func(cfg *cluster.Config) {
 		cfg.Tuning.Stabilise = 2 * time.Second
 	}))
@@ -218,6 +223,7 @@ func TestCluster_ReplacesAWipedNode(t *testing.T) {
 // A node joins as a standby and can be promoted and removed by hand; a removed
 // node stops itself and says why.
 func TestCluster_JoinPromoteRemove(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3)
 	joined := c.Join()
 	id := c.Node(joined).ID()
@@ -259,6 +265,7 @@ func TestCluster_JoinPromoteRemove(t *testing.T) {
 
 // A transfer moves the leadership to the node that was named, and writes go on.
 func TestCluster_TransferLeadership(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3)
 	target := (c.Leader() + 1) % 3
 	stop := writer(t, c.Client(), "steady")
@@ -277,6 +284,7 @@ func TestCluster_TransferLeadership(t *testing.T) {
 // A node that was away for longer than the log lasts is brought back by a
 // checkpoint of the state.
 func TestCluster_CatchesUpByCheckpoint(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3, hawsertest.WithConfig(func(cfg *cluster.Config) {
 		cfg.Tuning.Retention = consensus.Retention{
 			SnapshotBytes: 64 << 10, SnapshotEvery: 200 * time.Millisecond, KeepBytes: 64 << 10, KeepBehindBytes: 64 << 10,

@@ -23,6 +23,7 @@ import (
 // and the next owners find the agents as they were. Method: three owners save
 // without end, each noting the versions that were acknowledged.
 func TestRollbackTo_WhileAgentsSave(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	c := cluster.Client()
 	names := []string{"crew/a", "crew/b", "crew/c"}
@@ -115,6 +116,7 @@ func TestRollbackTo_WhileAgentsSave(t *testing.T) {
 // Claim: what is wrong with a request is said, and nothing is done; repeats are
 // told from other requests.
 func TestCuts_BadInput(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.Start(t)
 	many := make([]string, 0, hawser.MaxCutAgents+1)
 	var saves []client.Saving
@@ -195,6 +197,7 @@ func second[T any](_ T, err error) error { return err }
 // Claim: a rollback under one id is done once, whatever becomes of its answer
 // and of the leader; one that cannot be told any more is refused.
 func TestRollbackTo_IsDoneOnce(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	c := cluster.Client()
 	a := c.Agent("a")
@@ -240,6 +243,7 @@ func TestRollbackTo_IsDoneOnce(t *testing.T) {
 
 // Claim: retention keeps the versions of a cut until it is deleted.
 func TestCuts_KeepTheirVersions(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 1)
 	c := cluster.Client()
 	a := c.Agent("a")

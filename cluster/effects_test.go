@@ -101,6 +101,7 @@ func dialAs(t *testing.T, c *hawsertest.Cluster, instance string) *client.Client
 // run again with that key, and paid once. Under ask it is not run, and people
 // resolve it.
 func TestEffects_KilledBetweenCallAndSave(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	bank := newBank(t)
 	first, second := dialAs(t, cluster, "first"), dialAs(t, cluster, "second")
@@ -171,6 +172,7 @@ type goBack func(t *testing.T, c *client.Client, a *client.Agent) *client.Agent
 // version 7, for a fork of that version, and for one of a source that was deleted
 // since.
 func TestEffects_PaidOnceHoweverOneGoesBack(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	c := cluster.Client()
 	ways := map[string]goBack{
@@ -290,6 +292,7 @@ func pay(t *testing.T, a *client.Agent, bank *bank, together bool) {
 // leader dies again and again while an agent pays; every payment is asked for
 // once, because the same call recognises its own beginning.
 func TestEffects_LeaderKilled(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	bank := newBank(t)
 	c := cluster.Client()
@@ -351,6 +354,7 @@ func TestEffects_LeaderKilled(t *testing.T) {
 
 // Claim: what cannot be is refused, with an error that says so.
 func TestEffects_BadInput(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 1)
 	c := cluster.Client()
 	a := c.Agent("a")
@@ -443,6 +447,7 @@ func TestEffects_BadInput(t *testing.T) {
 // that is known to have changed nothing records it as failed; concurrent calls of
 // one client run it once; a save in parts carries ends and fences as others do.
 func TestEffects_Helper(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 1).Client()
 	own, err := c.Agent("a").Claim(t.Context())
 	if err != nil {

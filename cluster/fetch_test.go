@@ -22,6 +22,7 @@ import (
 // back; it is killed in the middle itself and comes back; and it ends with the
 // state of the others, without an install by raft.
 func TestCluster_FetchSurvivesKillsOfBothSides(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3, hawsertest.WithConfig(func(cfg *cluster.Config) {
 		cfg.Tuning.FetchBytesPerSecond = 1 << 20
 		cfg.Tuning.Stabilise = time.Minute

@@ -27,6 +27,7 @@ var pipelineMessages = flag.Int("pipeline.messages", 300, "messages that TestMes
 // Claim: messages wait in order, come with the restore, and go with the save that
 // consumes them, which sends others: all or nothing, once.
 func TestMessages_MoveWithASave(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3).Client()
 	a, b := c.Agent("a"), c.Agent("b")
 	for _, agent := range []*client.Agent{a, b} {
@@ -104,6 +105,7 @@ func collectMessages(t *testing.T, a *client.Agent) (messages []hawser.Message) 
 
 // What makes no sense is refused with a word that says why, and changes nothing.
 func TestMessages_BadInput(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.Start(t)
 	a := c.Agent("a")
 	if _, err := a.Save(t.Context(), []byte("one")); err != nil {
@@ -185,6 +187,7 @@ func TestMessages_BadInput(t *testing.T) {
 
 // A full inbox pushes back, and takes more once something is consumed.
 func TestMessages_FullInbox(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.Start(t)
 	a := c.Agent("a")
 	if _, err := a.Save(t.Context(), nil); err != nil {
@@ -218,6 +221,7 @@ func TestMessages_FullInbox(t *testing.T) {
 
 // An inbox waits, goes on at another node, and begins anew for who asks again.
 func TestMessages_InboxGoesOn(t *testing.T) {
+	t.Parallel()
 	nodes := hawsertest.StartCluster(t, 3)
 	c := nodes.Client()
 	if _, err := c.Agent("a").Save(t.Context(), nil); err != nil {
@@ -387,6 +391,7 @@ func (w *worker) step(ctx context.Context, own *client.Claim) error {
 // point, lose their claims, and lose the leader of the cluster, are each in the
 // state of every one of them exactly once. "make messages" sends 10,000.
 func TestMessages_Pipeline(t *testing.T) {
+	t.Parallel()
 	n := *pipelineMessages
 	nodes := hawsertest.StartCluster(t, 3)
 	c := nodes.Client()
@@ -497,6 +502,7 @@ func seenBy(ctx context.Context, t *testing.T, c *client.Client, name string) ma
 // Claim: a save under a claim carries its fence, consumes and sends however large
 // it is.
 func TestMessages_LargeSaveUnderAClaim(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.Start(t)
 	own, err := c.Agent("a").Claim(t.Context())
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 // replace the promise, under raft that is really stopped and started again,
 // and found exactly one cluster.
 func TestCluster_FoundsOverAnOldPromise(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.PrepareCluster(t, 3)
 	line := []string{c.Config(0).PeerAddr, c.Config(1).PeerAddr, c.Config(2).PeerAddr}
 	byAddress := []int{0, 1, 2}

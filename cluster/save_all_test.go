@@ -20,6 +20,7 @@ import (
 // differences where the client has the heads, and what was wrong with one is said
 // of it; the handles go on from what was saved.
 func TestSaveAll_AllOrNone(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	c := cluster.Client()
 	large := bytes.Repeat([]byte("a line of a long state\n"), 20_000)
@@ -81,6 +82,7 @@ func TestSaveAll_AllOrNone(t *testing.T) {
 
 // Claim: what no node would take is refused, and repeats are told from others.
 func TestSaveAll_BadInputAndRepeats(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.Start(t)
 	random := make([]byte, hawser.MaxSavesSize/2+1)
 	if _, err := rand.Read(random); err != nil {

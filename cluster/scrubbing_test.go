@@ -73,6 +73,7 @@ func noise(n int) []byte {
 // hash says, is found out: the version is bad on every node and is not served,
 // no delta is taken on it, a keyframe is, and the versions before still restore.
 func TestCluster_LyingClientMakesABadVersion(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3, hawsertest.WithConfig(func(cfg *cluster.Config) { cfg.Tuning.ScrubDelay = 50 * time.Millisecond }))
 	h := newHandMade(t, c, "liar")
 	base := noise(2000)
@@ -117,6 +118,7 @@ func TestCluster_LyingClientMakesABadVersion(t *testing.T) {
 // A node whose stored bytes were altered while it was down finds that out when
 // the agent saves again, and puts back what the others have.
 func TestCluster_AlteredContentIsRepaired(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3, hawsertest.WithConfig(func(cfg *cluster.Config) { cfg.Tuning.ScrubDelay = 50 * time.Millisecond }))
 	h := newHandMade(t, c, "honest")
 	base := noise(2000)

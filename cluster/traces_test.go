@@ -23,6 +23,7 @@ import (
 // the same SHA-256. It runs where the histories are: a folder with steps.py,
 // named by HAWSER_TRACES (default ../shared/traces beside the project).
 func TestTraces_RealHistoriesSurviveTheLeader(t *testing.T) {
+	t.Parallel()
 	histories := realHistories(t)
 	c := hawsertest.StartCluster(t, 3)
 	// Patient: a megabyte takes its time where a race detector and other tests

@@ -54,6 +54,7 @@ func tasks(names ...string) (tasks []client.TxnTask) {
 // is told; what one votes against leaves nothing, and all who promised something
 // undo it. Large states and small ones, with and without a state before.
 func TestTransact_CommitsOrAborts(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3).Client()
 	large := bytes.Repeat([]byte("large state "), 100_000)
 	var mu sync.Mutex
@@ -141,6 +142,7 @@ func TestTransact_CommitsOrAborts(t *testing.T) {
 // Claim: two transactions over the same agents in opposite order are both
 // decided within a second when their participants answer.
 func TestTransact_CrossingDecideSoon(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 3).Client()
 	for _, name := range []string{"a", "b"} {
 		attend(t, c, name, client.Participant{Prepare: func(_ context.Context, req client.TxnRequest) ([]byte, error) { return []byte(req.ID.ID), nil }})
@@ -168,6 +170,7 @@ func TestTransact_CrossingDecideSoon(t *testing.T) {
 // deadline, and told so within two seconds, also over the loss of the leader; the
 // agent that had voted is free then.
 func TestTransact_DeadlineFreesWhoVoted(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 3)
 	c := cluster.Client()
 	if _, err := c.Agent("silent").Save(t.Context(), []byte("1")); err != nil {
@@ -188,6 +191,7 @@ func TestTransact_DeadlineFreesWhoVoted(t *testing.T) {
 // Claim: from the yes to the decision the agent takes no other write; an
 // initiator that decides itself commits or aborts.
 func TestTransact_ManualLocksUntilDecided(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 1).Client()
 	own := attend(t, c, "a", client.Participant{Prepare: func(context.Context, client.TxnRequest) ([]byte, error) { return []byte("next"), nil }})
 	for _, decision := range []error{nil, errors.New("changed my mind")} {
@@ -217,6 +221,7 @@ func TestTransact_ManualLocksUntilDecided(t *testing.T) {
 // it has staged. Method: the answers to votes are held back until the client gives
 // them up.
 func TestTransact_DecisionBeforeTheAnswerToTheVote(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 1)
 	late := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		err := invoke(ctx, method, req, reply, cc, opts...)
@@ -278,6 +283,7 @@ func TestTransact_DecisionBeforeTheAnswerToTheVote(t *testing.T) {
 // Claim: what became of a prepared id is told for one of this generation, and is
 // in doubt for another one.
 func TestTxnOf_KnowsItsGeneration(t *testing.T) {
+	t.Parallel()
 	c := hawsertest.StartCluster(t, 1).Client()
 	ids := make(chan hawser.PreparedID, 1)
 	attend(t, c, "a", client.Participant{Prepare: func(_ context.Context, req client.TxnRequest) ([]byte, error) {
@@ -316,6 +322,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 // whichever process, while it runs and when it is over; past the deadline nothing
 // is begun, and another deadline is another transaction.
 func TestTransact_JoinedByIDAndDeadline(t *testing.T) {
+	t.Parallel()
 	cluster := hawsertest.StartCluster(t, 1)
 	c, other := cluster.Client(), dial(t, cluster.Endpoint(0))
 	attend(t, c, "a", client.Participant{Prepare: func(ctx context.Context, req client.TxnRequest) ([]byte, error) {

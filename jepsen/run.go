@@ -121,7 +121,7 @@ func (r *run) all(ctx context.Context) error {
 	}
 	final, told, err := r.final(ctx, ops)
 	r.Log.Info("checking", "operations", len(ops))
-	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops))
 	for _, w := range r.workloads {
 		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
 		r.report.Verdicts = append(r.report.Verdicts, w.Check(own, final.Below(w.Name()))...)

@@ -126,6 +126,31 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+func TestTimes(t *testing.T) {
+	at := func(call, revision, machine int) history.Op {
+		return history.Op{
+			Kind: history.Save, Outcome: history.OK, Revision: uint64(revision),
+			Call: time.Duration(call) * time.Second, Return: time.Duration(call+1) * time.Second, Machine: time.Duration(machine) * time.Second,
+		}
+	}
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		want string
+	}{
+		"as it should be":    {[]history.Op{at(0, 1, 0), at(30, 2, 30), at(30, 3, 30), at(60, 4, 55)}, ""},
+		"in another order":   {[]history.Op{at(1, 2, 2), at(0, 1, 1)}, ""},
+		"back":               {[]history.Op{at(0, 1, 2), at(1, 2, 1)}, "goes back"},
+		"an hour ahead":      {[]history.Op{at(0, 1, 3600)}, "ahead"},
+		"an hour behind":     {[]history.Op{at(0, 1, -3600)}, "behind"},
+		"unknown is no time": {[]history.Op{at(0, 1, 1), unknown(at(9, 0, 0))}, ""},
+	} {
+		v := Times(tt.ops)
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func TestReplicas(t *testing.T) {
 	same := map[string]Chain{"a": chain("x", "y")}
 	for name, tt := range map[string]struct {

@@ -66,6 +66,8 @@ type Op struct {
 	Version uint64 `json:"version,omitempty"`
 	// Revision is that of the write, or the one that a read reflects.
 	Revision uint64 `json:"revision,omitempty"`
+	// Machine is when a save was executed by the cluster's clock, on the recorder's.
+	Machine time.Duration `json:"machine,omitempty"`
 	// Stale: the read was allowed to be old.
 	Stale bool `json:"stale,omitempty"`
 	// Conflict: it failed because the head was Version and not Expect.
@@ -109,6 +111,9 @@ func Create(path string) (*Recorder, error) {
 
 // Now is the time on the recorder's clock.
 func (r *Recorder) Now() time.Duration { return time.Since(r.begin) }
+
+// At is a time of the wall clock on the recorder's clock.
+func (r *Recorder) At(wall time.Time) time.Duration { return wall.Sub(r.begin.Round(0)) }
 
 // Next returns a number that nobody has got before.
 func (r *Recorder) Next() int64 { return r.values.Add(1) }

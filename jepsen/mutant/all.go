@@ -70,6 +70,20 @@ func All() []Mutant {
 			Faults: []string{"sync-error-one", "sync-errors-leader"},
 		},
 		{
+			Name: "sync-dropped", Defect: "the log is written and never synced",
+			File: "cluster/consensus/logwal.go", Change: []string{
+				"func (v *trackingVFS) closeAll() error {", "type unsynced struct{ types.WritableFile }\n\nfunc (unsynced) Sync() error { return nil }\n\nfunc (v *trackingVFS) closeAll() error {",
+				"\tf, err := v.VFS.Create(dir, name, size)\n\tif err == nil {\n", "\tf, err := v.VFS.Create(dir, name, size)\n\tif err == nil {\n\t\tf = unsynced{f}\n",
+				"\tf, err := v.VFS.OpenWriter(dir, name)\n\tif err == nil {\n", "\tf, err := v.VFS.OpenWriter(dir, name)\n\tif err == nil {\n\t\tf = unsynced{f}\n",
+			},
+			Faults: []string{"power-all", "power-one"},
+		},
+		{
+			Name: "wall-clock", Defect: "the cluster's clock is the leader's",
+			File: "cluster/propose/clock.go", Change: []string{"c.now, c.at = next, at\n", "c.now, c.at = unixNano(c.cfg.Wall()), at+0*time.Duration(next)\n"},
+			Faults: []string{"clock-leader", "clock-one"},
+		},
+		{
 			Name: "replica-differs", Defect: "what a replica makes of an entry depends on its own clock",
 			File: "fsm/save.go", Change: []string{
 				"import (", "import (\n\t\"time\"\n",

@@ -50,7 +50,7 @@ func save(
 	defer cancel()
 	v, err := send(ctx, content(op.Agent, begun.Value))
 	begun.Outcome, begun.Error = outcome(err)
-	begun.Version, begun.Revision = v.Number, uint64(v.Revision)
+	begun.Version, begun.Revision, begun.Machine = v.Number, uint64(v.Revision), r.At(v.CreatedAt)
 	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && begun.Outcome == history.Failed {
 		begun.Conflict, begun.Version = true, conflict.Head.Number
 	}
