@@ -45,6 +45,7 @@ type balance struct{ Balance int }
 // judge reads all balances of one revision again and again. `make bank` takes its
 // time.
 func TestBank(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 3)
 	judge := f.dial(t, "judge")
 	for i := range bankAccounts {

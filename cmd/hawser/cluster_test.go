@@ -43,6 +43,7 @@ func randomState(seed uint64, size int) string {
 // comes back and answers by itself; after all were stopped gracefully and
 // started again everything is still there.
 func TestProcesses_StateSurvivesTheLeader(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 3)
 	states := []string{randomState(1, 100_000), "", `{"step":3}`, randomState(4, 1_000_000)}
 	save := func(i int, endpoints ...string) {
@@ -105,6 +106,7 @@ func TestProcesses_StateSurvivesTheLeader(t *testing.T) {
 // Claim: the exit codes and conditions of the state commands are the
 // documented ones. Method: one node, one command line after the other.
 func TestProcesses_ConditionsAndExitCodes(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	f.want(t, codeNotFound, "", "state", "restore", "a")
 	f.want(t, codeNotFound, "", "agent", "show", "a")
@@ -144,6 +146,7 @@ func TestProcesses_ConditionsAndExitCodes(t *testing.T) {
 // Claim: a save that is repeated with its request id is executed once and has
 // its first outcome; the id with other content is refused.
 func TestProcesses_RequestIDRepeats(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	status := decode[statusView](t, f.want(t, codeOK, "", "cluster", "status", "-o", "json").stdout)
 	expect := uint64(0)
@@ -170,6 +173,7 @@ func TestProcesses_RequestIDRepeats(t *testing.T) {
 // transaction takes a participant that is gone, of which the machine's scripts
 // tell (fsm/testdata/scripts/txns_owners).
 func TestProcesses_EveryExampleRuns(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 3)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "state.json"), []byte(`{"step":2}`), 0o600); err != nil {
@@ -245,6 +249,7 @@ func (f *fleet) makeExampleAgents(t *testing.T, dir string) {
 // Method: with the agents and archives that they name; what restores, restores
 // into a new cluster.
 func TestProcesses_EverySnapshotExampleRuns(t *testing.T) {
+	t.Parallel()
 	source, target := startFleet(t, 1), startFleet(t, 1)
 	dir := t.TempDir()
 	for i := range 12 {
@@ -294,6 +299,7 @@ func (f *fleet) runExample(t *testing.T, dir, example string) {
 // Claim: whichever node is asked, status tells what the leader has to say about
 // the members, once, and lists the members in one order.
 func TestProcesses_StatusTellsTheLeadersNotes(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 2)
 	f.leader(t)
 	deadline := time.Now().Add(commandLimit)

@@ -10,6 +10,7 @@ import (
 
 // The life of a cut through the commands of the program, with their exit codes.
 func TestProcesses_Cuts(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	f.want(t, 0, "plan 1", "state", "save", "crew/planner")
 	f.want(t, 0, "draft 1", "state", "save", "crew/writer")

@@ -16,6 +16,7 @@ import (
 // Claim: people see what an agent has begun, resolve what nobody knows of with a
 // reason, and are refused what makes no sense, with the documented exit codes.
 func TestProcesses_Effects(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	f.want(t, 0, "state", "state", "save", "buyer")
 	c, err := client.Dial(client.Config{Endpoints: f.Endpoints()})

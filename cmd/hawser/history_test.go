@@ -13,6 +13,7 @@ import (
 // rollback, fork, pins, what was derived from what, and verification, with
 // their exit codes.
 func TestProcesses_History(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	f.want(t, 0, `{"step":1,"plan":["a"]}`, "state", "save", "planner")
 	f.want(t, 0, `{"step":2,"plan":["a","b"]}`, "state", "save", "planner")
@@ -73,6 +74,7 @@ func TestProcesses_History(t *testing.T) {
 // Retention through the commands: the dry run tells, the policy removes, the
 // pinned version stays, a removed version is gone and not unknown.
 func TestProcesses_Retention(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	for i := range 5 {
 		f.want(t, 0, strings.Repeat("x", i+1), "state", "save", "crew/a")

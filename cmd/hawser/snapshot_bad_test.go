@@ -40,6 +40,7 @@ func spoiled(t *testing.T, state hawser.VersionState, numbers ...uint64) [][]byt
 // Claim: when the version that is asked for is bad, restore and extract change
 // nothing and name the newest one that is good, with the flags that select it.
 func TestSnapshot_BadHead(t *testing.T) {
+	t.Parallel()
 	const nobody = "127.0.0.1:1"
 	out := filepath.Join(t.TempDir(), "out")
 	path := archiveOf(t, spoiled(t, hawser.VersionBad, 3))
@@ -72,6 +73,7 @@ func TestSnapshot_BadHead(t *testing.T) {
 // verify and a restore of everything name it and the way out; that way works.
 // One that is marked does neither.
 func TestSnapshot_BadUnmarked(t *testing.T) {
+	t.Parallel()
 	path := archiveOf(t, spoiled(t, hawser.VersionLive, 2))
 	for _, verb := range []string{"verify", "restore"} {
 		got := want(t, codeError, "version 2 has SHA-256", "snapshot", verb, path)

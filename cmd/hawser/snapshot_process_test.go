@@ -21,6 +21,7 @@ import (
 // the running cluster, and as a whole into a new one, whose archive then holds
 // the same. Any node writes the archive.
 func TestSnapshot_BetweenClusters(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 3)
 	dir := t.TempDir()
 	for i := range 5 {
@@ -93,6 +94,7 @@ func TestSnapshot_BetweenClusters(t *testing.T) {
 // file under the name that is not a whole archive; one that is interrupted
 // leaves nothing at all. Method: ends at the moment when some of it is written.
 func TestSnapshotSave_EndedInBetween(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 1)
 	dir := t.TempDir()
 	for i := range 6 {
