@@ -145,7 +145,8 @@ demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir 
 jepsen: ## clients and faults for DURATION (2m), and what the clients saw is checked; see jepsen/README.md
 	$(GO) run ./jepsen -duration $(or $(DURATION),2m)
 
-jepsen-short: ## a short run with a fresh seed
+jepsen-short: ## two short runs, one with a seed that stays and one with a fresh one
+	$(GO) run ./jepsen -duration 20s -seed 1
 	$(GO) run ./jepsen -duration 40s
 
 jepsen-soak: ## run after run for DURATION (8h); the report is OUT/soak.md (/tmp/hawser-soak)
