@@ -12,10 +12,11 @@ import (
 
 // Bank checks transfers between accounts (G5): every read of all accounts at one
 // revision finds as much money as there was, what was committed is there in all
-// of its accounts, at one revision, and what was aborted in none.
+// of its accounts, at one revision, and what was aborted in none. Nobody ever reads
+// what was not committed.
 func Bank(ops []history.Op, final Final, money int) Verdict {
 	v := Verdict{Name: "bank"}
-	transfers := map[string]history.Op{}
+	transfers, seen := map[string]history.Op{}, map[string]history.Op{}
 	for _, op := range ops {
 		switch {
 		case op.Kind == history.Transfer:
@@ -23,6 +24,9 @@ func Bank(ops []history.Op, final Final, money int) Verdict {
 		case op.Kind == history.Total && op.Outcome == history.OK:
 			if v.Checked++; op.Sum != money {
 				v.add("there are %d in all accounts, not %d: %s", op.Sum, money, describe(op))
+			}
+			for _, id := range op.Txns {
+				seen[id] = op
 			}
 		}
 	}
@@ -37,6 +41,11 @@ func Bank(ops []history.Op, final Final, money int) Verdict {
 				if made.Txn != "" {
 					halves[made.Txn] = append(halves[made.Txn], half{agent, made.Revision})
 				}
+			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(seen)) {
+			if v.Checked++; len(halves[id]) == 0 {
+				v.add("what transfer %s has staged was read, and node %s has nothing of it: %s", id, node, describe(seen[id]))
 			}
 		}
 		for _, id := range slices.Sorted(maps.Keys(transfers)) {

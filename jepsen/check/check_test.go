@@ -238,6 +238,8 @@ func TestBank(t *testing.T) {
 		"aborted, and done":  {aborted, both, "was aborted"},
 		"nobody's":           {history.Op{Kind: history.Total, Sum: 7, Outcome: history.OK}, both, "nobody began"},
 		"money made":         {history.Op{Kind: history.Total, Sum: 8, Outcome: history.OK}, nil, "there are 8"},
+		"committed, read":    {history.Op{Kind: history.Total, Sum: 7, Outcome: history.OK, Txns: []string{"t"}}, both, "nobody began"},
+		"staged, read":       {history.Op{Kind: history.Total, Sum: 7, Outcome: history.OK, Txns: []string{"u"}}, nil, "staged was read"},
 		"not read":           {history.Op{Kind: history.Total, Sum: 8, Outcome: history.Failed}, nil, ""},
 	} {
 		v := Bank([]history.Op{tt.op}, Final{"n1": tt.chains}, 7)

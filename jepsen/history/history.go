@@ -76,9 +76,11 @@ type Op struct {
 	Epoch uint64 `json:"epoch,omitempty"`
 	// Deposed: the claim had been given back, and a save under it must be refused.
 	Deposed bool `json:"deposed,omitempty"`
-	// Agents take part, and Sum is what they have.
+	// Agents take part, Sum is what they have, and Txns are the transactions that
+	// say in what was read that they have made it.
 	Agents []string `json:"agents,omitempty"`
 	Sum    int      `json:"sum,omitempty"`
+	Txns   []string `json:"txns,omitempty"`
 
 	Call    time.Duration `json:"call"`
 	Return  time.Duration `json:"return,omitempty"`

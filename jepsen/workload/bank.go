@@ -30,7 +30,11 @@ const (
 	transferTime = 3 * time.Second
 )
 
-type balance struct{ Balance int }
+// balance is what an account has, since the transfer Txn.
+type balance struct {
+	Balance int
+	Txn     string `json:",omitempty"`
+}
 
 func (b *Bank) account(i int) string { return fmt.Sprintf("%s/%d", b.Name(), i) }
 
@@ -40,7 +44,7 @@ func (*Bank) Name() string { return "bank" }
 // Prepare implements Workload.
 func (b *Bank) Prepare(ctx context.Context, conn *client.Client) error {
 	for i := range accounts {
-		if _, err := client.SaveJSON(ctx, conn.Agent(b.account(i)), balance{money}); err != nil {
+		if _, err := client.SaveJSON(ctx, conn.Agent(b.account(i)), balance{Balance: money}); err != nil {
 			return err
 		}
 	}
@@ -99,6 +103,7 @@ func (b *Bank) serve(ctx context.Context, a *client.Agent) {
 		if now.Balance += change; now.Balance < 0 {
 			return nil, client.VoteNo("no funds")
 		}
+		now.Txn = req.ID.ID
 		return json.Marshal(now)
 	}})
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
@@ -130,7 +135,6 @@ func (b *Bank) count(ctx context.Context, id int, conn *client.Client) {
 	defer b.recorder.End(op)
 	ctx, cancel := context.WithTimeout(ctx, 2*callTime)
 	defer cancel()
-	op.Sum, op.Agents, op.Error = 0, nil, ""
 	op.Outcome = history.OK
 	err := func() error {
 		for a, err := range conn.Agents(ctx, b.Name()) {
@@ -146,6 +150,9 @@ func (b *Bank) count(ctx context.Context, id int, conn *client.Client) {
 				return err
 			}
 			op.Sum, op.Agents = op.Sum+has.Balance, append(op.Agents, a.ID.Name)
+			if has.Txn != "" {
+				op.Txns = append(op.Txns, has.Txn)
+			}
 		}
 		return nil
 	}()
