@@ -144,6 +144,7 @@ func (c *core) raftConfig() consensus.Config {
 		OnLeadership:    func(l consensus.Leadership) { c.proposer.OnLeadership(propose.Leadership(l)) },
 		OnConfiguration: c.configured,
 		OnInstall:       c.catchUp.OnInstall,
+		Sound:           c.sound,
 	}
 }
 

@@ -49,6 +49,9 @@ func (c *core) reach() (last, applied uint64) {
 
 // adopt takes over a checkpoint that was fetched, while raft is stopped.
 func (c *core) adopt(ctx context.Context, dir string, meta fsm.Meta) error {
+	if err := c.vet(ctx, dir); err != nil {
+		return err
+	}
 	resume, err := c.replica.Quiesce(context.WithoutCancel(ctx))
 	if err != nil {
 		return &halt.Error{Reason: halt.Hung, Where: "raft", Err: fmt.Errorf("stop raft to take over a checkpoint: %w", err)}
@@ -150,6 +153,9 @@ func (p *peerServer) Log(ctx context.Context, r *peerpb.LogRequest) (*peerpb.Log
 func (p *peerServer) Checkpoint(r *peerpb.CheckpointRequest, stream grpc.ServerStreamingServer[peerpb.CheckpointResponse]) error {
 	c, _, err := p.fetchingMember(stream.Context())
 	if err == nil {
+		err = c.sound()
+	}
+	if err == nil {
 		err = c.source.SendManifest(r, stream)
 	}
 	return err
@@ -158,6 +164,9 @@ func (p *peerServer) Checkpoint(r *peerpb.CheckpointRequest, stream grpc.ServerS
 // ReadCheckpoint implements peerpb.PeerServer.
 func (p *peerServer) ReadCheckpoint(r *peerpb.ReadCheckpointRequest, stream grpc.ServerStreamingServer[peerpb.ReadCheckpointResponse]) error {
 	c, _, err := p.fetchingMember(stream.Context())
+	if err == nil {
+		err = c.sound()
+	}
 	if err == nil {
 		err = c.source.SendFile(r, stream)
 	}

@@ -10,8 +10,11 @@ import "encoding/binary"
 // The digest after a command entry is a hash of the digest before, the entry
 // with its index and term, and everything that applying it wrote. So replicas
 // with the same digest have applied the same entries to the same effect, since
-// the beginning of the log, and replicas that once differed differ for ever.
-// It is made to find defects and altered memory or disks, not forgeries.
+// the beginning of the log, and replicas that once differed differ for ever. A
+// state that is fetched from another replica brings its digest along, and with it
+// that replica's past: the bytes themselves are not in it, nor are configurations
+// and results. It is made to find defects and altered memory or disks, not
+// forgeries.
 type Mark struct {
 	Index  uint64
 	Digest uint64

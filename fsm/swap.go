@@ -29,12 +29,23 @@ func (m *Machine) Checkpoint(dir string) (Meta, error) {
 // ReadMeta returns how far the state in dir has come, which [Machine.Checkpoint]
 // made and nobody has open. It changes nothing. Errors are *halt.Error values.
 func ReadMeta(dir string, opts Options) (Meta, error) {
+	meta, _, err := read(dir, opts)
+	return meta, err
+}
+
+// ReadMarks is [ReadMeta] for the replica digests.
+func ReadMarks(dir string, opts Options) (Marks, error) {
+	_, marks, err := read(dir, opts)
+	return marks, err
+}
+
+func read(dir string, opts Options) (Meta, Marks, error) {
 	db, err := engine.Open(dir, engine.Options{Logger: opts.Logger, FS: opts.FS, ErrorIfMissing: true, ReadOnly: true, CacheBytes: 1 << 20})
 	if err != nil {
-		return Meta{}, err
+		return Meta{}, Marks{}, err
 	}
-	_, meta, _, err := load(db, max(opts.MaxLevel, MaxLevel))
-	return meta, errors.Join(err, db.Discard())
+	_, meta, marks, err := load(db, max(opts.MaxLevel, MaxLevel))
+	return meta, marks, errors.Join(err, db.Discard())
 }
 
 // Swap replaces the whole state by the one in dir, a checkpoint on the same

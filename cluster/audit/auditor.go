@@ -6,10 +6,10 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +27,8 @@ const (
 	askTime    = 2 * time.Second
 	// again is the pause before voters are asked again.
 	again = 100 * time.Millisecond
+	// insistences is how often a node that does not answer is told.
+	insistences = 60
 )
 
 // Peers is how an Auditor asks the other nodes.
@@ -66,11 +68,14 @@ type Auditor struct {
 	wake chan struct{}
 	// held is why writes are refused, nil while they are not.
 	held atomic.Pointer[error]
+	// insisting holds the nodes that somebody insists on telling.
+	insisting sync.Map
 
 	mu    sync.Mutex
 	marks marks
 	// suspect is the entry after which somebody had another digest, 0 for none.
-	suspect uint64
+	// After the entry sound a majority had what this node has.
+	suspect, sound uint64
 }
 
 // New returns an Auditor that notes what is applied, and compares, from now on;
@@ -111,29 +116,39 @@ func (a *Auditor) OnApplied(applied []fsm.Applied) {
 // audited compares what the leader said of an earlier audit, and notes what
 // this node has at this one.
 func (a *Auditor) audited(said, own fsm.Mark) {
-	a.compare(said)
+	if _, _, differs := a.compare(said); differs {
+		a.hold(said.Index)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.marks.add(own)
 }
 
 // Compare takes what another node has after an entry, and returns what this one
-// has; known is false if it cannot tell, or not yet.
-func (a *Auditor) Compare(other fsm.Mark) (digest uint64, known bool) { return a.compare(other) }
+// has; known is false if it cannot tell, or not yet. If the two differ this node
+// asks the others too. One node alone does not keep it from taking writes.
+func (a *Auditor) Compare(node string, other fsm.Mark) (digest uint64, known bool) {
+	digest, known, differs := a.compare(other)
+	if differs {
+		a.cfg.Logger.Error("a replica differs", "entry", other.Index, "node", node, "digest", hex(other.Digest), "own", hex(digest))
+	}
+	return digest, known
+}
 
-func (a *Auditor) compare(other fsm.Mark) (digest uint64, known bool) {
+// compare notes a difference, unless this node was found to be right there.
+func (a *Auditor) compare(other fsm.Mark) (digest uint64, known, differs bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	digest, known = a.marks.at(other.Index)
-	if known && digest != other.Digest && a.suspect != other.Index {
-		a.suspect = other.Index
-		a.hold(other.Index)
-		select {
-		case a.wake <- struct{}{}:
-		default:
-		}
+	if !known || digest == other.Digest || other.Index <= a.sound || other.Index == a.suspect {
+		return digest, known, false
 	}
-	return digest, known
+	a.suspect = other.Index
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+	return digest, known, true
 }
 
 // OnSwapped takes in that the machine's state was replaced: what it is now has
@@ -145,7 +160,7 @@ func (a *Auditor) OnSwapped() error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.marks, a.suspect = nil, 0
+	a.marks, a.suspect, a.sound = nil, 0, 0
 	a.held.Store(nil)
 	if own.Audited.Index != 0 {
 		a.marks.add(own.Audited)
@@ -162,7 +177,27 @@ func (a *Auditor) Held() error {
 	return nil
 }
 
+// Doubt returns why this node's state is not to be given to another one: it
+// differs from some other's, and it is not known yet which is right.
+func (a *Auditor) Doubt() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.suspect == 0 {
+		return nil
+	}
+	return &hawser.Error{
+		Code: hawser.CodeUnavailable, Op: "give the state",
+		Msg: fmt.Sprintf("replicas differ since log entry %d or before, and this node's may be wrong", a.suspect),
+	}
+}
+
+// hold refuses writes while there is a difference after an entry.
 func (a *Auditor) hold(index uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.suspect != index {
+		return
+	}
 	var err error = &hawser.Error{
 		Code: hawser.CodeUnavailable, Op: "write",
 		Msg: fmt.Sprintf("replicas differ since log entry %d or before, and no majority of the voters is known to agree; writes are refused until one is", index),
@@ -231,85 +266,166 @@ func (a *Auditor) inquire(ctx context.Context) {
 }
 
 // look asks the voters and acts on what they answer. It returns whether to ask
-// again. Every second time it asks about the newest audit instead of the one at
-// which a difference was seen: replicas that differed do so for ever, and a
-// voter may have forgotten the older one, or not have come to the newer.
+// again.
 func (a *Auditor) look(ctx context.Context, try int) (undecidedYet bool) {
-	a.mu.Lock()
-	suspect := a.suspect
-	digest, known := a.marks.at(suspect)
-	own := fsm.Mark{Index: suspect, Digest: digest}
-	if known && try%2 == 1 {
-		own = a.marks[len(a.marks)-1]
-	}
-	a.mu.Unlock()
-	if !known {
-		return false // the state was replaced
+	own, suspect := a.question(try)
+	if suspect == 0 {
+		return false
 	}
 	voters := a.cfg.Peers.Voters()
-	what, others, differ := a.ask(ctx, voters, own)
+	what, answers := a.ask(ctx, voters, own)
 	switch what {
 	case sound:
-		a.cfg.Logger.Error("another replica differs from a majority of the voters, of which this node is one; it will stop", "entry", own.Index, "nodes", differ)
-		a.clear(suspect)
+		a.clear(own.Index, suspect)
 		return false
 	case diverged:
-		a.cfg.Halt(&halt.Error{
-			Reason: halt.Diverged, Where: fmt.Sprintf("state after log entry %d", own.Index),
-			Err:  fmt.Errorf("its digest is %016x, and a majority of the voters has another one (%s)", own.Digest, strings.Join(differ, ", ")),
-			Hint: "move the data directory away, keep it for a report, and start empty with --join",
-		})
+		a.diverge(own)
 		return false
 	case undecided:
+		a.hold(suspect)
 	}
 	if try == 0 && ctx.Err() == nil {
 		a.cfg.Logger.Error("replicas differ and no majority of the voters is known to agree; writes are refused",
-			"entry", own.Index, "voters", len(voters), "answers", len(others), "differ", differ)
+			"entry", own.Index, "voters", len(voters), "answers", answers)
 	}
 	return true
 }
 
-// clear ends the suspicion about an entry, unless there is one about another.
-func (a *Auditor) clear(index uint64) {
+// question returns the mark to ask about, and the entry after which somebody
+// differed, 0 for none. Every second time it is the newest audit instead of that
+// one: replicas that differed do so for ever, and a voter may have forgotten the
+// older one, or not have come to the newer.
+func (a *Auditor) question(try int) (own fsm.Mark, suspect uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.suspect == index {
+	if a.suspect == 0 || len(a.marks) == 0 { // the state was replaced
+		return fsm.Mark{}, 0
+	}
+	own = a.marks[len(a.marks)-1]
+	if digest, known := a.marks.at(a.suspect); known && try%2 == 0 {
+		own = fsm.Mark{Index: a.suspect, Digest: digest}
+	}
+	return own, a.suspect
+}
+
+// clear ends the suspicion: a majority has what this node has at an entry.
+func (a *Auditor) clear(index, suspect uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sound = max(a.sound, index)
+	if a.suspect == suspect {
 		a.suspect = 0
 		a.held.Store(nil)
 	}
 }
 
-// ask asks the other voters, all at once, until their answers decide. Who does
-// not answer, or cannot tell, is left out.
-func (a *Auditor) ask(ctx context.Context, voters []string, own fsm.Mark) (what verdict, others map[string]uint64, differ []string) {
+// diverge stops the node, unless its state was replaced while it asked.
+func (a *Auditor) diverge(own fsm.Mark) {
+	a.mu.Lock()
+	digest, known := a.marks.at(own.Index)
+	a.mu.Unlock()
+	if !known || digest != own.Digest {
+		return
+	}
+	a.cfg.Halt(&halt.Error{
+		Reason: halt.Diverged, Where: fmt.Sprintf("state after log entry %d", own.Index),
+		Err:  fmt.Errorf("its digest is %s, and a majority of the voters agrees on another one", hex(own.Digest)),
+		Hint: "move the data directory away, keep it for a report, and start empty with --join",
+	})
+}
+
+// ask asks the other voters, all at once, until their answers decide, and returns
+// how many answers that took. Who does not answer, or cannot tell, is left out.
+// Those that have not answered by then are still told: the one that differs may
+// be among them, and a leader learns of it only thereby.
+func (a *Auditor) ask(ctx context.Context, voters []string, own fsm.Mark) (what verdict, answers int) {
 	type answer struct {
 		node   string
 		digest uint64
 		known  bool
 	}
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	answers, asked := make(chan answer, len(voters)), 0
+	answered, asked := make(chan answer, len(voters)), 0
 	for _, voter := range voters {
 		if voter == a.cfg.Self {
 			continue
 		}
 		asked++
-		asking.Go(func() {
-			digest, known, err := a.cfg.Peers.Compare(ctx, voter, own)
-			answers <- answer{voter, digest, known && err == nil}
+		a.done.Go(func() {
+			digest, known := a.tell(ctx, voter, own)
+			answered <- answer{voter, digest, known}
+			if !known {
+				a.insist(ctx, voter, own)
+			}
 		})
 	}
-	others = map[string]uint64{}
+	others := map[string]uint64{}
 	voting := slices.Contains(voters, a.cfg.Self)
-	what, differ = judge(own.Digest, others, len(voters), voting)
+	what = judge(own.Digest, others, len(voters), voting)
 	for ; asked > 0 && what == undecided; asked-- {
-		if got := <-answers; got.known {
+		if got := <-answered; got.known {
 			others[got.node] = got.digest
-			what, differ = judge(own.Digest, others, len(voters), voting)
+			what = judge(own.Digest, others, len(voters), voting)
 		}
 	}
-	return what, others, differ
+	return what, len(others)
 }
+
+// tell tells a node what this one has, and says so if it has something else.
+func (a *Auditor) tell(ctx context.Context, node string, own fsm.Mark) (digest uint64, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	digest, known, err := a.cfg.Peers.Compare(ctx, node, own)
+	if err != nil || !known {
+		return 0, false
+	}
+	if digest != own.Digest {
+		a.cfg.Logger.Error("a replica differs", "entry", own.Index, "node", node, "digest", hex(digest), "own", hex(own.Digest))
+	}
+	return digest, true
+}
+
+// insist tells a node that did not answer, for some time. One call for each node
+// is enough, for replicas that differed do so for ever.
+func (a *Auditor) insist(ctx context.Context, node string, own fsm.Mark) {
+	if _, busy := a.insisting.LoadOrStore(node, true); busy {
+		return
+	}
+	defer a.insisting.Delete(node)
+	for range insistences {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(askTime):
+		}
+		if _, known := a.tell(ctx, node, own); known {
+			return
+		}
+	}
+}
+
+// Vet asks nodes whether a state that this node is about to take over is one that
+// they have had too. Whoever takes over a state takes over its digest, and would
+// vote for it.
+func (a *Auditor) Vet(ctx context.Context, nodes []string, state fsm.Marks) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	errs := make(chan error, len(nodes))
+	for _, node := range nodes {
+		go func() {
+			digest, known, err := a.cfg.Peers.Compare(ctx, node, state.Audited)
+			if err != nil || !known {
+				err = nil // it cannot tell
+			} else if digest != state.Audited.Digest {
+				err = fmt.Errorf("after log entry %d it is not what node %s has", state.Audited.Index, node)
+			}
+			errs <- err
+		}()
+	}
+	var err error
+	for range nodes {
+		err = errors.Join(err, <-errs)
+	}
+	return err
+}
+
+func hex(digest uint64) string { return fmt.Sprintf("%016x", digest) }

@@ -41,6 +41,7 @@ type node struct {
 	auditor *Auditor
 	halted  error
 	silent  bool
+	delay   time.Duration
 	// slow nodes are behind: they apply when they are told to.
 	slow   bool
 	behind []func()
@@ -123,11 +124,16 @@ func (p groupPeers) Compare(ctx context.Context, id string, own fsm.Mark) (uint6
 		if n.id != id {
 			continue
 		}
+		select {
+		case <-time.After(n.delay):
+		case <-ctx.Done():
+			return 0, false, ctx.Err()
+		}
 		if n.silent || n.halted != nil {
 			<-ctx.Done()
 			return 0, false, ctx.Err()
 		}
-		digest, known := n.auditor.Compare(own)
+		digest, known := n.auditor.Compare("somebody", own)
 		return digest, known, nil
 	}
 	return 0, false, errors.New("no such node")
@@ -238,6 +244,61 @@ func TestAuditor(t *testing.T) {
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Second, "ok ok stopped")
+		}},
+		{"a leader that is told last stops all the same", func(g *group) {
+			g.nodes[0].delay = askTime / 2
+			g.apply("a save", nil, "another")
+			g.check(2*DefaultEvery+100*time.Millisecond, "ok ok ok")
+			g.check(askTime, "stopped ok ok")
+		}},
+		{"a leader that cannot be told for a while stops all the same", func(g *group) {
+			g.nodes[0].silent = true
+			g.apply("a save", nil, "another")
+			g.check(20*time.Second, "ok ok ok")
+			g.nodes[0].silent = false
+			g.check(2*askTime+100*time.Millisecond, "stopped ok ok")
+		}},
+		{"one that says another digest stops nobody and holds nothing up", func(g *group) {
+			g.apply("a save", nil)
+			g.check(3*DefaultEvery, "ok ok ok")
+			liar := g.nodes[1].marks.Audited
+			liar.Digest++
+			for range 100 {
+				if digest, known := g.nodes[0].auditor.Compare("somebody", liar); !known || digest == liar.Digest {
+					g.t.Fatalf("it was told %x, %v", digest, known)
+				}
+				g.check(time.Millisecond, "ok ok ok")
+			}
+		}},
+		{"a state that is replaced while the node asks is not stopped", func(g *group) {
+			for _, n := range g.nodes[:2] {
+				n.delay = time.Second
+			}
+			g.apply("a save", nil, "", "", "another")
+			g.check(2*DefaultEvery+100*time.Millisecond, "ok ok held")
+			g.nodes[2].marks = g.nodes[0].marks
+			if err := g.nodes[2].auditor.OnSwapped(); err != nil {
+				g.t.Fatal(err)
+			}
+			g.check(time.Minute, "ok ok ok")
+		}},
+		{"a state is vetted by who has had it", func(g *group) {
+			g.apply("a save", nil)
+			g.check(3*DefaultEvery, "ok ok ok")
+			good, bad := g.nodes[0].marks, g.nodes[0].marks
+			bad.Audited.Digest++
+			unknown := fsm.Marks{Audited: mark(1<<40, "from elsewhere")}
+			vet := func(m fsm.Marks) error { return g.nodes[2].auditor.Vet(g.t.Context(), []string{"n1", "n2"}, m) }
+			if err := errors.Join(vet(good), vet(unknown)); err != nil {
+				g.t.Error(err)
+			}
+			if err := vet(bad); err == nil || g.nodes[0].auditor.Doubt() == nil {
+				g.t.Errorf("a state that nobody has had: %v, and the others suspect nothing", err)
+			}
+			g.check(time.Second, "ok ok ok")
+			if err := g.nodes[0].auditor.Doubt(); err != nil {
+				g.t.Errorf("a majority agrees, and still: %v", err)
+			}
 		}},
 		{"a restart forgets nothing of the last audit", func(g *group) {
 			g.apply("a save", nil, "", "", "another")

@@ -3,11 +3,6 @@
 
 package audit
 
-import (
-	"maps"
-	"slices"
-)
-
 // verdict is what a node finds about itself.
 type verdict uint8
 
@@ -22,26 +17,23 @@ const (
 
 // judge compares the node's own digest with what other voters answered, by
 // node. Voters is how many there are, this node included if it is one, which
-// voting says. It also returns who differs from this node.
-func judge(own uint64, others map[string]uint64, voters int, voting bool) (what verdict, differ []string) {
+// voting says.
+func judge(own uint64, others map[string]uint64, voters int, voting bool) verdict {
 	votes := map[uint64]int{}
 	if voting {
 		votes[own]++
 	}
-	for _, node := range slices.Sorted(maps.Keys(others)) {
-		votes[others[node]]++
-		if others[node] != own {
-			differ = append(differ, node)
-		}
+	for _, digest := range others {
+		votes[digest]++
 	}
 	for digest, n := range votes {
 		switch { // of two digests one at most has a majority
 		case n <= voters/2:
 		case digest == own:
-			return sound, differ
+			return sound
 		default:
-			return diverged, differ
+			return diverged
 		}
 	}
-	return undecided, differ
+	return undecided
 }

@@ -20,7 +20,8 @@ var ErrNotNeeded = errors.New("the replica has what the checkpoint holds")
 // Adopt replaces the machine's state by the complete checkpoint in dir, which
 // was verified and lies on the same file system, and makes the log go on after
 // it: what raft does with a snapshot that the leader sends, while no replica is
-// open on cfg.Dir. Streams and callbacks of cfg are not used.
+// open on cfg.Dir. Of the callbacks of cfg
+// OnSwapped alone is used, and no streams.
 //
 // It refuses with ErrNotNeeded to go backward, and where the log goes on past
 // the checkpoint's last entry: what follows may have been acknowledged. After a

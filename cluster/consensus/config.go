@@ -88,6 +88,9 @@ type Config struct {
 	// OnConfiguration gets the latest configuration after it changed, on the
 	// same goroutine. May be nil.
 	OnConfiguration func(Configuration)
+	// Sound returns why the machine's state is not to be sent to another replica,
+	// nil if it may be. May be nil for always.
+	Sound func() error
 	// OnInstall is asked what to do with a checkpoint at index that the leader
 	// wants to send, because its log does not reach back far enough. It may be
 	// called from several goroutines and must be quick. nil takes all.

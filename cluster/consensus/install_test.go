@@ -38,7 +38,7 @@ func checkpointAt(t testing.TB, index, term uint64) (*raft.SnapshotMeta, []byte)
 	if _, err := m.Apply(apply); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSnapshotStore(dir, m)
+	s, err := newSnapshotStore(dir, m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func (r *Replica) open() error {
 	if err := r.checkStart(); err != nil {
 		return err
 	}
-	if r.snaps, err = newSnapshotStore(cfg.Dir, cfg.Machine); err != nil {
+	if r.snaps, err = newSnapshotStore(cfg.Dir, cfg.Machine, cfg.Sound); err != nil {
 		return &halt.Error{Reason: halt.Directory, Where: cfg.Dir, Err: err}
 	}
 	r.logs.onConfiguration = r.notify

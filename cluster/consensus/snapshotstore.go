@@ -30,6 +30,8 @@ const (
 // stream a checkpoint of it.
 type snapshotStore struct {
 	machine Machine
+	// sound returns why it is not to be sent; may be nil.
+	sound   func() error
 	install string
 	send    string
 
@@ -40,9 +42,9 @@ type snapshotStore struct {
 
 // newSnapshotStore removes what an interrupted transfer left behind. The
 // intent to swap in a received checkpoint is not touched; see intent.go.
-func newSnapshotStore(dir string, m Machine) (*snapshotStore, error) {
+func newSnapshotStore(dir string, m Machine, sound func() error) (*snapshotStore, error) {
 	s := &snapshotStore{
-		machine: m, install: filepath.Join(dir, installDir), send: filepath.Join(dir, sendDir),
+		machine: m, sound: sound, install: filepath.Join(dir, installDir), send: filepath.Join(dir, sendDir),
 		pending: map[string]*received{},
 	}
 	for _, d := range []string{s.install, s.send} {
@@ -117,6 +119,11 @@ func (s *snapshotStore) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 }
 
 func (s *snapshotStore) openCheckpoint(dir string) (*raft.SnapshotMeta, *io.PipeReader, error) {
+	if s.sound != nil {
+		if err := s.sound(); err != nil {
+			return nil, nil, err
+		}
+	}
 	meta, err := s.machine.Checkpoint(dir)
 	if err != nil {
 		return nil, nil, err

@@ -182,7 +182,8 @@ func (m *Manager) propose(j job) {
 	if err == nil {
 		return
 	}
-	if m.ctx.Err() == nil && !errors.Is(err, hawser.ErrNotLeader) {
+	// What is refused as a whole, as while replicas differ, is told elsewhere.
+	if m.ctx.Err() == nil && !errors.Is(err, hawser.ErrNotLeader) && !errors.Is(err, hawser.ErrUnavailable) {
 		m.cfg.Logger.WarnContext(m.ctx, "leases: an end was not executed", "err", err)
 	}
 	m.later(j)

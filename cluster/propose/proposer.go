@@ -105,6 +105,9 @@ func (p *Proposer) Submit(ctx context.Context, c fsm.Command) (fsm.Result, error
 			return fsm.Result{}, ended(ctx.Err())
 		}
 	}
+	if err := p.held(c); err != nil {
+		return fsm.Result{}, err
+	}
 	waiting := p.encode(c)
 	if err := p.enqueue(waiting, bulk); err != nil {
 		p.reuse(waiting)
@@ -138,11 +141,6 @@ func (p *Proposer) admit(ctx context.Context, c fsm.Command) error {
 			return err
 		}
 	}
-	if _, audit := c.(*fsm.Audit); !audit && p.cfg.Held != nil {
-		if err := p.cfg.Held(); err != nil {
-			return err
-		}
-	}
 	size, grows := growth(c)
 	switch {
 	case size > maxCommandBytes:
@@ -151,6 +149,14 @@ func (p *Proposer) admit(ctx context.Context, c fsm.Command) error {
 		return newError(hawser.CodeStorageFull, "too few nodes have free disk space; delete something or add space")
 	}
 	return nil
+}
+
+// held returns why c is not taken at the moment, nil if it is.
+func (p *Proposer) held(c fsm.Command) error {
+	if _, audit := c.(*fsm.Audit); audit || p.cfg.Held == nil {
+		return nil
+	}
+	return p.cfg.Held()
 }
 
 // growth returns how many bytes c adds to what is stored, about, and whether
