@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/hawserdb/hawser/jepsen/crew"
 )
 
 func main() {
@@ -37,6 +39,12 @@ const (
 )
 
 func command(ctx context.Context, args []string) (code int, err error) {
+	if len(args) == 2 && args[0] == crew.Command {
+		if err := crew.Main(ctx, args[1], os.Stdin, os.Stdout); err != nil {
+			return codeFailed, err
+		}
+		return codeOK, nil
+	}
 	var plan Plan
 	var workloads, faults, mutants, out string
 	var soaking time.Duration

@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/check"
+	"github.com/hawserdb/hawser/jepsen/crew"
 	"github.com/hawserdb/hawser/jepsen/history"
 	"github.com/hawserdb/hawser/jepsen/nemesis"
 	"github.com/hawserdb/hawser/jepsen/rig"
@@ -114,12 +114,17 @@ func (r *run) all(ctx context.Context) error {
 		err = r.work(ctx, n)
 	}
 	r.report.Events = n.Events()
+	var final check.Final
+	var told map[string][]check.Told
+	worked := err == nil
+	if worked {
+		final, told, err = r.final(ctx, r.recorder.Ended())
+	}
 	ops, closeErr := r.recorder.Close()
 	r.report.Ops = ops
-	if err != nil {
+	if !worked {
 		return errors.Join(err, closeErr)
 	}
-	final, told, err := r.final(ctx, ops)
 	r.Log.Info("checking", "operations", len(ops))
 	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops))
 	for _, w := range r.workloads {
@@ -133,7 +138,7 @@ func (r *run) all(ctx context.Context) error {
 // choose makes the workloads, and the nemesis of the faults that can be injected
 // here.
 func (r *run) choose() (*nemesis.Nemesis, error) {
-	for _, w := range workload.All(r.recorder) {
+	for _, w := range workload.All(r.recorder, "") {
 		if len(r.Workloads) == 0 || slices.Contains(r.Workloads, w.Name()) {
 			r.workloads = append(r.workloads, w)
 		}
@@ -150,7 +155,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" {
+		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" || f.Clients && r.Clients < 2 {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}
@@ -167,7 +172,7 @@ func (r *run) watch(ctx context.Context, group *sync.WaitGroup) error {
 		if err != nil {
 			return err
 		}
-		w, name := workload.NewWatcher(conn), "at "+r.rig.Nodes()[i].Name
+		w, name := workload.NewWatcher(conn, -1-i, r.recorder), "at "+r.rig.Nodes()[i].Name
 		r.watchers[name] = w
 		group.Go(func() {
 			defer func() { _ = conn.Close() }()
@@ -203,22 +208,59 @@ func (r *run) work(ctx context.Context, n *nemesis.Nemesis) error {
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer cancel()
-	for id := range r.Clients * len(r.workloads) {
-		endpoints := r.rig.Endpoints()
-		if id/len(r.workloads)%3 == 0 { // some know one node only
-			endpoints = endpoints[id%len(endpoints):][:1]
+	for i, w := range r.workloads {
+		for turn := 0; turn < r.Clients; turn += 2 { // the others are in processes of their own
+			m := r.member(i, turn)
+			conn, err := workload.Dial(r.recorder, w, m.ID, m.Know)
+			if err != nil {
+				return err
+			}
+			clients.Go(func() {
+				defer func() { _ = conn.Close() }()
+				w.Run(working, m.ID, conn, rand.New(rand.NewPCG(r.Seed, uint64(m.ID)+2)))
+			})
 		}
-		conn, err := client.Dial(client.Config{Endpoints: endpoints, Instance: "client-" + strconv.Itoa(id)})
-		if err != nil {
+	}
+	if err := r.startCrews(); err != nil {
+		return errors.Join(err, r.closeCrews())
+	}
+	err = n.Run(working)
+	return errors.Join(err, r.closeCrews())
+}
+
+// member is a client of a workload; every third one knows one node only.
+func (r *run) member(i, turn int) crew.Member {
+	endpoints := r.rig.Endpoints()
+	if turn%3 == 0 {
+		endpoints = endpoints[(i+turn/3)%len(endpoints):][:1]
+	}
+	return crew.Member{ID: 100*i + turn, Workload: r.workloads[i].Name(), Know: endpoints}
+}
+
+// startCrews starts the processes of clients, each with one of every workload.
+func (r *run) startCrews() error {
+	for turn := 1; turn < r.Clients; turn += 2 {
+		task := crew.Task{Seed: r.Seed}
+		for i := range r.workloads {
+			task.Members = append(task.Members, r.member(i, turn))
+		}
+		c := crew.New(fmt.Sprintf("crew-%d", turn/2+1), r.Dir, task, r.recorder)
+		r.rig.Crews = append(r.rig.Crews, c)
+		if err := c.Start(); err != nil {
 			return err
 		}
-		w := r.workloads[id%len(r.workloads)]
-		clients.Go(func() {
-			defer func() { _ = conn.Close() }()
-			w.Run(working, id, conn, rand.New(rand.NewPCG(r.Seed, uint64(id)+2)))
-		})
 	}
-	return n.Run(working)
+	return nil
+}
+
+func (r *run) closeCrews() error {
+	errs := make([]error, len(r.rig.Crews))
+	var all sync.WaitGroup
+	for i, c := range r.rig.Crews {
+		all.Go(func() { errs[i] = c.Close(recoverTime) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // final waits until the cluster serves, and returns what each node has, and what

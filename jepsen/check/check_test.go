@@ -148,6 +148,17 @@ func own(client int, epoch uint64) history.Op {
 	return history.Op{Kind: history.Own, Client: client, Epoch: epoch}
 }
 
+// sure is of an owner that was certain to be one until a second.
+func sure(until int, op history.Op) history.Op {
+	op.Sure = time.Duration(until) * time.Second
+	return op
+}
+
+func paused(until int, op history.Op) history.Op {
+	op.Paused = true
+	return sure(until, op)
+}
+
 func under(epoch uint64, v Version) Version {
 	v.Epoch = epoch
 	return v
@@ -173,16 +184,19 @@ func TestFencing(t *testing.T) {
 		chain Chain
 		want  string
 	}{
-		"one after the other":      {ops, good, ""},
-		"two at a time":            {append([]history.Op{at(0, 5, own(1, 1))}, ops[1:]...), good, "two own it"},
-		"an owner that never ends": {append([]history.Op{at(0, 0, own(1, 1))}, ops[1:]...), good, "two own it"},
-		"late, refused":            {append([]history.Op{at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))}, ops...), good, ""},
-		"late, and done":           {append([]history.Op{at(8, 9, late(saveUnder(1, 1, save("z", 3))))}, ops...), good, "given back"},
-		"an epoch of two":          {append([]history.Op{at(8, 9, own(3, 2))}, ops...), good, "an epoch is two clients'"},
-		"epochs go back":           {append([]history.Op{at(8, 9, own(3, 1))}, ops[2:]...), good[1:], "goes back"},
-		"versions go back":         {ops, Chain{good[1], good[0]}, "one before it of 2"},
-		"deposed":                  {ops, Chain{good[0], under(1, good[1])}, "is of epoch 1, but"},
-		"nobody's":                 {ops, Chain{good[0], under(0, good[1])}, "nobody who owned it"},
+		"one after the other":          {ops, good, ""},
+		"two at a time":                {append([]history.Op{at(0, 5, own(1, 1))}, ops[1:]...), good, "two own it"},
+		"stood still, and learns late": {append([]history.Op{at(0, 5, paused(3, own(1, 1)))}, ops[1:]...), good, ""},
+		"stood still, yet was certain": {append([]history.Op{at(0, 6, paused(5, own(1, 1)))}, ops[1:]...), good, "two own it"},
+		"certain, and did not stand":   {append([]history.Op{at(0, 4, sure(5, own(1, 1)))}, ops[1:]...), good, "two own it"},
+		"an owner that never ends":     {append([]history.Op{at(0, 0, own(1, 1))}, ops[1:]...), good, "two own it"},
+		"late, refused":                {append([]history.Op{at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))}, ops...), good, ""},
+		"late, and done":               {append([]history.Op{at(8, 9, late(saveUnder(1, 1, save("z", 3))))}, ops...), good, "given back"},
+		"an epoch of two":              {append([]history.Op{at(8, 9, own(3, 2))}, ops...), good, "an epoch is two clients'"},
+		"epochs go back":               {append([]history.Op{at(8, 9, own(3, 1))}, ops[2:]...), good[1:], "goes back"},
+		"versions go back":             {ops, Chain{good[1], good[0]}, "one before it of 2"},
+		"deposed":                      {ops, Chain{good[0], under(1, good[1])}, "is of epoch 1, but"},
+		"nobody's":                     {ops, Chain{good[0], under(0, good[1])}, "nobody who owned it"},
 	} {
 		v := Fencing(tt.ops, Final{"n1": {"a": tt.chain}})
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {

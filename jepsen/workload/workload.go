@@ -31,8 +31,9 @@ type Workload interface {
 	Check(ops []history.Op, final check.Final) []check.Verdict
 }
 
-// All returns every workload.
-func All(r *history.Recorder) []Workload {
+// All returns every workload. Judge is the address of a resource that is guarded by
+// locks.
+func All(r *history.Recorder, judge string) []Workload {
 	return []Workload{&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}}
 }
 
