@@ -85,6 +85,10 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 		report.Level += ", with the machine's clock (" + r.WithoutClocks + ")"
 	}
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
+	if run.judge, err = crew.StartJudge(p.Dir, recorder); err != nil {
+		_, closeErr := recorder.Close()
+		return report, errors.Join(err, closeErr)
+	}
 	err = run.all(ctx)
 	return report, errors.Join(err, report.Write(p.Dir))
 }
@@ -98,11 +102,13 @@ type run struct {
 	report    *Report
 	workloads []workload.Workload
 	watchers  map[string]*workload.Watcher
+	judge     *crew.Judge
 }
 
 func (r *run) all(ctx context.Context) error {
 	n, err := r.choose()
 	if err != nil {
+		err = errors.Join(err, r.judge.Close(recoverTime))
 		_, closeErr := r.recorder.Close()
 		return errors.Join(err, closeErr)
 	}
@@ -114,6 +120,7 @@ func (r *run) all(ctx context.Context) error {
 		err = r.work(ctx, n)
 	}
 	r.report.Events = n.Events()
+	err = errors.Join(err, r.judge.Close(recoverTime))
 	var final check.Final
 	var told map[string][]check.Told
 	worked := err == nil
@@ -126,19 +133,19 @@ func (r *run) all(ctx context.Context) error {
 		return errors.Join(err, closeErr)
 	}
 	r.Log.Info("checking", "operations", len(ops))
-	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Leases(ops))
 	for _, w := range r.workloads {
 		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
 		r.report.Verdicts = append(r.report.Verdicts, w.Check(own, final.Below(w.Name()))...)
 	}
-	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final))
+	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final), check.Holds(ops))
 	return errors.Join(err, closeErr)
 }
 
 // choose makes the workloads, and the nemesis of the faults that can be injected
 // here.
 func (r *run) choose() (*nemesis.Nemesis, error) {
-	for _, w := range workload.All(r.recorder, "") {
+	for _, w := range workload.All(r.recorder, r.judge.Socket) {
 		if len(r.Workloads) == 0 || slices.Contains(r.Workloads, w.Name()) {
 			r.workloads = append(r.workloads, w)
 		}
@@ -240,7 +247,7 @@ func (r *run) member(i, turn int) crew.Member {
 // startCrews starts the processes of clients, each with one of every workload.
 func (r *run) startCrews() error {
 	for turn := 1; turn < r.Clients; turn += 2 {
-		task := crew.Task{Seed: r.Seed}
+		task := crew.Task{Seed: r.Seed, Judge: r.judge.Socket}
 		for i := range r.workloads {
 			task.Members = append(task.Members, r.member(i, turn))
 		}

@@ -38,6 +38,13 @@ func (v *Verdict) add(format string, args ...any) {
 	}
 }
 
+func (v *Verdict) note(text string) {
+	if v.Note != "" {
+		text = v.Note + "; " + text
+	}
+	v.Note = text
+}
+
 // describe shows an operation in a violation.
 func describe(op history.Op) string {
 	s := fmt.Sprintf("client %d %s %s", op.Client, op.Kind, op.Agent)
@@ -49,6 +56,9 @@ func describe(op history.Op) string {
 	}
 	if op.Epoch != 0 {
 		s += fmt.Sprintf(" under %d", op.Epoch)
+	}
+	if op.Reason != "" {
+		s += fmt.Sprintf(" (%s)", op.Reason)
 	}
 	if op.Sure != 0 {
 		s += fmt.Sprintf(" (certain until %.3fs)", op.Sure.Seconds())

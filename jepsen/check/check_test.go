@@ -259,3 +259,136 @@ func TestWatches(t *testing.T) {
 		}
 	}
 }
+
+// hold is something that a watcher, a holder or the resource tells of a lock.
+func hold(kind history.Kind, client int, number uint64) history.Op {
+	return history.Op{Kind: kind, Client: client, Epoch: number, Revision: 10 * number}
+}
+
+func write(kind history.Kind, number uint64, value string) history.Op {
+	return history.Op{Kind: kind, Epoch: number, Value: value}
+}
+
+func refusal(op history.Op) history.Op {
+	op.Outcome = history.Failed
+	return op
+}
+
+func TestLocks(t *testing.T) {
+	base := []history.Op{
+		at(0, 0, hold(history.Granted, -1, 1)), at(0, 4, own(1, 1)), at(1, 3, write(history.Write, 1, "x")), at(2, 2, write(history.Judged, 1, "x")),
+		at(5, 5, hold(history.Granted, -1, 2)), at(5, 9, own(2, 2)), at(6, 8, write(history.Write, 2, "y")), at(7, 7, write(history.Judged, 2, "y")),
+	}
+	with := func(ops ...history.Op) []history.Op { return append(append([]history.Op{}, base...), ops...) }
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		want string
+	}{
+		"one after the other":          {base, ""},
+		"an old fence, refused":        {with(at(8, 8, refusal(write(history.Judged, 1, "z"))), at(7, 9, refusal(write(history.Write, 1, "z")))), ""},
+		"an old fence, accepted":       {with(at(8, 8, write(history.Judged, 1, "z"))), "older fence"},
+		"old, before the new one":      {with(at(6, 6, write(history.Judged, 2, "w")))[:8], ""},
+		"never granted":                {with(at(8, 8, write(history.Judged, 3, "z"))), "never granted"},
+		"held, never granted":          {with(at(10, 11, own(3, 3))), "no watcher"},
+		"refused for nothing":          {with(at(8, 8, refusal(write(history.Judged, 2, "z")))), "no newer one"},
+		"accepted, and nobody knows":   {with(at(8, 9, write(history.Write, 2, "z"))), "does not know"},
+		"refused, and accepted":        {with(at(8, 8, write(history.Judged, 2, "z")), at(8, 9, refusal(write(history.Write, 2, "z")))), "does not know"},
+		"unknown, and accepted":        {with(at(8, 8, write(history.Judged, 2, "z")), at(8, 9, unknown(write(history.Write, 2, "z")))), ""},
+		"the same fence again":         {with(at(9, 9, hold(history.Granted, -1, 2))), "does not rise"},
+		"a lower fence":                {with(at(9, 9, hold(history.Granted, -1, 1))), "does not rise"},
+		"the same at another watcher":  {with(at(9, 9, hold(history.Granted, -2, 2))), ""},
+		"another revision elsewhere":   {with(at(9, 9, func() history.Op { o := hold(history.Granted, -2, 2); o.Revision = 19; return o }())), "different grants"},
+		"two hold it":                  {with(at(5, 6, hold(history.Granted, -2, 2)), at(3, 6, own(3, 1))), "two clients'"},
+		"stood still, and wrote late":  {append([]history.Op{at(0, 6, paused(3, own(1, 1)))}, append(with()[:1], with()[2:]...)...), ""},
+		"certain that it is its still": {append([]history.Op{at(0, 6, paused(6, own(1, 1)))}, append(with()[:1], with()[2:]...)...), "two own it"},
+	} {
+		v := Locks(tt.ops)
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	ended := func(client int, number uint64) history.Op {
+		o := hold(history.Ended, client, number)
+		o.Revision++
+		return o
+	}
+	granted := func(client int, number uint64) history.Op { return hold(history.Granted, client, number) }
+	both := []history.Op{
+		at(1, 1, granted(-1, 1)), at(2, 2, ended(-1, 1)), at(3, 3, granted(-1, 2)),
+		at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 2)),
+	}
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		good bool
+	}{
+		"the same":               {both, true},
+		"one is not so far":      {both[:5], true},
+		"begins with an end":     {both[1:3], true},
+		"one left out":           {append(append([]history.Op{}, both[:1]...), both[2:]...), false},
+		"one twice":              {append(append([]history.Op{}, both[:3]...), both[2]), false},
+		"another end":            {[]history.Op{both[0], at(2, 2, ended(-1, 2))}, false},
+		"granted while granted":  {[]history.Op{both[0], both[2]}, false},
+		"told something else":    {append(append([]history.Op{}, both[:3]...), at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 3))), false},
+		"an end before a grant":  {[]history.Op{both[2], at(4, 4, ended(-1, 1))}, false},
+		"an end of another time": {[]history.Op{both[0], at(2, 2, func() history.Op { o := ended(-1, 1); o.Revision = 3; return o }())}, false},
+	} {
+		if v := Holds(tt.ops); v.Good() != tt.good || v.Checked == 0 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestLeases(t *testing.T) {
+	// Times are in seconds; the lease "l" has a TTL of 3.
+	renew := func(term, revision uint64) history.Op {
+		return history.Op{Kind: history.Renew, Value: "l", TTL: 3 * time.Second, Term: term, Revision: revision}
+	}
+	granted, killed := hold(history.Granted, -1, 1), unknown(own(1, 1))
+	granted.Value = "l"
+	ended := func(why string) history.Op {
+		return history.Op{Kind: history.Ended, Client: -1, Epoch: 1, Revision: 20, Value: "l", Reason: why}
+	}
+	serves := func(from, to int) (ops []history.Op) {
+		for ms := 1000 * from; ms < 1000*to; ms += 200 {
+			op := at(0, 0, restore("x", 1))
+			op.Call, op.Return = time.Duration(ms)*time.Millisecond, time.Duration(ms+1)*time.Millisecond
+			ops = append(ops, op)
+		}
+		return ops
+	}
+	base := []history.Op{at(0, 0, granted), at(0, 1, renew(1, 10)), at(2, 3, renew(1, 10))}
+	with := func(ops ...history.Op) []history.Op { return append(append([]history.Op{}, base...), ops...) }
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		want string
+	}{
+		"in time":                        {with(at(5, 5, ended("expired"))), ""},
+		"too early":                      {with(at(4, 4, ended("expired"))), "too early"},
+		"released early":                 {with(at(4, 4, ended("released"))), ""},
+		"seen early by another watcher":  {with(at(5, 5, ended("expired")), at(4, 4, func() history.Op { o := ended("expired"); o.Client = -2; return o }())), "too early"},
+		"seen late by another watcher":   {with(at(5, 5, ended("expired")), at(9, 9, func() history.Op { o := ended("expired"); o.Client = -2; return o }())), ""},
+		"a new leader, in time":          {with(at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(7, 7, ended("expired"))), ""},
+		"a new leader, not its full TTL": {with(at(3, 3, renewOther(renew(1, 12))), at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(5, 5, ended("expired"))), "of term 2"},
+		"expired before the new leader":  {with(at(3, 3, renewOther(renew(1, 12))), at(4, 4, renewOther(renew(2, 22))), at(5, 5, renewOther(renew(2, 22))), at(5, 5, ended("expired"))), ""},
+		"killed, and ended":              {with(append(serves(3, 9), at(0, 3, killed), at(6, 6, ended("expired")))...), ""},
+		"killed, and ended late":         {with(append(serves(3, 20), at(0, 3, killed), at(15, 15, ended("expired")))...), "after its owner"},
+		"killed, and never ended":        {with(append(serves(3, 20), at(0, 3, killed))...), "after its owner"},
+		"killed, and soon all is over":   {with(append(serves(3, 5), at(0, 3, killed))...), ""},
+		"killed, and nobody serves":      {with(append(serves(13, 14), at(0, 3, killed), at(15, 15, ended("expired")))...), ""},
+		"killed, and new leaders":        {with(append(serves(3, 14), at(0, 3, killed), at(5, 6, renewOther(renew(2, 12))), at(7, 8, renewOther(renew(2, 12))), at(11, 11, ended("expired")))...), ""},
+	} {
+		v := Leases(tt.ops)
+		if text := strings.Join(v.Violations, "\n"); v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+// renewOther is of another lease.
+func renewOther(op history.Op) history.Op {
+	op.Value = "other"
+	return op
+}

@@ -58,6 +58,6 @@ func (v *Verdict) owners(ops []history.Op) {
 		}
 	}
 	if allowed > 0 {
-		v.Note = fmt.Sprintf("%d times one that stood still learned late that it was another's", allowed)
+		v.note(fmt.Sprintf("%d times one that stood still learned late that it was another's", allowed))
 	}
 }

@@ -38,7 +38,7 @@ type Member struct {
 type Task struct {
 	Members []Member `json:"members"`
 	Seed    uint64   `json:"seed"`
-	// Judge is the address of the guarded resource.
+	// Judge is where the guarded resource listens.
 	Judge string `json:"judge,omitempty"`
 
 	// Begin is that of the run, First the number after which values are counted.

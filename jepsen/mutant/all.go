@@ -48,6 +48,27 @@ func All() []Mutant {
 			File: "cluster/lease/table.go", Change: []string{"l.timer.due = now + l.ttl", "_ = now"},
 		},
 		{
+			Name: "expires-early", Defect: "a lease expires a third of its TTL too early",
+			File:   "cluster/lease/table.go",
+			Change: []string{"l.timer.due = now + l.ttl", "l.timer.due = now + l.ttl*2/3", "timer: timer{due: now + ttl}", "timer: timer{due: now + ttl*2/3}"},
+			Faults: []string{"pause-client", "kill-client"},
+		},
+		{
+			Name: "time-not-given-again", Defect: "a new leader takes the time of all leases for over",
+			File: "cluster/lease/table.go", Change: []string{"t.open(info.ID, info.TTL, now)", "t.open(info.ID, info.TTL, now-info.TTL)"},
+			Faults: []string{"kill-leader", "transfers", "pause-leader"},
+		},
+		{
+			Name: "expiry-of-any-term", Defect: "a lease expires although another leader has begun to count since",
+			File: "fsm/lease.go", Change: []string{"case l.isOpen() && e.Term != 0 && e.Term != c.state.leaderTerm:", "case l.isOpen() && e.Term != 0 && e.Term > c.state.leaderTerm:"},
+			Faults: []string{"transfers", "starve-leader", "pause-leader", "pause-client"},
+		},
+		{
+			Name: "fence-does-not-rise", Defect: "one grant of a lock in five has the fence of the one before",
+			File:   "fsm/acquire.go",
+			Change: []string{"c.state.grants++", "if c.state.revision%5 != 0 || c.state.grants == 0 {\n\t\t\tc.state.grants++\n\t\t}"},
+		},
+		{
 			Name: "half-committed", Defect: "one transaction in five changes its first participant only",
 			File: "fsm/txn.go", Change: []string{
 				"case txn.Publish:\n", "case txn.Publish:\n\t\tif t.Participant(action.Agent) == 1 && c.state.revision%5 == 0 {\n\t\t\treturn c.discard(t, action.Agent)\n\t\t}\n",

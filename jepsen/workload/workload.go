@@ -17,6 +17,7 @@ import (
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/check"
 	"github.com/hawserdb/hawser/jepsen/history"
+	"github.com/hawserdb/hawser/jepsen/judge"
 )
 
 // Workload is a way to use a cluster. Its methods are safe for concurrent use.
@@ -31,10 +32,12 @@ type Workload interface {
 	Check(ops []history.Op, final check.Final) []check.Verdict
 }
 
-// All returns every workload. Judge is the address of a resource that is guarded by
-// locks.
-func All(r *history.Recorder, judge string) []Workload {
-	return []Workload{&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}}
+// All returns every workload. Socket is where the resource listens that is guarded
+// by locks.
+func All(r *history.Recorder, socket string) []Workload {
+	return []Workload{
+		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}, &Locks{recorder: r, judge: judge.Dial(socket)}, &Leases{recorder: r},
+	}
 }
 
 // callTime bounds one operation: what takes longer has an unknown outcome.
