@@ -85,7 +85,7 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 		report.Level += ", with the machine's clock (" + r.WithoutClocks + ")"
 	}
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
-	if run.judge, err = crew.StartJudge(p.Dir, recorder); err != nil {
+	if run.judge, err = crew.StartJudge(ctx, p.Dir, recorder); err != nil {
 		_, closeErr := recorder.Close()
 		return report, errors.Join(err, closeErr)
 	}
@@ -108,7 +108,7 @@ type run struct {
 func (r *run) all(ctx context.Context) error {
 	n, err := r.choose()
 	if err != nil {
-		err = errors.Join(err, r.judge.Close(recoverTime))
+		err = errors.Join(err, r.judge.Close(ctx))
 		_, closeErr := r.recorder.Close()
 		return errors.Join(err, closeErr)
 	}
@@ -120,7 +120,7 @@ func (r *run) all(ctx context.Context) error {
 		err = r.work(ctx, n)
 	}
 	r.report.Events = n.Events()
-	err = errors.Join(err, r.judge.Close(recoverTime))
+	err = errors.Join(err, r.judge.Close(ctx))
 	var final check.Final
 	var told map[string][]check.Told
 	worked := err == nil
@@ -215,24 +215,51 @@ func (r *run) work(ctx context.Context, n *nemesis.Nemesis) error {
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer cancel()
-	for i, w := range r.workloads {
-		for turn := 0; turn < r.Clients; turn += 2 { // the others are in processes of their own
-			m := r.member(i, turn)
-			conn, err := workload.Dial(r.recorder, w, m.ID, m.Know)
-			if err != nil {
-				return err
-			}
-			clients.Go(func() {
-				defer func() { _ = conn.Close() }()
-				w.Run(working, m.ID, conn, rand.New(rand.NewPCG(r.Seed, uint64(m.ID)+2)))
-			})
-		}
+	if err := r.startClients(working, &clients); err != nil {
+		return err
 	}
 	if err := r.startCrews(); err != nil {
-		return errors.Join(err, r.closeCrews())
+		return errors.Join(err, r.closeCrews(ctx))
 	}
 	err = n.Run(working)
-	return errors.Join(err, r.closeCrews())
+	return errors.Join(err, r.closeCrews(ctx))
+}
+
+// startClients starts the clients that are no processes of their own: every second
+// one, and those that only read.
+func (r *run) startClients(ctx context.Context, group *sync.WaitGroup) error {
+	for i, w := range r.workloads {
+		for turn := 0; turn < r.Clients; turn += 2 {
+			if err := r.startClient(ctx, group, w, r.member(i, turn), w.Run); err != nil {
+				return err
+			}
+		}
+		reader, ok := w.(workload.Reader)
+		if !ok {
+			continue
+		}
+		for k, endpoint := range r.rig.Endpoints() {
+			m := crew.Member{ID: 100*i + r.Clients + k, Know: []string{endpoint}}
+			if err := r.startClient(ctx, group, w, m, reader.Read); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) startClient(
+	ctx context.Context, group *sync.WaitGroup, w workload.Workload, m crew.Member, work func(context.Context, int, *client.Client, *rand.Rand),
+) error {
+	conn, err := workload.Dial(r.recorder, w, m.ID, m.Know)
+	if err != nil {
+		return err
+	}
+	group.Go(func() {
+		defer func() { _ = conn.Close() }()
+		work(ctx, m.ID, conn, rand.New(rand.NewPCG(r.Seed, uint64(m.ID)+2)))
+	})
+	return nil
 }
 
 // member is a client of a workload; every third one knows one node only.
@@ -260,11 +287,11 @@ func (r *run) startCrews() error {
 	return nil
 }
 
-func (r *run) closeCrews() error {
+func (r *run) closeCrews(ctx context.Context) error {
 	errs := make([]error, len(r.rig.Crews))
 	var all sync.WaitGroup
 	for i, c := range r.rig.Crews {
-		all.Go(func() { errs[i] = c.Close(recoverTime) })
+		all.Go(func() { errs[i] = c.Close(ctx) })
 	}
 	all.Wait()
 	return errors.Join(errs...)

@@ -24,6 +24,12 @@ func save(value string, version uint64) history.Op {
 	return history.Op{Kind: history.Save, Value: value, Version: version, Revision: version}
 }
 
+func remove(head uint64) history.Op { return expecting(head, history.Op{Kind: history.Delete}) }
+
+func rollback(value string, number, version uint64) history.Op {
+	return history.Op{Kind: history.Rollback, Number: number, Value: value, Version: version, Revision: version}
+}
+
 func restore(value string, version uint64) history.Op {
 	return history.Op{Kind: history.Restore, Value: value, Version: version, Revision: version}
 }
@@ -67,6 +73,15 @@ func TestLinearizable(t *testing.T) {
 		"unknown and never done":        {[]history.Op{at(0, 1, unknown(save("x", 0))), at(2, 3, restore("", 0)), at(4, 5, save("y", 1))}, true},
 		"unknown and done much later":   {[]history.Op{at(0, 1, unknown(save("x", 0))), at(2, 3, restore("", 0)), at(4, 5, restore("x", 1))}, true},
 		"unknown and undone":            {[]history.Op{at(0, 1, unknown(save("x", 0))), at(2, 3, restore("x", 1)), at(4, 5, restore("", 0))}, false},
+		"deleted, and made anew":        {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, restore("", 0)), at(6, 7, expecting(0, save("y", 3))), at(8, 9, restore("y", 3))}, true},
+		"deleted, and still there":      {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, restore("x", 1))}, false},
+		"a deleted number again":        {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, save("y", 1))}, false},
+		"another head deleted":          {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, remove(1))}, false},
+		"delete, rightly refused":       {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, refused(2, remove(1))), at(6, 7, restore("y", 2))}, true},
+		"delete unknown, and done":      {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, restore("", 0))}, true},
+		"delete unknown, and not done":  {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, restore("x", 1)), at(6, 7, save("y", 2))}, true},
+		"rolled back":                   {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, expecting(2, rollback("x", 1, 3))), at(6, 7, restore("x", 3))}, true},
+		"rolled back to another":        {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, expecting(2, rollback("x", 1, 3))), at(6, 7, restore("y", 3))}, false},
 		"unknown, done before its call": {[]history.Op{at(0, 1, restore("x", 1)), at(2, 3, unknown(save("x", 0)))}, false},
 	} {
 		if v := Linearizable(tt.ops, time.Minute); v.Good() != tt.good || v.Checked == 0 {
@@ -89,11 +104,21 @@ func TestRevisions(t *testing.T) {
 		"read behind a write":      {[]history.Op{at(0, 1, save("x", 2)), at(2, 3, restore("w", 1))}, false},
 		"read behind a read":       {[]history.Op{at(0, 1, restore("x", 2)), at(2, 3, restore("w", 1))}, false},
 		"stale read":               {[]history.Op{at(0, 1, save("x", 2)), at(2, 3, stale)}, true},
+		"as old as was asked for":  {[]history.Op{at(2, 3, least(1, stale))}, true},
+		"older than asked for":     {[]history.Op{at(2, 3, least(2, stale))}, false},
+		"stale, of the future":     {[]history.Op{at(0, 1, stale), at(2, 3, save("x", 1))}, false},
+		"read behind a stale read": {[]history.Op{at(0, 1, func() history.Op { o := restore("x", 2); o.Stale = true; return o }()), at(2, 3, restore("w", 1))}, false},
+		"rolled back out of order": {[]history.Op{at(0, 1, save("x", 2)), at(2, 3, rollback("x", 1, 1))}, false},
 	} {
 		if v := Revisions(tt.ops); v.Good() != tt.good || v.Checked == 0 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
+}
+
+func least(revision uint64, op history.Op) history.Op {
+	op.Least = revision
+	return op
 }
 
 // chain is the versions of an agent, each at the revision of its number.
@@ -121,6 +146,61 @@ func TestVersions(t *testing.T) {
 	} {
 		v := Versions(ops, Final{"n1": {"a": tt.chain}})
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+// Claim: what a delete removed may be missing, and must be; a rollback doubles one
+// value once.
+func TestVersions_DeletesAndRollbacks(t *testing.T) {
+	anew := chain("", "", "y")
+	anew[0], anew[1] = Version{}, Version{}
+	deleted := []history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, save("y", 3))}
+	maybe := []history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, save("y", 3)), at(4, 5, unknown(save("z", 2)))}
+	back := []history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, rollback("x", 1, 3))}
+	for name, tt := range map[string]struct {
+		ops   []history.Op
+		chain Chain
+		want  string
+	}{
+		"deleted":                   {deleted, anew, ""},
+		"deleted, and there":        {deleted, chain("x", "z", "y"), "was deleted"},
+		"missing without a delete":  {append([]history.Op{}, deleted[0], deleted[2]), anew, "nobody saved"},
+		"perhaps deleted, and gone": {maybe, anew, ""},
+		"perhaps deleted, and not":  {maybe, chain("x", "z", "y"), ""},
+		"gone after the delete":     {deleted, anew[:2], "has 2 versions"},
+		"rolled back":               {back, chain("x", "y", "x"), ""},
+		"rolled back to another":    {back, chain("x", "y", "y"), "twice"},
+		"rolled back twice":         {back, chain("x", "y", "x", "x"), "twice"},
+		"refused, and done":         {append(back[:2:2], at(4, 5, refused(9, rollback("x", 1, 0)))), chain("x", "y", "x"), "twice"},
+	} {
+		v := Versions(tt.ops, Final{"n1": {"a": tt.chain}})
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestReads(t *testing.T) {
+	final := Final{"n1": {"a": {{Value: "x", Revision: 5}, {Value: "y", Revision: 8}}}}
+	reads := func(version, revision uint64) history.Op {
+		return history.Op{Kind: history.Restore, Version: version, Revision: revision, Stale: true}
+	}
+	for name, tt := range map[string]struct {
+		op   history.Op
+		good bool
+	}{
+		"the first":                 {reads(1, 5), true},
+		"the first, just before":    {reads(1, 7), true},
+		"the second":                {reads(2, 8), true},
+		"the second, later":         {reads(2, 20), true},
+		"nothing, before the first": {reads(0, 4), true},
+		"of the future":             {reads(2, 7), false},
+		"too old":                   {reads(1, 8), false},
+		"nothing, and it is there":  {reads(0, 5), false},
+	} {
+		if v := Reads([]history.Op{at(0, 1, tt.op)}, final); v.Good() != tt.good || v.Checked != 1 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
@@ -253,6 +333,27 @@ func TestWatches(t *testing.T) {
 		"one made up":           {told(a1, a2, b1, Told{5, "c", 1}, b2), false},
 		"another number":        {told(a1, a2, b1, Told{6, "b", 3}), false},
 		"another revision":      {told(a1, a2, b1, Told{7, "b", 2}), false},
+	} {
+		if v := Watches(map[string][]Told{"w": tt.told}, final); v.Good() != tt.good || v.Checked == 0 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+// Claim: of what was deleted since a watcher may tell or not; of what was made
+// afterwards it must.
+func TestWatches_OfDeletedAgents(t *testing.T) {
+	final := Final{"n1": {"gone": nil, "anew": {{}, {}, {Revision: 6}}}}
+	last := Told{6, "anew", 3}
+	for name, tt := range map[string]struct {
+		told []Told
+		good bool
+	}{
+		"what is there": {[]Told{last}, true},
+		"all":           {[]Told{{1, "gone", 1}, {2, "anew", 1}, last}, true},
+		"not the last":  {[]Told{{1, "gone", 1}, {2, "anew", 1}}, false},
+		"out of order":  {[]Told{{2, "anew", 1}, {1, "gone", 1}, last}, false},
+		"one more":      {[]Told{last, {7, "anew", 4}}, false},
 	} {
 		if v := Watches(map[string][]Told{"w": tt.told}, final); v.Good() != tt.good || v.Checked == 0 {
 			t.Errorf("%s: %+v", name, v)

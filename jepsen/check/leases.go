@@ -85,15 +85,15 @@ func learn(ops []history.Op) *leases {
 			l.answers = append(l.answers, op.Return)
 		}
 		at := grant{op.Agent, op.Epoch}
-		switch {
-		case op.Kind == history.Renew:
+		switch op.Kind { //nolint:exhaustive // the others say nothing of leases
+		case history.Renew:
 			terms[op.Term] = append(terms[op.Term], op)
 			if before, ok := l.renewed[op.Value]; !ok || op.Call > before.Call {
 				l.renewed[op.Value] = op
 			}
-		case op.Kind == history.Granted:
+		case history.Granted:
 			l.granted[at] = op
-		case op.Kind == history.Ended:
+		case history.Ended:
 			if before, ok := ended[at]; !ok || op.Call < before.Call {
 				ended[at] = op
 			}

@@ -10,6 +10,7 @@
 package crew
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -165,14 +166,14 @@ func (c *Crew) Kill() error {
 }
 
 // Close ends the process gracefully. One that has ended by itself is an error.
-func (c *Crew) Close(within time.Duration) error {
+func (c *Crew) Close(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.process == nil {
 		return nil
 	}
 	alone := !c.runningLocked()
-	err := errors.Join(c.process.Signal(syscall.SIGCONT), stop(c.process, within))
+	err := errors.Join(c.process.Signal(syscall.SIGCONT), stop(ctx, c.process))
 	if code := c.process.ExitCode(); err == nil && (code != 0 || alone) {
 		err = fmt.Errorf("it ended with code %d: %s", code, c.process.Tail(1000))
 	}

@@ -4,6 +4,7 @@
 package crew
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ type Judge struct {
 }
 
 // StartJudge starts it, and waits until it listens. Its log is in dir.
-func StartJudge(dir string, recorder *history.Recorder) (*Judge, error) {
+func StartJudge(ctx context.Context, dir string, recorder *history.Recorder) (*Judge, error) {
 	own, err := os.MkdirTemp("", "hawser-judge-") // the name of a socket must be short
 	if err != nil {
 		return nil, fmt.Errorf("a directory for the judge: %w", err)
@@ -42,12 +43,12 @@ func StartJudge(dir string, recorder *history.Recorder) (*Judge, error) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return nil, errors.Join(errors.New("the judge does not listen"), j.Close(time.Second))
+	return nil, errors.Join(errors.New("the judge does not listen"), j.Close(ctx))
 }
 
 // Close ends it.
-func (j *Judge) Close(within time.Duration) error {
-	err := stop(j.process, within)
+func (j *Judge) Close(ctx context.Context) error {
+	err := stop(ctx, j.process)
 	if code := j.process.ExitCode(); err == nil && code != 0 {
 		err = fmt.Errorf("it ended with code %d: %s", code, j.process.Tail(1000))
 	}

@@ -57,9 +57,12 @@ func (t Task) work(ctx context.Context, recorder *history.Recorder) error {
 	return nil
 }
 
-// stop ends a process gracefully, or kills it.
-func stop(p *procs.Process, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+// stopTime bounds the end of a process.
+const stopTime = 30 * time.Second
+
+// stop ends a process gracefully, also when ctx has ended, or kills it.
+func stop(ctx context.Context, p *procs.Process) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	if err := p.Stop(ctx); err != nil {
 		return errors.Join(errors.New("it does not end"), err)

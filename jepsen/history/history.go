@@ -43,6 +43,11 @@ type Kind string
 const (
 	// Save saves Value as the next version; Version and Revision are what it made.
 	Save Kind = "save"
+	// Rollback makes Number, of which Value was known, the next version again.
+	Rollback Kind = "rollback"
+	// Delete removes the agent if its head is Expect, with all versions up to it; the
+	// next number is that of the delete, and no version's.
+	Delete Kind = "delete"
 	// Restore reads the head, or Number if that is not 0: Value, Version, Revision.
 	Restore Kind = "restore"
 	// Own holds the claim of the agent, or the lock, with the number Epoch from Call
@@ -83,8 +88,9 @@ type Op struct {
 	Version uint64 `json:"version,omitempty"`
 	// Revision is that of the write, or the one that a read reflects.
 	Revision uint64 `json:"revision,omitempty"`
-	// Stale: the read was allowed to be old.
-	Stale bool `json:"stale,omitempty"`
+	// Stale: the read was allowed to be old, but not older than the revision Least.
+	Stale bool   `json:"stale,omitempty"`
+	Least uint64 `json:"least,omitempty"`
 	// Conflict: it failed because the head was Version and not Expect.
 	Conflict bool `json:"conflict,omitempty"`
 	// Epoch is that of the claim under which it was done, 0 for none.
@@ -108,6 +114,9 @@ type Op struct {
 	Outcome Outcome       `json:"outcome"`
 	Error   string        `json:"error,omitempty"`
 }
+
+// Writes reports whether it makes a version.
+func (op Op) Writes() bool { return op.Kind == Save || op.Kind == Rollback }
 
 // Recorder records operations. It is safe for concurrent use.
 type Recorder struct {

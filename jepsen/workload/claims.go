@@ -42,7 +42,7 @@ func (c *Claims) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.
 		return
 	}
 	name, r, epoch := a.ID().Name, c.recorder, number(claim)
-	end := own(r, id, name, claim)
+	end := own(ctx, r, id, name, claim)
 	for range rng.IntN(20) {
 		if claim.Err() != nil || ctx.Err() != nil {
 			break

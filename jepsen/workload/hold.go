@@ -28,12 +28,12 @@ const (
 
 // own records that a client holds something, until it is lost or end is called,
 // which is before it is given back.
-func own(r *history.Recorder, id int, agent string, h held) (end func()) {
+func own(ctx context.Context, r *history.Recorder, id int, agent string, h held) (end func()) {
 	op := r.Begin(history.Op{Client: id, Kind: history.Own, Agent: agent, Epoch: number(h)})
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		look(r, h, op, stop)
+		look(ctx, r, h, op, stop)
 		op.Outcome = history.OK
 		r.End(op)
 	}()
@@ -45,7 +45,7 @@ func own(r *history.Recorder, id int, agent string, h held) (end func()) {
 
 // look notes when it was certain last that op is held, until it is lost or stop is
 // closed. What is held at a later look was held when the look began.
-func look(r *history.Recorder, h held, op *history.Op, stop <-chan struct{}) {
+func look(ctx context.Context, r *history.Recorder, h held, op *history.Op, stop <-chan struct{}) {
 	ticker := time.NewTicker(lookTime)
 	defer ticker.Stop()
 	last := r.Now()
@@ -61,7 +61,7 @@ func look(r *history.Recorder, h held, op *history.Op, stop <-chan struct{}) {
 		if now-last > lookTime+stoodStill {
 			op.Paused = true
 		}
-		if last = now; h.Do(context.Background(), nothing) == nil {
+		if last = now; h.Do(ctx, nothing) == nil {
 			op.Sure = now
 		}
 	}

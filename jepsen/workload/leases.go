@@ -48,7 +48,7 @@ func (l *Leases) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.
 		return
 	}
 	name, r, epoch := a.ID().Name, l.recorder, number(claim)
-	end := own(r, id, name, claim)
+	end := own(ctx, r, id, name, claim)
 	for until := r.Now() + time.Duration(rng.Int64N(int64(longest))); r.Now() < until && claim.Err() == nil && ctx.Err() == nil; {
 		save(ctx, r, history.Op{Client: id, Agent: name, Epoch: epoch}, func(ctx context.Context, state []byte) (hawser.Version, error) {
 			return claim.Save(ctx, state, client.Overwrite())

@@ -51,7 +51,7 @@ func (l *Locks) tenure(ctx context.Context, id int, conn *client.Client, name st
 	if err != nil {
 		return
 	}
-	end := own(l.recorder, id, name, lock)
+	end := own(ctx, l.recorder, id, name, lock)
 	for range rng.IntN(20) {
 		if lock.Err() != nil || ctx.Err() != nil {
 			break
