@@ -199,6 +199,7 @@ func TestReads(t *testing.T) {
 		"of the future":             {reads(2, 7), false},
 		"too old":                   {reads(1, 8), false},
 		"nothing, and it is there":  {reads(0, 5), false},
+		"nothing, older than asked": {least(5, reads(0, 0)), false},
 	} {
 		if v := Reads([]history.Op{at(0, 1, tt.op)}, final); v.Good() != tt.good || v.Checked != 1 {
 			t.Errorf("%s: %+v", name, v)

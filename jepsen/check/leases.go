@@ -16,9 +16,10 @@ const (
 	// expired is why a hold ends whose lease was not renewed in time.
 	expired = "expired"
 	// lateEnd is how long after its time the end of a lease may be seen while the
-	// cluster serves, and servesTime the longest time between two answers of one
-	// that does.
-	lateEnd    = 3 * time.Second
+	// cluster serves: a leader does not count the time in which it does not run, and
+	// one that is starved may serve. ServesTime is the longest time between two
+	// answers of a cluster that serves.
+	lateEnd    = 6 * time.Second
 	servesTime = 300 * time.Millisecond
 )
 
@@ -70,9 +71,9 @@ type term struct {
 	// before is when the last request was sent that was answered in an earlier one:
 	// it had not begun then.
 	before time.Duration
-	// seen is when it was certain that it had begun, at that revision.
-	seen     time.Duration
-	revision uint64
+	// first is when it was told of first. Seen is when it was certain that it had begun, at that revision.
+	first, seen time.Duration
+	revision    uint64
 }
 
 func learn(ops []history.Op) *leases {
@@ -121,20 +122,17 @@ func begins(confirmed map[uint64][]history.Op) (list []term) {
 	}
 	slices.Sort(numbers)
 	for _, number := range numbers {
-		t := term{number: number, before: before}
-		first := confirmed[number][0].Return
+		t := term{number: number, before: before, first: confirmed[number][0].Return}
 		for _, op := range confirmed[number] {
-			first = min(first, op.Return)
+			t.first = min(t.first, op.Return)
 		}
 		for _, op := range confirmed[number] {
-			if op.Call > first && (t.seen == 0 || op.Return < t.seen) {
+			if op.Call > t.first && (t.seen == 0 || op.Return < t.seen) {
 				t.seen, t.revision = op.Return, op.Revision
 			}
 			before = max(before, op.Call)
 		}
-		if t.seen != 0 {
-			list = append(list, t)
-		}
+		list = append(list, t)
 	}
 	return list
 }
@@ -149,7 +147,7 @@ func (l *leases) early(v *Verdict, end history.Op) {
 		v.add("it expired %s too early: %s\n  was renewed by %s", left, describe(end), describe(renewed))
 	}
 	for _, t := range l.terms {
-		if t.before == 0 || t.revision >= end.Revision {
+		if t.before == 0 || t.seen == 0 || t.revision >= end.Revision {
 			continue
 		}
 		if left := t.before + renewed.TTL - end.Call; left > 0 {
@@ -172,14 +170,14 @@ func (l *leases) late(v *Verdict, own history.Op) {
 			over = end.Call
 		}
 	}
-	allowed := renewed.TTL + lateEnd + l.silence(died, over)
+	from := died
 	for _, t := range l.terms {
-		if t.seen > died && t.before < over { // it counts anew
-			allowed += renewed.TTL
+		if t.first < over { // it counts anew
+			from = max(from, t.first)
 		}
 	}
-	if over-died > allowed {
-		v.add("it ended %s after its owner, and not within %s: %s", over-died, allowed, describe(own))
+	if allowed := renewed.TTL + lateEnd + l.silence(from, over); over-from > allowed {
+		v.add("it ended %s after its owner, and not within %s of %.3fs: %s", over-died, allowed, from.Seconds(), describe(own))
 	}
 }
 

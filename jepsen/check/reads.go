@@ -23,12 +23,13 @@ func Reads(ops []history.Op, final Final) Verdict {
 	}
 	gone := deletes(ops)
 	for _, op := range ops {
-		if op.Kind != history.Restore || op.Number != 0 || op.Outcome != history.OK || op.Revision == 0 || gone[op.Agent].most > 0 {
+		at := max(op.Revision, op.Least) // that nothing is there has no revision
+		if op.Kind != history.Restore || op.Number != 0 || op.Outcome != history.OK || at == 0 || gone[op.Agent].most > 0 {
 			continue
 		}
 		v.Checked++
 		chain := final[nodes[0]][op.Agent]
-		made, _ := slices.BinarySearchFunc(chain, op.Revision+1, func(made Version, r uint64) int { return cmp.Compare(made.Revision, r) })
+		made, _ := slices.BinarySearchFunc(chain, at+1, func(made Version, r uint64) int { return cmp.Compare(made.Revision, r) })
 		if uint64(made) != op.Version {
 			v.add("at its revision the head was version %d: %s", made, describe(op))
 		}

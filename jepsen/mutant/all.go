@@ -22,6 +22,11 @@ func All() []Mutant {
 			Faults: []string{"pause-leader"},
 		},
 		{
+			Name: "least-revision-ignored", Defect: "a stale read does not wait for the revision that it asks for",
+			File: "cluster/service/read.go", Change: []string{"err = b.atLeast(waiting, hawser.Revision(o.GetMinRevision()))", "err = b.atLeast(waiting, 0)"},
+			Faults: []string{"slow-links", "one-way-one", "starve-one"},
+		},
+		{
 			Name: "term-not-begun", Defect: "a new leader reads before it has an entry of its own term",
 			File: "cluster/read/round.go", Change: []string{"ready := x.cfg.ReadyTerm()", "ready := x.cfg.Term()"},
 		},
