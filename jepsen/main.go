@@ -9,6 +9,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/hawserdb/hawser/jepsen/crew"
+	"github.com/hawserdb/hawser/jepsen/judge"
 )
 
 func main() {
@@ -36,7 +40,25 @@ const (
 	codeFailed
 )
 
+// processes are what the executable also is, when a run starts it.
+var processes = map[string]func(ctx context.Context, task string, in io.Reader, out io.Writer) error{
+	crew.Command: crew.Main, judge.Command: judge.Main,
+}
+
+func firstOf(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
 func command(ctx context.Context, args []string) (code int, err error) {
+	if process := processes[firstOf(args)]; process != nil && len(args) == 2 {
+		if err := process(ctx, args[1], os.Stdin, os.Stdout); err != nil {
+			return codeFailed, err
+		}
+		return codeOK, nil
+	}
 	var plan Plan
 	var workloads, faults, mutants, out string
 	var soaking time.Duration

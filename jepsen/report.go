@@ -77,6 +77,8 @@ func (r *Report) Print(w io.Writer) {
 			}
 		case v.Inconclusive != "":
 			p("INCONCLUSIVE: %s: %s", v.Name, v.Inconclusive)
+		case v.Note != "":
+			p("ok: %s (%d checked; %s)", v.Name, v.Checked, v.Note)
 		default:
 			p("ok: %s (%d checked)", v.Name, v.Checked)
 		}

@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/check"
+	"github.com/hawserdb/hawser/jepsen/crew"
 	"github.com/hawserdb/hawser/jepsen/history"
 	"github.com/hawserdb/hawser/jepsen/nemesis"
 	"github.com/hawserdb/hawser/jepsen/rig"
@@ -85,6 +85,10 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 		report.Level += ", with the machine's clock (" + r.WithoutClocks + ")"
 	}
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
+	if run.judge, err = crew.StartJudge(ctx, p.Dir, recorder); err != nil {
+		_, closeErr := recorder.Close()
+		return report, errors.Join(err, closeErr)
+	}
 	err = run.all(ctx)
 	return report, errors.Join(err, report.Write(p.Dir))
 }
@@ -98,11 +102,13 @@ type run struct {
 	report    *Report
 	workloads []workload.Workload
 	watchers  map[string]*workload.Watcher
+	judge     *crew.Judge
 }
 
 func (r *run) all(ctx context.Context) error {
 	n, err := r.choose()
 	if err != nil {
+		err = errors.Join(err, r.judge.Close(ctx))
 		_, closeErr := r.recorder.Close()
 		return errors.Join(err, closeErr)
 	}
@@ -114,26 +120,32 @@ func (r *run) all(ctx context.Context) error {
 		err = r.work(ctx, n)
 	}
 	r.report.Events = n.Events()
+	err = errors.Join(err, r.judge.Close(ctx))
+	var final check.Final
+	var told map[string][]check.Told
+	worked := err == nil
+	if worked {
+		final, told, err = r.final(ctx, r.recorder.Ended())
+	}
 	ops, closeErr := r.recorder.Close()
 	r.report.Ops = ops
-	if err != nil {
+	if !worked {
 		return errors.Join(err, closeErr)
 	}
-	final, told, err := r.final(ctx, ops)
 	r.Log.Info("checking", "operations", len(ops))
-	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops), check.Leases(ops))
 	for _, w := range r.workloads {
 		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
 		r.report.Verdicts = append(r.report.Verdicts, w.Check(own, final.Below(w.Name()))...)
 	}
-	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final))
+	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final), check.Holds(ops))
 	return errors.Join(err, closeErr)
 }
 
 // choose makes the workloads, and the nemesis of the faults that can be injected
 // here.
 func (r *run) choose() (*nemesis.Nemesis, error) {
-	for _, w := range workload.All(r.recorder) {
+	for _, w := range workload.All(r.recorder, r.judge.Socket) {
 		if len(r.Workloads) == 0 || slices.Contains(r.Workloads, w.Name()) {
 			r.workloads = append(r.workloads, w)
 		}
@@ -150,7 +162,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" {
+		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" || f.Clients && r.Clients < 2 {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}
@@ -167,7 +179,7 @@ func (r *run) watch(ctx context.Context, group *sync.WaitGroup) error {
 		if err != nil {
 			return err
 		}
-		w, name := workload.NewWatcher(conn), "at "+r.rig.Nodes()[i].Name
+		w, name := workload.NewWatcher(conn, -1-i, r.recorder), "at "+r.rig.Nodes()[i].Name
 		r.watchers[name] = w
 		group.Go(func() {
 			defer func() { _ = conn.Close() }()
@@ -203,22 +215,86 @@ func (r *run) work(ctx context.Context, n *nemesis.Nemesis) error {
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer cancel()
-	for id := range r.Clients * len(r.workloads) {
-		endpoints := r.rig.Endpoints()
-		if id/len(r.workloads)%3 == 0 { // some know one node only
-			endpoints = endpoints[id%len(endpoints):][:1]
+	if err := r.startClients(working, &clients); err != nil {
+		return err
+	}
+	if err := r.startCrews(); err != nil {
+		return errors.Join(err, r.closeCrews(ctx))
+	}
+	err = n.Run(working)
+	return errors.Join(err, r.closeCrews(ctx))
+}
+
+// startClients starts the clients that are no processes of their own: every second
+// one, and those that only read.
+func (r *run) startClients(ctx context.Context, group *sync.WaitGroup) error {
+	for i, w := range r.workloads {
+		for turn := 0; turn < r.Clients; turn += 2 {
+			if err := r.startClient(ctx, group, w, r.member(i, turn), w.Run); err != nil {
+				return err
+			}
 		}
-		conn, err := client.Dial(client.Config{Endpoints: endpoints, Instance: "client-" + strconv.Itoa(id)})
-		if err != nil {
+		reader, ok := w.(workload.Reader)
+		if !ok {
+			continue
+		}
+		for k, endpoint := range r.rig.Endpoints() {
+			m := crew.Member{ID: 100*i + r.Clients + k, Know: []string{endpoint}}
+			if err := r.startClient(ctx, group, w, m, reader.Read); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) startClient(
+	ctx context.Context, group *sync.WaitGroup, w workload.Workload, m crew.Member, work func(context.Context, int, *client.Client, *rand.Rand),
+) error {
+	conn, err := workload.Dial(r.recorder, w, m.ID, m.Know)
+	if err != nil {
+		return err
+	}
+	group.Go(func() {
+		defer func() { _ = conn.Close() }()
+		work(ctx, m.ID, conn, rand.New(rand.NewPCG(r.Seed, uint64(m.ID)+2)))
+	})
+	return nil
+}
+
+// member is a client of a workload; every third one knows one node only.
+func (r *run) member(i, turn int) crew.Member {
+	endpoints := r.rig.Endpoints()
+	if turn%3 == 0 {
+		endpoints = endpoints[(i+turn/3)%len(endpoints):][:1]
+	}
+	return crew.Member{ID: 100*i + turn, Workload: r.workloads[i].Name(), Know: endpoints}
+}
+
+// startCrews starts the processes of clients, each with one of every workload.
+func (r *run) startCrews() error {
+	for turn := 1; turn < r.Clients; turn += 2 {
+		task := crew.Task{Seed: r.Seed, Judge: r.judge.Socket}
+		for i := range r.workloads {
+			task.Members = append(task.Members, r.member(i, turn))
+		}
+		c := crew.New(fmt.Sprintf("crew-%d", turn/2+1), r.Dir, task, r.recorder)
+		r.rig.Crews = append(r.rig.Crews, c)
+		if err := c.Start(); err != nil {
 			return err
 		}
-		w := r.workloads[id%len(r.workloads)]
-		clients.Go(func() {
-			defer func() { _ = conn.Close() }()
-			w.Run(working, id, conn, rand.New(rand.NewPCG(r.Seed, uint64(id)+2)))
-		})
 	}
-	return n.Run(working)
+	return nil
+}
+
+func (r *run) closeCrews(ctx context.Context) error {
+	errs := make([]error, len(r.rig.Crews))
+	var all sync.WaitGroup
+	for i, c := range r.rig.Crews {
+		all.Go(func() { errs[i] = c.Close(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // final waits until the cluster serves, and returns what each node has, and what

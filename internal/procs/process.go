@@ -24,6 +24,9 @@ type Command struct {
 	Env []string
 	// Log is the file to which its output is appended.
 	Log string
+	// Output takes its standard output instead, unless it is nil. Done is closed
+	// after it has got all.
+	Output io.Writer
 }
 
 // Process is one running or ended child. Its methods may be called from any
@@ -47,6 +50,9 @@ func Start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env
 	cmd.Stdout, cmd.Stderr = log, log
+	if c.Output != nil {
+		cmd.Stdout = c.Output
+	}
 	cmd.SysProcAttr = ownGroup()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -57,6 +57,24 @@ func serveReady() {
 	}))
 }
 
+// Claim: once a child is done, its output has got all that the child wrote, also
+// what it wrote last.
+func TestProcess_OutputIsComplete(t *testing.T) {
+	var out strings.Builder
+	p, err := Start(Command{
+		Path: os.Args[0], Env: append(os.Environ(), childMode+"=graceful"), Log: filepath.Join(t.TempDir(), "log"), Output: &out,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "child starts []\nchild ends\n"; out.String() != want {
+		t.Errorf("it is %q, not %q", out.String(), want)
+	}
+}
+
 func child(t *testing.T, mode string) *Process {
 	t.Helper()
 	p, err := Start(Command{

@@ -19,6 +19,8 @@ type Verdict struct {
 	Checked int `json:"checked"`
 	// Violations are in words, maxViolations at most.
 	Violations []string `json:"violations,omitempty"`
+	// Note says what else was seen, and is allowed.
+	Note string `json:"note,omitempty"`
 	// Inconclusive is why it could not tell; "" if it could.
 	Inconclusive string `json:"inconclusive,omitempty"`
 	// Picture is an HTML page that shows a violation, nil for none.
@@ -36,6 +38,13 @@ func (v *Verdict) add(format string, args ...any) {
 	}
 }
 
+func (v *Verdict) note(text string) {
+	if v.Note != "" {
+		text = v.Note + "; " + text
+	}
+	v.Note = text
+}
+
 // describe shows an operation in a violation.
 func describe(op history.Op) string {
 	s := fmt.Sprintf("client %d %s %s", op.Client, op.Kind, op.Agent)
@@ -44,6 +53,15 @@ func describe(op history.Op) string {
 	}
 	if op.Expect != nil {
 		s += fmt.Sprintf(" expecting %d", *op.Expect)
+	}
+	if op.Epoch != 0 {
+		s += fmt.Sprintf(" under %d", op.Epoch)
+	}
+	if op.Reason != "" {
+		s += fmt.Sprintf(" (%s)", op.Reason)
+	}
+	if op.Sure != 0 {
+		s += fmt.Sprintf(" (certain until %.3fs)", op.Sure.Seconds())
 	}
 	return s + fmt.Sprintf(" [%.3fs-%.3fs] %s: version %d %q, revision %d %s",
 		op.Call.Seconds(), op.Return.Seconds(), op.Outcome, op.Version, op.Value, op.Revision, op.Error)

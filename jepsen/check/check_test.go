@@ -24,6 +24,12 @@ func save(value string, version uint64) history.Op {
 	return history.Op{Kind: history.Save, Value: value, Version: version, Revision: version}
 }
 
+func remove(head uint64) history.Op { return expecting(head, history.Op{Kind: history.Delete}) }
+
+func rollback(value string, number, version uint64) history.Op {
+	return history.Op{Kind: history.Rollback, Number: number, Value: value, Version: version, Revision: version}
+}
+
 func restore(value string, version uint64) history.Op {
 	return history.Op{Kind: history.Restore, Value: value, Version: version, Revision: version}
 }
@@ -67,6 +73,15 @@ func TestLinearizable(t *testing.T) {
 		"unknown and never done":        {[]history.Op{at(0, 1, unknown(save("x", 0))), at(2, 3, restore("", 0)), at(4, 5, save("y", 1))}, true},
 		"unknown and done much later":   {[]history.Op{at(0, 1, unknown(save("x", 0))), at(2, 3, restore("", 0)), at(4, 5, restore("x", 1))}, true},
 		"unknown and undone":            {[]history.Op{at(0, 1, unknown(save("x", 0))), at(2, 3, restore("x", 1)), at(4, 5, restore("", 0))}, false},
+		"deleted, and made anew":        {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, restore("", 0)), at(6, 7, expecting(0, save("y", 3))), at(8, 9, restore("y", 3))}, true},
+		"deleted, and still there":      {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, restore("x", 1))}, false},
+		"a deleted number again":        {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, save("y", 1))}, false},
+		"another head deleted":          {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, remove(1))}, false},
+		"delete, rightly refused":       {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, refused(2, remove(1))), at(6, 7, restore("y", 2))}, true},
+		"delete unknown, and done":      {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, restore("", 0))}, true},
+		"delete unknown, and not done":  {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, restore("x", 1)), at(6, 7, save("y", 2))}, true},
+		"rolled back":                   {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, expecting(2, rollback("x", 1, 3))), at(6, 7, restore("x", 3))}, true},
+		"rolled back to another":        {[]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, expecting(2, rollback("x", 1, 3))), at(6, 7, restore("y", 3))}, false},
 		"unknown, done before its call": {[]history.Op{at(0, 1, restore("x", 1)), at(2, 3, unknown(save("x", 0)))}, false},
 	} {
 		if v := Linearizable(tt.ops, time.Minute); v.Good() != tt.good || v.Checked == 0 {
@@ -89,11 +104,21 @@ func TestRevisions(t *testing.T) {
 		"read behind a write":      {[]history.Op{at(0, 1, save("x", 2)), at(2, 3, restore("w", 1))}, false},
 		"read behind a read":       {[]history.Op{at(0, 1, restore("x", 2)), at(2, 3, restore("w", 1))}, false},
 		"stale read":               {[]history.Op{at(0, 1, save("x", 2)), at(2, 3, stale)}, true},
+		"as old as was asked for":  {[]history.Op{at(2, 3, least(1, stale))}, true},
+		"older than asked for":     {[]history.Op{at(2, 3, least(2, stale))}, false},
+		"stale, of the future":     {[]history.Op{at(0, 1, stale), at(2, 3, save("x", 1))}, false},
+		"read behind a stale read": {[]history.Op{at(0, 1, func() history.Op { o := restore("x", 2); o.Stale = true; return o }()), at(2, 3, restore("w", 1))}, false},
+		"rolled back out of order": {[]history.Op{at(0, 1, save("x", 2)), at(2, 3, rollback("x", 1, 1))}, false},
 	} {
 		if v := Revisions(tt.ops); v.Good() != tt.good || v.Checked == 0 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
+}
+
+func least(revision uint64, op history.Op) history.Op {
+	op.Least = revision
+	return op
 }
 
 // chain is the versions of an agent, each at the revision of its number.
@@ -151,6 +176,62 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// Claim: what a delete removed may be missing, and must be; a rollback doubles one
+// value once.
+func TestVersions_DeletesAndRollbacks(t *testing.T) {
+	anew := chain("", "", "y")
+	anew[0], anew[1] = Version{}, Version{}
+	deleted := []history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, save("y", 3))}
+	maybe := []history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, save("y", 3)), at(4, 5, unknown(save("z", 2)))}
+	back := []history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, rollback("x", 1, 3))}
+	for name, tt := range map[string]struct {
+		ops   []history.Op
+		chain Chain
+		want  string
+	}{
+		"deleted":                   {deleted, anew, ""},
+		"deleted, and there":        {deleted, chain("x", "z", "y"), "was deleted"},
+		"missing without a delete":  {append([]history.Op{}, deleted[0], deleted[2]), anew, "nobody saved"},
+		"perhaps deleted, and gone": {maybe, anew, ""},
+		"perhaps deleted, and not":  {maybe, chain("x", "z", "y"), ""},
+		"gone after the delete":     {deleted, anew[:2], "has 2 versions"},
+		"rolled back":               {back, chain("x", "y", "x"), ""},
+		"rolled back to another":    {back, chain("x", "y", "y"), "twice"},
+		"rolled back twice":         {back, chain("x", "y", "x", "x"), "twice"},
+		"refused, and done":         {append(back[:2:2], at(4, 5, refused(9, rollback("x", 1, 0)))), chain("x", "y", "x"), "twice"},
+	} {
+		v := Versions(tt.ops, Final{"n1": {"a": tt.chain}})
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestReads(t *testing.T) {
+	final := Final{"n1": {"a": {{Value: "x", Revision: 5}, {Value: "y", Revision: 8}}}}
+	reads := func(version, revision uint64) history.Op {
+		return history.Op{Kind: history.Restore, Version: version, Revision: revision, Stale: true}
+	}
+	for name, tt := range map[string]struct {
+		op   history.Op
+		good bool
+	}{
+		"the first":                 {reads(1, 5), true},
+		"the first, just before":    {reads(1, 7), true},
+		"the second":                {reads(2, 8), true},
+		"the second, later":         {reads(2, 20), true},
+		"nothing, before the first": {reads(0, 4), true},
+		"of the future":             {reads(2, 7), false},
+		"too old":                   {reads(1, 8), false},
+		"nothing, and it is there":  {reads(0, 5), false},
+		"nothing, older than asked": {least(5, reads(0, 0)), false},
+	} {
+		if v := Reads([]history.Op{at(0, 1, tt.op)}, final); v.Good() != tt.good || v.Checked != 1 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func TestReplicas(t *testing.T) {
 	same := map[string]Chain{"a": chain("x", "y")}
 	for name, tt := range map[string]struct {
@@ -171,6 +252,17 @@ func TestReplicas(t *testing.T) {
 
 func own(client int, epoch uint64) history.Op {
 	return history.Op{Kind: history.Own, Client: client, Epoch: epoch}
+}
+
+// sure is of an owner that was certain to be one until a second.
+func sure(until int, op history.Op) history.Op {
+	op.Sure = time.Duration(until) * time.Second
+	return op
+}
+
+func paused(until int, op history.Op) history.Op {
+	op.Paused = true
+	return sure(until, op)
 }
 
 func under(epoch uint64, v Version) Version {
@@ -198,16 +290,19 @@ func TestFencing(t *testing.T) {
 		chain Chain
 		want  string
 	}{
-		"one after the other":      {ops, good, ""},
-		"two at a time":            {append([]history.Op{at(0, 5, own(1, 1))}, ops[1:]...), good, "two own it"},
-		"an owner that never ends": {append([]history.Op{at(0, 0, own(1, 1))}, ops[1:]...), good, "two own it"},
-		"late, refused":            {append([]history.Op{at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))}, ops...), good, ""},
-		"late, and done":           {append([]history.Op{at(8, 9, late(saveUnder(1, 1, save("z", 3))))}, ops...), good, "given back"},
-		"an epoch of two":          {append([]history.Op{at(8, 9, own(3, 2))}, ops...), good, "an epoch is two clients'"},
-		"epochs go back":           {append([]history.Op{at(8, 9, own(3, 1))}, ops[2:]...), good[1:], "goes back"},
-		"versions go back":         {ops, Chain{good[1], good[0]}, "one before it of 2"},
-		"deposed":                  {ops, Chain{good[0], under(1, good[1])}, "is of epoch 1, but"},
-		"nobody's":                 {ops, Chain{good[0], under(0, good[1])}, "nobody who owned it"},
+		"one after the other":          {ops, good, ""},
+		"two at a time":                {append([]history.Op{at(0, 5, own(1, 1))}, ops[1:]...), good, "two own it"},
+		"stood still, and learns late": {append([]history.Op{at(0, 5, paused(3, own(1, 1)))}, ops[1:]...), good, ""},
+		"stood still, yet was certain": {append([]history.Op{at(0, 6, paused(5, own(1, 1)))}, ops[1:]...), good, "two own it"},
+		"certain, and did not stand":   {append([]history.Op{at(0, 4, sure(5, own(1, 1)))}, ops[1:]...), good, "two own it"},
+		"an owner that never ends":     {append([]history.Op{at(0, 0, own(1, 1))}, ops[1:]...), good, "two own it"},
+		"late, refused":                {append([]history.Op{at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))}, ops...), good, ""},
+		"late, and done":               {append([]history.Op{at(8, 9, late(saveUnder(1, 1, save("z", 3))))}, ops...), good, "given back"},
+		"an epoch of two":              {append([]history.Op{at(8, 9, own(3, 2))}, ops...), good, "an epoch is two clients'"},
+		"epochs go back":               {append([]history.Op{at(8, 9, own(3, 1))}, ops[2:]...), good[1:], "goes back"},
+		"versions go back":             {ops, Chain{good[1], good[0]}, "one before it of 2"},
+		"deposed":                      {ops, Chain{good[0], under(1, good[1])}, "is of epoch 1, but"},
+		"nobody's":                     {ops, Chain{good[0], under(0, good[1])}, "nobody who owned it"},
 	} {
 		v := Fencing(tt.ops, Final{"n1": {"a": tt.chain}})
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
@@ -271,4 +366,158 @@ func TestWatches(t *testing.T) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
+}
+
+// Claim: of what was deleted since a watcher may tell or not; of what was made
+// afterwards it must.
+func TestWatches_OfDeletedAgents(t *testing.T) {
+	final := Final{"n1": {"gone": nil, "anew": {{}, {}, {Revision: 6}}}}
+	last := Told{6, "anew", 3}
+	for name, tt := range map[string]struct {
+		told []Told
+		good bool
+	}{
+		"what is there": {[]Told{last}, true},
+		"all":           {[]Told{{1, "gone", 1}, {2, "anew", 1}, last}, true},
+		"not the last":  {[]Told{{1, "gone", 1}, {2, "anew", 1}}, false},
+		"out of order":  {[]Told{{2, "anew", 1}, {1, "gone", 1}, last}, false},
+		"one more":      {[]Told{last, {7, "anew", 4}}, false},
+	} {
+		if v := Watches(map[string][]Told{"w": tt.told}, final); v.Good() != tt.good || v.Checked == 0 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+// hold is something that a watcher, a holder or the resource tells of a lock.
+func hold(kind history.Kind, client int, number uint64) history.Op {
+	return history.Op{Kind: kind, Client: client, Epoch: number, Revision: 10 * number}
+}
+
+func write(kind history.Kind, number uint64, value string) history.Op {
+	return history.Op{Kind: kind, Epoch: number, Value: value}
+}
+
+func refusal(op history.Op) history.Op {
+	op.Outcome = history.Failed
+	return op
+}
+
+func TestLocks(t *testing.T) {
+	base := []history.Op{
+		at(0, 0, hold(history.Granted, -1, 1)), at(0, 4, own(1, 1)), at(1, 3, write(history.Write, 1, "x")), at(2, 2, write(history.Judged, 1, "x")),
+		at(5, 5, hold(history.Granted, -1, 2)), at(5, 9, own(2, 2)), at(6, 8, write(history.Write, 2, "y")), at(7, 7, write(history.Judged, 2, "y")),
+	}
+	with := func(ops ...history.Op) []history.Op { return append(append([]history.Op{}, base...), ops...) }
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		want string
+	}{
+		"one after the other":          {base, ""},
+		"an old fence, refused":        {with(at(8, 8, refusal(write(history.Judged, 1, "z"))), at(7, 9, refusal(write(history.Write, 1, "z")))), ""},
+		"an old fence, accepted":       {with(at(8, 8, write(history.Judged, 1, "z"))), "older fence"},
+		"old, before the new one":      {with(at(6, 6, write(history.Judged, 2, "w")))[:8], ""},
+		"never granted":                {with(at(8, 8, write(history.Judged, 3, "z"))), "never granted"},
+		"held, never granted":          {with(at(10, 11, own(3, 3))), "no watcher"},
+		"refused for nothing":          {with(at(8, 8, refusal(write(history.Judged, 2, "z")))), "no newer one"},
+		"accepted, and nobody knows":   {with(at(8, 9, write(history.Write, 2, "z"))), "does not know"},
+		"refused, and accepted":        {with(at(8, 8, write(history.Judged, 2, "z")), at(8, 9, refusal(write(history.Write, 2, "z")))), "does not know"},
+		"unknown, and accepted":        {with(at(8, 8, write(history.Judged, 2, "z")), at(8, 9, unknown(write(history.Write, 2, "z")))), ""},
+		"the same fence again":         {with(at(9, 9, hold(history.Granted, -1, 2))), "does not rise"},
+		"a lower fence":                {with(at(9, 9, hold(history.Granted, -1, 1))), "does not rise"},
+		"the same at another watcher":  {with(at(9, 9, hold(history.Granted, -2, 2))), ""},
+		"another revision elsewhere":   {with(at(9, 9, func() history.Op { o := hold(history.Granted, -2, 2); o.Revision = 19; return o }())), "different grants"},
+		"two hold it":                  {with(at(5, 6, hold(history.Granted, -2, 2)), at(3, 6, own(3, 1))), "two clients'"},
+		"stood still, and wrote late":  {append([]history.Op{at(0, 6, paused(3, own(1, 1)))}, append(with()[:1], with()[2:]...)...), ""},
+		"certain that it is its still": {append([]history.Op{at(0, 6, paused(6, own(1, 1)))}, append(with()[:1], with()[2:]...)...), "two own it"},
+	} {
+		v := Locks(tt.ops)
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	ended := func(client int, number uint64) history.Op {
+		o := hold(history.Ended, client, number)
+		o.Revision++
+		return o
+	}
+	granted := func(client int, number uint64) history.Op { return hold(history.Granted, client, number) }
+	both := []history.Op{
+		at(1, 1, granted(-1, 1)), at(2, 2, ended(-1, 1)), at(3, 3, granted(-1, 2)),
+		at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 2)),
+	}
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		good bool
+	}{
+		"the same":               {both, true},
+		"one is not so far":      {both[:5], true},
+		"begins with an end":     {both[1:3], true},
+		"one left out":           {append(append([]history.Op{}, both[:1]...), both[2:]...), false},
+		"one twice":              {append(append([]history.Op{}, both[:3]...), both[2]), false},
+		"another end":            {[]history.Op{both[0], at(2, 2, ended(-1, 2))}, false},
+		"granted while granted":  {[]history.Op{both[0], both[2]}, false},
+		"told something else":    {append(append([]history.Op{}, both[:3]...), at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 3))), false},
+		"an end before a grant":  {[]history.Op{both[2], at(4, 4, ended(-1, 1))}, false},
+		"an end of another time": {[]history.Op{both[0], at(2, 2, func() history.Op { o := ended(-1, 1); o.Revision = 3; return o }())}, false},
+	} {
+		if v := Holds(tt.ops); v.Good() != tt.good || v.Checked == 0 {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func TestLeases(t *testing.T) {
+	// Times are in seconds; the lease "l" has a TTL of 3.
+	renew := func(term, revision uint64) history.Op {
+		return history.Op{Kind: history.Renew, Value: "l", TTL: 3 * time.Second, Term: term, Revision: revision}
+	}
+	granted, killed := hold(history.Granted, -1, 1), unknown(own(1, 1))
+	granted.Value = "l"
+	ended := func(why string) history.Op {
+		return history.Op{Kind: history.Ended, Client: -1, Epoch: 1, Revision: 20, Value: "l", Reason: why}
+	}
+	serves := func(from, to int) (ops []history.Op) {
+		for ms := 1000 * from; ms < 1000*to; ms += 200 {
+			op := at(0, 0, restore("x", 1))
+			op.Call, op.Return = time.Duration(ms)*time.Millisecond, time.Duration(ms+1)*time.Millisecond
+			ops = append(ops, op)
+		}
+		return ops
+	}
+	base := []history.Op{at(0, 0, granted), at(0, 1, renew(1, 10)), at(2, 3, renew(1, 10))}
+	with := func(ops ...history.Op) []history.Op { return append(append([]history.Op{}, base...), ops...) }
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		want string
+	}{
+		"in time":                        {with(at(5, 5, ended("expired"))), ""},
+		"too early":                      {with(at(4, 4, ended("expired"))), "too early"},
+		"released early":                 {with(at(4, 4, ended("released"))), ""},
+		"seen early by another watcher":  {with(at(5, 5, ended("expired")), at(4, 4, func() history.Op { o := ended("expired"); o.Client = -2; return o }())), "too early"},
+		"seen late by another watcher":   {with(at(5, 5, ended("expired")), at(9, 9, func() history.Op { o := ended("expired"); o.Client = -2; return o }())), ""},
+		"a new leader, in time":          {with(at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(7, 7, ended("expired"))), ""},
+		"a new leader, not its full TTL": {with(at(3, 3, renewOther(renew(1, 12))), at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(5, 5, ended("expired"))), "of term 2"},
+		"expired before the new leader":  {with(at(3, 3, renewOther(renew(1, 12))), at(4, 4, renewOther(renew(2, 22))), at(5, 5, renewOther(renew(2, 22))), at(5, 5, ended("expired"))), ""},
+		"killed, and ended":              {with(append(serves(3, 9), at(0, 3, killed), at(6, 6, ended("expired")))...), ""},
+		"killed, and ended late":         {with(append(serves(3, 20), at(0, 3, killed), at(15, 15, ended("expired")))...), "after its owner"},
+		"killed, and never ended":        {with(append(serves(3, 20), at(0, 3, killed))...), "after its owner"},
+		"killed, and soon all is over":   {with(append(serves(3, 5), at(0, 3, killed))...), ""},
+		"killed, and nobody serves":      {with(append(serves(13, 14), at(0, 3, killed), at(15, 15, ended("expired")))...), ""},
+		"killed, and new leaders":        {with(append(serves(3, 14), at(0, 3, killed), at(5, 6, renewOther(renew(2, 12))), at(7, 8, renewOther(renew(2, 12))), at(11, 11, ended("expired")))...), ""},
+	} {
+		v := Leases(tt.ops)
+		if text := strings.Join(v.Violations, "\n"); v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+// renewOther is of another lease.
+func renewOther(op history.Op) history.Op {
+	op.Value = "other"
+	return op
 }

@@ -46,10 +46,11 @@ func Linearizable(ops []history.Op, within time.Duration) Verdict {
 // event returns an operation as porcupine takes it. One that was not executed
 // says nothing, and neither does a read that was not answered, or may be old.
 func event(op history.Op) (porcupine.Operation, bool) {
+	reads := op.Kind == history.Restore
 	switch {
-	case op.Kind != history.Save && op.Kind != history.Restore, op.Number != 0, op.Stale:
+	case !reads && !op.Writes() && op.Kind != history.Delete, reads && op.Number != 0, op.Stale:
 		return porcupine.Operation{}, false
-	case op.Outcome == history.Failed && !op.Conflict, op.Outcome == history.Unknown && op.Kind == history.Restore:
+	case op.Outcome == history.Failed && !op.Conflict, op.Outcome == history.Unknown && reads:
 		return porcupine.Operation{}, false
 	}
 	end := int64(op.Return)
@@ -59,10 +60,11 @@ func event(op history.Op) (porcupine.Operation, bool) {
 	return porcupine.Operation{ClientId: op.Client, Input: op, Output: op, Call: int64(op.Call), Return: end}, true
 }
 
-// head is the state of an agent.
+// head is the state of an agent: its version, 0 while it is deleted, and the number
+// that was used last.
 type head struct {
-	version uint64
-	value   string
+	version, last uint64
+	value         string
 }
 
 var headModel = porcupine.Model{
@@ -101,8 +103,10 @@ func (h head) step(op history.Op) (bool, head) {
 		return !meets && op.Version == h.version, h
 	case op.Outcome == history.Unknown && !meets:
 		return true, h // it fails, and nobody is told
+	case op.Kind == history.Delete:
+		return meets, head{last: h.last + 1}
 	case op.Outcome == history.Unknown:
-		return true, head{h.version + 1, op.Value}
+		return true, head{h.last + 1, h.last + 1, op.Value}
 	}
-	return meets && op.Version == h.version+1, head{op.Version, op.Value}
+	return meets && op.Version == h.last+1, head{op.Version, op.Version, op.Value}
 }

@@ -14,8 +14,9 @@ import (
 // Revisions checks all operations against the order that the cluster itself
 // tells: a write that was answered before another one was sent has a smaller
 // revision, and a read reflects a revision not below that of anything that was
-// answered before it was sent, unless it may be old. It takes no search, so
-// that it looks at all of them.
+// answered before it was sent, a stale read included; unless it may be old itself,
+// but not older than it asked for. Nor does anything show the revision of a write
+// that was sent afterwards. It takes no search, so that it looks at all of them.
 func Revisions(ops []history.Op) Verdict {
 	v := Verdict{Name: "revisions follow real time"}
 	type moment struct {
@@ -26,7 +27,7 @@ func Revisions(ops []history.Op) Verdict {
 	var moments []moment
 	for i := range ops {
 		op := &ops[i]
-		if op.Outcome != history.OK || op.Revision == 0 || op.Stale {
+		if op.Outcome != history.OK || op.Revision == 0 {
 			continue
 		}
 		v.Checked++
@@ -45,10 +46,16 @@ func Revisions(ops []history.Op) Verdict {
 	}
 	for _, m := range moments {
 		last := before[m.op]
-		if m.end || last == nil {
+		if m.end {
 			continue
 		}
-		writes := m.op.Kind == history.Save
+		if m.op.Revision < m.op.Least {
+			v.add("it is older than revision %d: %s", m.op.Least, describe(*m.op))
+		}
+		if last == nil || m.op.Stale {
+			continue
+		}
+		writes := m.op.Writes()
 		if m.op.Revision < last.Revision || writes && m.op.Revision == last.Revision {
 			v.add("%s\n  although before it: %s", describe(*m.op), describe(*last))
 		}

@@ -49,18 +49,26 @@ func (f Final) Below(prefix string) Final {
 func Versions(ops []history.Op, final Final) Verdict {
 	v := Verdict{Name: "versions"}
 	sent := map[string]history.Op{}
+	back := map[string]int{}
 	for _, op := range ops {
-		if op.Kind == history.Save {
+		switch {
+		case op.Kind == history.Save:
 			sent[op.Value] = op
+		case op.Kind == history.Rollback && op.Outcome != history.Failed:
+			back[op.Value]++
 		}
 	}
+	gone := deletes(ops)
 	for _, node := range slices.Sorted(maps.Keys(final)) {
 		for _, agent := range slices.Sorted(maps.Keys(final[node])) {
-			v.chain(node, agent, final[node][agent], sent)
+			v.chain(node, agent, final[node][agent], sent, back, gone[agent])
 		}
 	}
 	for _, op := range ops {
-		if op.Outcome != history.OK || op.Version == 0 || op.Kind != history.Save && op.Kind != history.Restore {
+		if op.Outcome != history.OK || op.Version == 0 || !op.Writes() && op.Kind != history.Restore {
+			continue
+		}
+		if gone[op.Agent].maybe(op.Version) {
 			continue
 		}
 		for _, node := range slices.Sorted(maps.Keys(final)) {
@@ -68,7 +76,7 @@ func Versions(ops []history.Op, final Final) Verdict {
 			chain := final[node][op.Agent]
 			if op.Version > uint64(len(chain)) {
 				v.add("node %s has %d versions of agent %s, but: %s", node, len(chain), op.Agent, describe(op))
-			} else if is := chain[op.Version-1]; is.Value != op.Value || op.Kind == history.Save && is.Revision != op.Revision {
+			} else if is := chain[op.Version-1]; is.Value != op.Value || op.Writes() && is.Revision != op.Revision {
 				v.add("node %s has %+v as version %d of agent %s, but: %s", node, is, op.Version, op.Agent, describe(op))
 			}
 		}
@@ -76,21 +84,50 @@ func Versions(ops []history.Op, final Final) Verdict {
 	return v
 }
 
-func (v *Verdict) chain(node, agent string, chain Chain, sent map[string]history.Op) {
-	seen := map[string]int{}
+// deleted is up to which version deletes have removed those of an agent: for
+// certain, and at the most. The number after each is of a delete.
+type deleted struct{ certain, most uint64 }
+
+func deletes(ops []history.Op) map[string]deleted {
+	gone := map[string]deleted{}
+	for _, op := range ops {
+		if op.Kind != history.Delete || op.Outcome == history.Failed {
+			continue
+		}
+		d := gone[op.Agent]
+		d.most = max(d.most, *op.Expect+1)
+		if op.Outcome == history.OK {
+			d.certain = max(d.certain, *op.Expect+1)
+		}
+		gone[op.Agent] = d
+	}
+	return gone
+}
+
+func (d deleted) maybe(number uint64) bool { return number <= d.most }
+
+func (v *Verdict) chain(node, agent string, chain Chain, sent map[string]history.Op, back map[string]int, gone deleted) {
+	type first struct{ times, number int }
+	seen := map[string]first{}
 	for i, made := range chain {
 		v.Checked++
-		value := made.Value
-		op, ok := sent[value]
-		switch {
-		case !ok || op.Agent != agent:
-			v.add("node %s has a version %d of agent %s that nobody saved: %q", node, i+1, agent, value)
-		case op.Outcome == history.Failed:
-			v.add("node %s has as version %d of agent %s a save that was refused: %s", node, i+1, agent, describe(op))
-		case seen[value] != 0:
-			v.add("node %s has one save of agent %s twice, as versions %d and %d: %s", node, agent, seen[value], i+1, describe(op))
+		value, number := made.Value, uint64(i+1)
+		if made == (Version{}) && gone.maybe(number) {
+			continue
 		}
-		seen[value] = i + 1
+		op, ok := sent[value]
+		before := seen[value]
+		switch {
+		case number <= gone.certain:
+			v.add("node %s has version %d of agent %s, which was deleted: %q", node, number, agent, value)
+		case !ok || op.Agent != agent:
+			v.add("node %s has a version %d of agent %s that nobody saved: %q", node, number, agent, value)
+		case op.Outcome == history.Failed:
+			v.add("node %s has as version %d of agent %s a save that was refused: %s", node, number, agent, describe(op))
+		case before.times > back[value]:
+			v.add("node %s has one save of agent %s twice, as versions %d and %d: %s", node, agent, before.number, number, describe(op))
+		}
+		seen[value] = first{before.times + 1, int(number)}
 	}
 }
 

@@ -17,7 +17,8 @@ type Told struct {
 }
 
 // Watches checks what watchers were told from the beginning to the end (G6):
-// every version once, at its revision, in order, and nothing else.
+// every version once, at its revision, in order, and nothing else. Of those that
+// were deleted since nobody knows any more.
 func Watches(watchers map[string][]Told, final Final) Verdict {
 	v := Verdict{Name: "watches"}
 	nodes := slices.Sorted(maps.Keys(final))
@@ -28,6 +29,9 @@ func Watches(watchers map[string][]Told, final Final) Verdict {
 	var there []Told
 	for agent, chain := range final[nodes[0]] {
 		for i, made := range chain {
+			if made == (Version{}) {
+				continue // it was deleted
+			}
 			there = append(there, Told{made.Revision, agent, uint64(i + 1)})
 		}
 	}
@@ -43,7 +47,10 @@ func Watches(watchers map[string][]Told, final Final) Verdict {
 				v.add("watcher %s was told of %+v after %+v", name, told[i], told[i-1])
 			}
 		}
-		told = slices.Clone(told)
+		told = slices.DeleteFunc(slices.Clone(told), func(t Told) bool {
+			chain, ok := final[nodes[0]][t.Agent]
+			return ok && (len(chain) == 0 || t.Number <= uint64(len(chain)) && chain[t.Number-1] == Version{})
+		})
 		slices.SortFunc(told, order) // those of one revision come in any order
 		v.difference(name, told, there)
 	}

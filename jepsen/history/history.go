@@ -4,7 +4,8 @@
 // Package history records what clients of a cluster asked for and were told,
 // and when, as a file of JSON lines that checkers read.
 //
-// Times are of one monotonic clock, that of the process that records: what it
+// Times are of the machine's monotonic clock, counted from the beginning of the
+// run, also in processes of their own whose records one recorder follows: what it
 // says came before something else did.
 package history
 
@@ -20,6 +21,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Outcome is what a client knows of an operation.
@@ -40,15 +43,34 @@ type Kind string
 const (
 	// Save saves Value as the next version; Version and Revision are what it made.
 	Save Kind = "save"
+	// Rollback makes Number, of which Value was known, the next version again.
+	Rollback Kind = "rollback"
+	// Delete removes the agent if its head is Expect, with all versions up to it; the
+	// next number is that of the delete, and no version's.
+	Delete Kind = "delete"
 	// Restore reads the head, or Number if that is not 0: Value, Version, Revision.
 	Restore Kind = "restore"
-	// Own holds the claim of the agent, with the epoch Version, from Call to Return.
+	// Own holds the claim of the agent, or the lock, with the number Epoch from Call
+	// to Return. It is Unknown if the process of its client was killed.
 	Own Kind = "own"
 	// Transfer moves money between the accounts Agents; Value is the transaction.
 	// It failed if it was aborted.
 	Transfer Kind = "transfer"
 	// Total reads the sum of all accounts at one revision: Sum.
 	Total Kind = "total"
+	// Renew renews the lease Value, or opens it; one that is OK was confirmed, by
+	// the leader of Term.
+	Renew Kind = "renew"
+	// Granted is that a watcher was told of a grant of the claim or lock Agent: its
+	// number Epoch, to the lease Value.
+	Granted Kind = "granted"
+	// Ended is that of the end of one, and Reason why.
+	Ended Kind = "ended"
+	// Write writes Value to what the lock Agent guards, showing Epoch; it failed if
+	// it was refused.
+	Write Kind = "write"
+	// Judged is what the guarded resource itself made of a write.
+	Judged Kind = "judged"
 )
 
 // Op is one operation of a client.
@@ -68,14 +90,23 @@ type Op struct {
 	Revision uint64 `json:"revision,omitempty"`
 	// Machine is when a save was executed by the cluster's clock, on the recorder's.
 	Machine time.Duration `json:"machine,omitempty"`
-	// Stale: the read was allowed to be old.
-	Stale bool `json:"stale,omitempty"`
+	// Stale: the read was allowed to be old, but not older than the revision Least.
+	Stale bool   `json:"stale,omitempty"`
+	Least uint64 `json:"least,omitempty"`
 	// Conflict: it failed because the head was Version and not Expect.
 	Conflict bool `json:"conflict,omitempty"`
 	// Epoch is that of the claim under which it was done, 0 for none.
 	Epoch uint64 `json:"epoch,omitempty"`
 	// Deposed: the claim had been given back, and a save under it must be refused.
 	Deposed bool `json:"deposed,omitempty"`
+	// Sure is when it was last certain that it owned it, 0 for never after Call.
+	Sure time.Duration `json:"sure,omitempty"`
+	// Paused: the client stood still for a while, and could not notice an end.
+	Paused bool `json:"paused,omitempty"`
+	// TTL is that of the lease, Term the one in which the answer was given.
+	TTL    time.Duration `json:"ttl,omitempty"`
+	Term   uint64        `json:"term,omitempty"`
+	Reason string        `json:"reason,omitempty"`
 	// Agents take part, Sum is what they have, and Txns are the transactions that
 	// say in what was read that they have made it.
 	Agents []string `json:"agents,omitempty"`
@@ -88,18 +119,24 @@ type Op struct {
 	Error   string        `json:"error,omitempty"`
 }
 
+// Writes reports whether it makes a version.
+func (op Op) Writes() bool { return op.Kind == Save || op.Kind == Rollback }
+
 // Recorder records operations. It is safe for concurrent use.
 type Recorder struct {
-	begin time.Time
+	begin time.Duration // on the machine's clock
 
 	values atomic.Int64
 
-	mu   sync.Mutex
-	ops  []Op
-	open map[*Op]bool
-	file *os.File
-	out  *bufio.Writer
-	err  error
+	mu     sync.Mutex
+	ops    []Op
+	open   map[*Op]int64 // their numbers
+	begun  int64
+	closed bool
+	file   *os.File
+	out    *bufio.Writer
+	notes  *json.Encoder // of a recorder whose records another one follows
+	err    error
 }
 
 // Create returns a Recorder that also writes to a new file.
@@ -108,14 +145,23 @@ func Create(path string) (*Recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	return &Recorder{begin: time.Now(), open: map[*Op]bool{}, file: f, out: bufio.NewWriter(f)}, nil
+	return &Recorder{begin: machineTime(), open: map[*Op]int64{}, file: f, out: bufio.NewWriter(f)}, nil
+}
+
+// machineTime is the same for all processes, and nobody sets it.
+func machineTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(fmt.Sprintf("history: the machine's monotonic clock: %v", err))
+	}
+	return time.Duration(t.Nano())
 }
 
 // Now is the time on the recorder's clock.
-func (r *Recorder) Now() time.Duration { return time.Since(r.begin) }
+func (r *Recorder) Now() time.Duration { return machineTime() - r.begin }
 
 // At is a time of the wall clock on the recorder's clock.
-func (r *Recorder) At(wall time.Time) time.Duration { return wall.Sub(r.begin.Round(0)) }
+func (r *Recorder) At(wall time.Time) time.Duration { return time.Until(wall.Round(0)) + r.Now() }
 
 // Next returns a number that nobody has got before.
 func (r *Recorder) Next() int64 { return r.values.Add(1) }
@@ -126,7 +172,9 @@ func (r *Recorder) Begin(op Op) *Op {
 	op.Call, op.Outcome = r.Now(), Unknown
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open[&op] = true
+	r.begun++
+	r.open[&op] = r.begun
+	r.noteLocked(note{Number: r.begun, Begun: true, Op: op})
 	return &op
 }
 
@@ -135,11 +183,36 @@ func (r *Recorder) End(op *Op) {
 	op.Return = r.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	number, ok := r.open[op]
+	if !ok {
+		return // it came too late: the history is complete
+	}
 	delete(r.open, op)
-	r.writeLocked(*op)
+	if r.noteLocked(note{Number: number, Op: *op}); r.notes == nil {
+		r.writeLocked(*op)
+	}
+}
+
+// Record notes something that was seen now, and is no call.
+func (r *Recorder) Record(op Op) {
+	op.Call, op.Return = r.Now(), 0
+	r.Add(op)
+}
+
+// Add notes an operation that has ended; without a Return it did so at its call.
+func (r *Recorder) Add(op Op) {
+	op.Return = max(op.Return, op.Call)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.noteLocked(note{Op: op}); r.notes == nil {
+		r.writeLocked(op)
+	}
 }
 
 func (r *Recorder) writeLocked(op Op) {
+	if r.closed {
+		return
+	}
 	r.ops = append(r.ops, op)
 	line, err := json.Marshal(op)
 	if err == nil {
@@ -155,15 +228,22 @@ func (r *Recorder) Count() int {
 	return len(r.ops)
 }
 
+// Ended returns the operations that have ended.
+func (r *Recorder) Ended() []Op {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ops)
+}
+
 // Close ends the file and returns all operations in the order of their calls.
-// Those that did not end are Unknown.
+// Those that did not end are Unknown. What comes later is not recorded.
 func (r *Recorder) Close() ([]Op, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for op := range r.open {
 		r.writeLocked(*op)
 	}
-	r.open = map[*Op]bool{}
+	r.open, r.closed = map[*Op]int64{}, true
 	err := errors.Join(r.err, r.out.Flush(), r.file.Close())
 	slices.SortStableFunc(r.ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
 	return r.ops, err

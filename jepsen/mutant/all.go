@@ -18,7 +18,13 @@ func All() []Mutant {
 			Name: "leader-unconfirmed", Defect: "a leader that may be deposed reads without asking a majority",
 			File:   "cluster/read/round.go",
 			Change: []string{"if err := x.poll(ctx, ready, confirmed); err != nil {", "if err := error(nil); confirmed == nil && err != nil {"},
-			Faults: []string{"cut-leader", "pause-leader", "one-way-leader"},
+			// A leader that is cut off gives up before there is another one.
+			Faults: []string{"pause-leader"},
+		},
+		{
+			Name: "least-revision-ignored", Defect: "a stale read does not wait for the revision that it asks for",
+			File: "cluster/service/read.go", Change: []string{"err = b.atLeast(waiting, hawser.Revision(o.GetMinRevision()))", "err = b.atLeast(waiting, 0)"},
+			Faults: []string{"slow-links", "one-way-one", "starve-one"},
 		},
 		{
 			Name: "term-not-begun", Defect: "a new leader reads before it has an entry of its own term",
@@ -46,6 +52,27 @@ func All() []Mutant {
 		{
 			Name: "renewal-ignored", Defect: "a lease expires a TTL after it was opened, though it is renewed",
 			File: "cluster/lease/table.go", Change: []string{"l.timer.due = now + l.ttl", "_ = now"},
+		},
+		{
+			Name: "expires-early", Defect: "a lease expires a third of its TTL too early",
+			File:   "cluster/lease/table.go",
+			Change: []string{"l.timer.due = now + l.ttl", "l.timer.due = now + l.ttl*2/3", "timer: timer{due: now + ttl}", "timer: timer{due: now + ttl*2/3}"},
+			Faults: []string{"pause-client", "kill-client"},
+		},
+		{
+			Name: "time-not-given-again", Defect: "a new leader takes the time of all leases for over",
+			File: "cluster/lease/table.go", Change: []string{"t.open(info.ID, info.TTL, now)", "t.open(info.ID, info.TTL, now-info.TTL)"},
+			Faults: []string{"kill-leader", "transfers", "pause-leader"},
+		},
+		{
+			Name: "expiry-of-any-term", Defect: "a lease expires although another leader has begun to count since",
+			File: "fsm/lease.go", Change: []string{"case l.isOpen() && e.Term != 0 && e.Term != c.state.leaderTerm:", "case l.isOpen() && e.Term != 0 && e.Term > c.state.leaderTerm:"},
+			Faults: []string{"transfers", "starve-leader", "pause-leader", "pause-client"},
+		},
+		{
+			Name: "fence-does-not-rise", Defect: "one grant of a lock in five has the fence of the one before",
+			File:   "fsm/acquire.go",
+			Change: []string{"c.state.grants++", "if c.state.revision%5 != 0 || c.state.grants == 0 {\n\t\t\tc.state.grants++\n\t\t}"},
 		},
 		{
 			Name: "half-committed", Defect: "one transaction in five changes its first participant only",

@@ -15,5 +15,6 @@ func All() []Fault {
 		power(one), power(all), syncError("sync-error", 1, one), syncError("sync-errors", -1, leader),
 		slowDisk(one), slowDisk(leader), hungDisk(leader), fullDisk(one), fullDisk(all),
 		clockJump(one), clockJump(leader), transfers(),
+		killClient(), pauseClient(),
 	}
 }

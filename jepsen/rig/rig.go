@@ -23,6 +23,7 @@ import (
 	"github.com/hawserdb/hawser/internal/halt"
 	"github.com/hawserdb/hawser/internal/procs"
 	"github.com/hawserdb/hawser/jepsen/clock"
+	"github.com/hawserdb/hawser/jepsen/crew"
 	"github.com/hawserdb/hawser/jepsen/faultfs"
 	"github.com/hawserdb/hawser/jepsen/lan"
 )
@@ -54,6 +55,8 @@ type Rig struct {
 	// WithoutDisks says why.
 	Disks        []*faultfs.Disk
 	WithoutDisks string
+	// Crews are the processes of clients; who starts them sets and ends them.
+	Crews []*crew.Crew
 	// WithoutClocks is why the clock of a node cannot be set; "" when it can.
 	WithoutClocks string
 }
@@ -231,8 +234,10 @@ func (r *Rig) Stuck(i int) bool {
 
 // Pause stops the process of a node, and returns once the system says that it
 // stands still.
-func (r *Rig) Pause(i int) error {
-	p := r.Process(i)
+func (r *Rig) Pause(i int) error { return Freeze(r.Process(i)) }
+
+// Freeze stops a process, and returns once the system says that it stands still.
+func Freeze(p *procs.Process) error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
@@ -243,7 +248,7 @@ func (r *Rig) Pause(i int) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return fmt.Errorf("node %d does not stop", i)
+	return fmt.Errorf("process %d does not stop", p.PID())
 }
 
 // Paused reports whether a node's process stands still.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -19,10 +18,7 @@ import (
 
 // Bank moves money between agents by two-phase commit, and counts it: of three
 // clients one owns accounts, one begins transfers, and one counts.
-type Bank struct {
-	recorder *history.Recorder
-	clients  atomic.Int64
-}
+type Bank struct{ recorder *history.Recorder }
 
 const (
 	accounts     = 6
@@ -53,7 +49,7 @@ func (b *Bank) Prepare(ctx context.Context, conn *client.Client) error {
 
 // Run implements Workload.
 func (b *Bank) Run(ctx context.Context, id int, conn *client.Client, rng *rand.Rand) {
-	switch b.clients.Add(1) % 3 {
+	switch id % 3 {
 	case 1:
 		b.own(ctx, conn)
 	case 2:

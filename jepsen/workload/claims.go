@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -38,32 +37,21 @@ func (c *Claims) Run(ctx context.Context, id int, conn *client.Client, rng *rand
 
 // tenure owns an agent for a while, or until it is lost.
 func (c *Claims) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.Rand) {
-	own, err := a.Claim(ctx, client.TTL(time.Second))
+	claim, err := a.Claim(ctx, client.TTL(time.Second))
 	if err != nil {
 		return
 	}
-	name, r := a.ID().Name, c.recorder
-	_, epoch := hawser.SplitToken(own.Fence().Token)
-	op := r.Begin(history.Op{Client: id, Kind: history.Own, Agent: name, Epoch: epoch})
-	end := sync.OnceFunc(func() {
-		op.Outcome = history.OK
-		r.End(op)
-	})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-own.Done()
-		end()
-	}()
+	name, r, epoch := a.ID().Name, c.recorder, number(claim)
+	end := own(ctx, r, id, name, claim)
 	for range rng.IntN(20) {
-		if own.Err() != nil || ctx.Err() != nil {
+		if claim.Err() != nil || ctx.Err() != nil {
 			break
 		}
 		if rng.IntN(4) == 0 {
 			restore(ctx, r, id, a, 0)
 		} else {
 			save(ctx, r, history.Op{Client: id, Agent: name, Epoch: epoch}, func(ctx context.Context, state []byte) (hawser.Version, error) {
-				return own.Save(ctx, state, client.Overwrite())
+				return claim.Save(ctx, state, client.Overwrite())
 			})
 		}
 		pause(ctx, rng, 50*time.Millisecond)
@@ -71,11 +59,10 @@ func (c *Claims) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.
 	end() // before anybody else can own it
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
-	err = own.Release(releasing) // if it fails, the claim ends with its TTL
-	<-done
+	err = claim.Release(releasing) // if it fails, the claim ends with its TTL
 	if err == nil && rng.IntN(3) == 0 {
 		save(ctx, r, history.Op{Client: id, Agent: name, Epoch: epoch, Deposed: true}, func(ctx context.Context, state []byte) (hawser.Version, error) {
-			return a.Save(ctx, state, client.Overwrite(), client.WithFence(own.Fence().Token))
+			return a.Save(ctx, state, client.Overwrite(), client.WithFence(claim.Fence().Token))
 		})
 	}
 }

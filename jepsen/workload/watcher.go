@@ -12,19 +12,26 @@ import (
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/check"
+	"github.com/hawserdb/hawser/jepsen/history"
 )
 
-// Watcher notes every version of which a watch tells.
+// Watcher notes every version of which a watch tells, and records grants of claims
+// and locks, and their ends.
 type Watcher struct {
-	conn *client.Client
+	conn     *client.Client
+	id       int
+	recorder *history.Recorder
 
 	mu     sync.Mutex
 	told   []check.Told
 	cursor hawser.Cursor // zero until the watch has begun
 }
 
-// NewWatcher returns a watcher with a connection of its own.
-func NewWatcher(conn *client.Client) *Watcher { return &Watcher{conn: conn} }
+// NewWatcher returns a watcher with a connection of its own, which records as the
+// client id.
+func NewWatcher(conn *client.Client, id int, recorder *history.Recorder) *Watcher {
+	return &Watcher{conn: conn, id: id, recorder: recorder}
+}
 
 // Run watches until ctx ends, and goes on from where it was after an error. One
 // that cannot be gone on from is returned.
@@ -62,10 +69,24 @@ func (w *Watcher) take(b client.Batch) {
 	defer w.mu.Unlock()
 	w.cursor = b.Cursor
 	for _, e := range b.Events {
-		if e.Kind == hawser.EventVersionSaved {
+		switch e.Kind { //nolint:exhaustive // the others are of no interest here
+		case hawser.EventVersionSaved:
 			w.told = append(w.told, check.Told{Revision: uint64(e.Revision), Agent: e.Name.Name, Number: e.Number})
+		case hawser.EventClaimGranted, hawser.EventLockGranted:
+			w.record(history.Granted, e)
+		case hawser.EventClaimEnded, hawser.EventLockEnded:
+			w.record(history.Ended, e)
 		}
 	}
+}
+
+// record notes a grant or an end as it was seen; it may have been for long.
+func (w *Watcher) record(kind history.Kind, e hawser.Event) {
+	_, number := hawser.SplitToken(e.Token)
+	w.recorder.Record(history.Op{
+		Client: w.id, Kind: kind, Agent: e.Name.Name, Epoch: number, Revision: uint64(e.Revision), Value: e.Lease.String(), Reason: e.Reason,
+		Stale: true, Outcome: history.OK,
+	})
 }
 
 // Told waits until the watcher watches and has seen a revision, and returns what it was told.

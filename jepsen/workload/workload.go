@@ -10,13 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/check"
 	"github.com/hawserdb/hawser/jepsen/history"
+	"github.com/hawserdb/hawser/jepsen/judge"
 )
 
 // Workload is a way to use a cluster. Its methods are safe for concurrent use.
@@ -31,24 +31,41 @@ type Workload interface {
 	Check(ops []history.Op, final check.Final) []check.Verdict
 }
 
-// All returns every workload.
-func All(r *history.Recorder) []Workload {
-	return []Workload{&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}}
+// Reader is a workload with clients that only read, one for each node, of which it
+// knows no other.
+type Reader interface {
+	Workload
+
+	Read(ctx context.Context, id int, conn *client.Client, rng *rand.Rand)
+}
+
+// All returns every workload. Socket is where the resource listens that is guarded
+// by locks.
+func All(r *history.Recorder, socket string) []Workload {
+	return []Workload{
+		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}, &Locks{recorder: r, judge: judge.Dial(socket)}, &Leases{recorder: r},
+	}
 }
 
 // callTime bounds one operation: what takes longer has an unknown outcome.
 const callTime = 3 * time.Second
 
-// save sends a state that stands for a value of its own, and records what came of it.
+// save sends a state that stands for a value of its own, and records what came of
+// it. Op.Value is what the value begins with.
 func save(
 	ctx context.Context, r *history.Recorder, op history.Op, send func(context.Context, []byte) (hawser.Version, error),
 ) history.Op {
-	op.Kind, op.Value = history.Save, fmt.Sprintf("c%d-%d", op.Client, r.Next())
+	op.Kind, op.Value = history.Save, fmt.Sprintf("%sc%d-%d", op.Value, op.Client, r.Next())
+	return write(ctx, r, op, func(ctx context.Context) (hawser.Version, error) { return send(ctx, content(op.Agent, op.Value)) })
+}
+
+// write sends what changes an agent, and records what came of it.
+func write(ctx context.Context, r *history.Recorder, op history.Op, send func(context.Context) (hawser.Version, error)) history.Op {
 	begun := r.Begin(op)
 	defer r.End(begun)
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	v, err := send(ctx, content(op.Agent, begun.Value))
+	v, err := send(ctx)
 	begun.Outcome, begun.Error = outcome(err)
 	begun.Version, begun.Revision, begun.Machine = v.Number, uint64(v.Revision), r.At(v.CreatedAt)
 	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && begun.Outcome == history.Failed {
@@ -59,18 +76,23 @@ func save(
 
 // restore reads a version, the head for 0, and records what was read.
 func restore(ctx context.Context, r *history.Recorder, id int, a *client.Agent, number uint64) history.Op {
-	name := a.ID().Name
-	op := r.Begin(history.Op{Client: id, Kind: history.Restore, Agent: name, Number: number})
+	return read(ctx, r, history.Op{Client: id, Number: number}, a, client.AtVersion(number))
+}
+
+// read reads what options say of an agent, and records what was read.
+func read(ctx context.Context, r *history.Recorder, of history.Op, a *client.Agent, opts ...client.RestoreOption) history.Op {
+	of.Kind, of.Agent = history.Restore, a.ID().Name
+	op := r.Begin(of)
 	defer r.End(op)
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	got, err := a.Restore(ctx, client.AtVersion(number))
-	if errors.Is(err, hawser.ErrNotFound) && number == 0 {
+	got, err := a.Restore(ctx, opts...)
+	if errors.Is(err, hawser.ErrNotFound) && of.Number == 0 {
 		op.Outcome = history.OK // there is none
 		return *op
 	}
 	if op.Outcome, op.Error = outcome(err); err == nil {
-		op.Version, op.Revision, op.Value = got.Version.Number, uint64(got.Revision), valueOf(name, got.State)
+		op.Version, op.Revision, op.Value = got.Version.Number, uint64(got.Revision), valueOf(of.Agent, got.State)
 	}
 	return *op
 }
@@ -86,28 +108,6 @@ func outcome(err error) (history.Outcome, string) {
 	return history.Failed, err.Error()
 }
 
-// content is the state that stands for a value: a few kilobytes, of which most
-// are the same in all states of the agent.
-func content(agent, value string) []byte {
-	rng := rand.New(rand.NewChaCha8(sha256.Sum256([]byte(agent))))
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s\n", value, agent)
-	for range 100 + rng.IntN(200) {
-		fmt.Fprintf(&b, "fact %d: %x\n", rng.IntN(1000), rng.Uint64())
-	}
-	return []byte(b.String())
-}
-
-// valueOf returns the value for which a state stands; one that is no state of the
-// agent stands for itself, which nobody has saved.
-func valueOf(agent string, state []byte) string {
-	value, _, _ := strings.Cut(string(state), "\n")
-	if string(content(agent, value)) != string(state) {
-		return fmt.Sprintf("%d bytes that begin with %q and are no state of it", len(state), value)
-	}
-	return value
-}
-
 // Final returns what a node has of all agents, at a revision or later.
 func Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []history.Op) (map[string]check.Chain, error) {
 	values := map[hawser.Hash]string{}
@@ -117,6 +117,11 @@ func Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []h
 		}
 	}
 	chains := map[string]check.Chain{}
+	for _, op := range ops {
+		if op.Kind == history.Delete {
+			chains[op.Agent] = nil // unless it is there again
+		}
+	}
 	for a, err := range node.Agents(ctx, "", client.MinRevision(at)) {
 		if err != nil {
 			return nil, err
@@ -130,7 +135,7 @@ func Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []h
 			if made.Value == "" {
 				made.Value = "content with the hash " + v.SHA256.String()
 			}
-			if v.Parent != v.Number-1 {
+			if parent := v.Number - 1; v.Parent != parent && (v.Parent != 0 || chain[parent-1] != check.Version{}) {
 				made.Value += fmt.Sprintf(", which follows version %d", v.Parent)
 			}
 			chain[v.Number-1] = made
