@@ -5,7 +5,7 @@ package nemesis
 
 // All returns every fault that there is.
 func All() []Fault {
-	return []Fault{
+	faults := []Fault{
 		kill(one), kill(leader), kill(majority), kill(all),
 		stop(one), stop(leader), rolling(),
 		pause(one), pause(leader), pause(majority), pause(all),
@@ -16,4 +16,5 @@ func All() []Fault {
 		slowDisk(one), slowDisk(leader), hungDisk(leader), fullDisk(one), fullDisk(all),
 		clockJump(one), clockJump(leader), transfers(), replace(), addRemove(),
 	}
+	return append(faults, rots()...)
 }

@@ -32,8 +32,22 @@ func (r *Rig) Safe(nodes ...int) { r.roles.safe(nodes) }
 // AtRisk returns a node that is claimed, -1 for none.
 func (r *Rig) AtRisk() int { return r.roles.atRisk() }
 
-// Damaged notes that files of a node were damaged: it may refuse to run.
-func (r *Rig) Damaged(i int) { r.roles.change(i, func(p *place) { p.damaged = true }) }
+// Damaged notes that a file of a node is damaged: it may refuse to run, until sound
+// is called or a new node takes its place.
+func (r *Rig) Damaged(i int) (sound func()) {
+	var renewed int
+	r.roles.change(i, func(p *place) { p.damaged, renewed = p.damaged+1, p.renewed })
+	return func() {
+		r.roles.change(i, func(p *place) {
+			if p.renewed == renewed {
+				p.damaged--
+			}
+		})
+	}
+}
+
+// Renewals counts the nodes that have begun at a place with an empty disk.
+func (r *Rig) Renewals(i int) int { return r.roles.get(i).renewed }
 
 // Removing notes that a node is about to be removed: it may stop.
 func (r *Rig) Removing(i int) { r.roles.change(i, func(p *place) { p.removed = true }) }
@@ -54,7 +68,7 @@ func (r *Rig) Renew(i int) error {
 	if err := r.clear(i); err != nil {
 		return err
 	}
-	r.roles.change(i, func(p *place) { p.away, p.removed, p.damaged = false, false, false })
+	r.roles.change(i, func(p *place) { p.away, p.removed, p.damaged, p.renewed = false, false, 0, p.renewed+1 })
 	return r.Start(i)
 }
 
@@ -155,7 +169,7 @@ func (r *Rig) approach(ctx context.Context, cluster *client.Cluster) error {
 		return errors.Join(fmt.Errorf("%s is still a member", id), cluster.Remove(ctx, id, false))
 	}
 	for i, id := range ids {
-		r.roles.change(i, func(p *place) { p.id, p.removed, p.damaged = id, false, false })
+		r.roles.change(i, func(p *place) { p.id, p.removed = id, false })
 	}
 	return nil
 }
@@ -219,5 +233,20 @@ func (r *Rig) dismiss(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("node %s was removed and goes on", r.Nodes()[i].Name), r.Kill(i))
 	case <-ctx.Done():
 		return errors.Join(ctx.Err(), r.Kill(i))
+	}
+}
+
+// Below returns where a file of a node lies behind its disk.
+func (r *Rig) Below(i int, path string) string {
+	if r.WithoutDisks != "" {
+		return path
+	}
+	return r.Disks[i].Below(path)
+}
+
+// Changed makes a node see that one of its files was changed behind its disk.
+func (r *Rig) Changed(i int, path string) {
+	if r.WithoutDisks == "" {
+		r.Disks[i].Changed(path)
 	}
 }

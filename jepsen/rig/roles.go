@@ -26,8 +26,10 @@ type place struct {
 	away bool
 	// removed: the node here was, or is being, removed from the cluster.
 	removed bool
-	// damaged: its files were.
-	damaged bool
+	// damaged counts the damages of its files that may still be there.
+	damaged int
+	// renewed counts the nodes that have begun here with an empty disk.
+	renewed int
 	// risks counts the faults that take data from it, or may.
 	risks int
 	// replaced is the directory of the node that was here before, "" for none.
@@ -67,7 +69,7 @@ var refusals = []int{
 // refusesWith reports whether a node that has ended with a code must not be
 // started again with the files that it has.
 func (p place) refusesWith(code int) bool {
-	return p.removed && code == halt.Removed.ExitCode() || p.damaged && slices.Contains(refusals, code)
+	return p.removed && code == halt.Removed.ExitCode() || p.damaged > 0 && slices.Contains(refusals, code)
 }
 
 // risk claims nodes for a fault that takes data from them. Beyond a minority data

@@ -47,9 +47,9 @@ func TestPlace_RefusesWith(t *testing.T) {
 		want  bool
 	}{
 		{place{}, 15, false},
-		{place{damaged: true}, 15, true},
-		{place{damaged: true}, 2, false}, // a panic is no refusal
-		{place{damaged: true}, 17, false},
+		{place{damaged: 1}, 15, true},
+		{place{damaged: 1}, 2, false}, // a panic is no refusal
+		{place{damaged: 1}, 17, false},
 		{place{removed: true}, 17, true},
 		{place{removed: true}, 15, false},
 	} {
