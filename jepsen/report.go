@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hawserdb/hawser/jepsen/check"
@@ -66,7 +67,10 @@ func (r *Report) Print(w io.Writer) {
 	}
 	p("%d operations: %d ok, %d failed, %d unknown", len(r.Ops), outcomes[history.OK], outcomes[history.Failed], outcomes[history.Unknown])
 	for _, f := range r.faults() {
-		p("fault %-18s %3d times, %d without effect or with an error; up to %s without an answered save", f.name, f.times, f.without, f.gap.Round(time.Millisecond))
+		p("fault %-20s %3d times, %d without effect or with an error; up to %s without an answered save", f.name, f.times, f.without, f.gap.Round(time.Millisecond))
+		if len(f.outcomes) > 0 {
+			p("  %s", f.outcomes)
+		}
 	}
 	for _, v := range r.Verdicts {
 		switch {
@@ -91,6 +95,20 @@ type faultSummary struct {
 	times, without int
 	// gap is the longest time without an answered save that it had a part in.
 	gap time.Duration
+	// outcomes count what became of it, where that differs.
+	outcomes outcomes
+}
+
+// outcomes are numbers of outcomes of a fault by their names.
+type outcomes map[string]int
+
+// String lists them.
+func (o outcomes) String() string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		list = append(list, fmt.Sprintf("%d %s", o[name], name))
+	}
+	return strings.Join(list, ", ")
 }
 
 func (r *Report) faults() (list []faultSummary) {
@@ -99,11 +117,14 @@ func (r *Report) faults() (list []faultSummary) {
 	for _, e := range r.Events {
 		f := byName[e.Fault]
 		if f == nil {
-			f = &faultSummary{name: e.Fault}
+			f = &faultSummary{name: e.Fault, outcomes: outcomes{}}
 			byName[e.Fault] = f
 		}
 		if f.times++; e.Error != "" {
 			f.without++
+		}
+		if e.Outcome != "" {
+			f.outcomes[e.Outcome]++
 		}
 		for _, g := range gaps {
 			if g[0] < e.End && e.Begin < g[1] {

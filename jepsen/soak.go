@@ -67,12 +67,15 @@ func (s *soaked) run(ctx context.Context, plan Plan) (good bool) {
 	for _, f := range r.faults() {
 		sum := s.faults[f.name]
 		if sum == nil {
-			sum = &faultSummary{name: f.name}
+			sum = &faultSummary{name: f.name, outcomes: outcomes{}}
 			s.faults[f.name] = sum
 		}
 		sum.times += f.times
 		sum.without += f.without
 		sum.gap = max(sum.gap, f.gap)
+		for outcome, n := range f.outcomes {
+			sum.outcomes[outcome] += n
+		}
 	}
 	for _, v := range r.Verdicts {
 		s.checked[v.Name] += v.Checked
@@ -94,10 +97,10 @@ func (s *soaked) text(took time.Duration) string {
 	for _, level := range slices.Sorted(maps.Keys(s.level)) {
 		p("%d runs with nodes %s.", s.level[level], level)
 	}
-	p("\n| fault | times | without effect, or with an error | longest time without an answered save |\n|---|---|---|---|")
+	p("\n| fault | times | without effect, or with an error | longest time without an answered save | what became of it |\n|---|---|---|---|---|")
 	for _, name := range slices.Sorted(maps.Keys(s.faults)) {
 		f := s.faults[name]
-		p("| %s | %d | %d | %s |", f.name, f.times, f.without, f.gap.Round(time.Millisecond))
+		p("| %s | %d | %d | %s | %s |", f.name, f.times, f.without, f.gap.Round(time.Millisecond), f.outcomes)
 	}
 	p("\n| promise | checked |\n|---|---|")
 	for _, name := range slices.Sorted(maps.Keys(s.checked)) {

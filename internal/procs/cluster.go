@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ type Config struct {
 	Path string
 	// Nodes are where its nodes live, by [Plan] or [PlanFree].
 	Nodes []Node
+	// Founders is how many of them, the first ones, found the cluster; the others
+	// join it, when they are started one by one. 0 means all.
+	Founders int
 	// SecretFile holds the cluster secret.
 	SecretFile string
 	// Args are added to every node's arguments.
@@ -39,21 +43,28 @@ type Cluster struct {
 	cfg Config
 
 	mu        sync.Mutex
+	paths     []string   // the executable of each node
 	processes []*Process // the newest of each node, nil before its first start
 }
 
 // NewCluster returns a cluster of which no node runs yet.
 func NewCluster(cfg Config) *Cluster {
-	return &Cluster{cfg: cfg, processes: make([]*Process, len(cfg.Nodes))}
+	if cfg.Founders == 0 {
+		cfg.Founders = len(cfg.Nodes)
+	}
+	paths := slices.Repeat([]string{cfg.Path}, len(cfg.Nodes))
+	return &Cluster{cfg: cfg, paths: paths, processes: make([]*Process, len(cfg.Nodes))}
 }
+
+func (c *Cluster) founders() []Node { return c.cfg.Nodes[:c.cfg.Founders] }
 
 // Nodes returns where the nodes live. The caller must not change it.
 func (c *Cluster) Nodes() []Node { return c.cfg.Nodes }
 
-// Endpoints returns the client addresses.
+// Endpoints returns the client addresses of the founders.
 func (c *Cluster) Endpoints() []string {
-	endpoints := make([]string, len(c.cfg.Nodes))
-	for i, n := range c.cfg.Nodes {
+	endpoints := make([]string, c.cfg.Founders)
+	for i, n := range c.founders() {
 		endpoints[i] = n.Client
 	}
 	return endpoints
@@ -65,16 +76,26 @@ func (c *Cluster) Args(i int) []string {
 	args := []string{
 		"server", "--stop-with-stdin", "--name", n.Name, "--data-dir", n.Dir,
 		"--client-addr", n.Client, "--peer-addr", n.Peer, "--gossip-addr", n.Gossip, "--http-addr", n.HTTP,
-		"--cluster-secret-file", c.cfg.SecretFile, "--bootstrap-expect", strconv.Itoa(len(c.cfg.Nodes)),
+		"--cluster-secret-file", c.cfg.SecretFile,
+	}
+	if i < c.cfg.Founders {
+		args = append(args, "--bootstrap-expect", strconv.Itoa(c.cfg.Founders))
 	}
 	if len(c.cfg.Nodes) > 1 {
-		peers := make([]string, len(c.cfg.Nodes))
-		for i, n := range c.cfg.Nodes {
+		peers := make([]string, c.cfg.Founders)
+		for i, n := range c.founders() {
 			peers[i] = n.Peer
 		}
 		args = append(args, "--join", strings.Join(peers, ","))
 	}
 	return append(args, c.cfg.Args...)
+}
+
+// Use says with which executable node i is started from now on.
+func (c *Cluster) Use(i int, path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paths[i] = path
 }
 
 // Start starts node i. Its data directory is made if need be.
@@ -83,7 +104,9 @@ func (c *Cluster) Start(i int) error {
 	if err := os.MkdirAll(filepath.Dir(n.Dir), 0o700); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
-	line := append([]string{c.cfg.Path}, c.Args(i)...)
+	c.mu.Lock()
+	line := append([]string{c.paths[i]}, c.Args(i)...)
+	c.mu.Unlock()
 	if c.cfg.Within != nil {
 		line = append(c.cfg.Within(i), line...)
 	}
@@ -97,10 +120,10 @@ func (c *Cluster) Start(i int) error {
 	return nil
 }
 
-// StartAll starts every node. When one cannot be started the others are
+// StartAll starts every founder. When one cannot be started the others are
 // killed.
 func (c *Cluster) StartAll() error {
-	for i := range c.cfg.Nodes {
+	for i := range c.founders() {
 		if err := c.Start(i); err != nil {
 			return errors.Join(err, c.KillAll())
 		}
@@ -143,9 +166,9 @@ func (c *Cluster) Ready(ctx context.Context, i int) error {
 	}
 }
 
-// ReadyAll waits for every node.
+// ReadyAll waits for every founder.
 func (c *Cluster) ReadyAll(ctx context.Context) error {
-	for i := range c.cfg.Nodes {
+	for i := range c.founders() {
 		if err := c.Ready(ctx, i); err != nil {
 			return err
 		}

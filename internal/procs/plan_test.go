@@ -6,6 +6,7 @@ package procs
 import (
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,5 +83,22 @@ func TestPlanHosts(t *testing.T) {
 	}
 	if len(nodes) != 2 || nodes[1] != want {
 		t.Errorf("%+v, want %+v", nodes, want)
+	}
+}
+
+// The nodes after the founders join: they found nothing, and nobody waits for them.
+func TestCluster_Founders(t *testing.T) {
+	c := NewCluster(Config{Path: "hawser", Nodes: PlanHosts("dir", []string{"a", "b", "c", "d"}), Founders: 3})
+	if got := len(c.Endpoints()); got != 3 {
+		t.Errorf("%d endpoints, want those of the 3 founders", got)
+	}
+	for i, founds := range []bool{true, true, true, false} {
+		args := c.Args(i)
+		if got := slices.Contains(args, "--bootstrap-expect"); got != founds {
+			t.Errorf("node %d founds: %v, want %v", i, got, founds)
+		}
+		if !slices.Contains(args, "a:7421,b:7421,c:7421") {
+			t.Errorf("node %d does not join the founders: %q", i, args)
+		}
 	}
 }

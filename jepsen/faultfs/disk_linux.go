@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 type Disk struct {
 	back, mount string
 	server      *fuse.Server
+	root        *node
 
 	mu     sync.Mutex // guards all below, and the order of changes
 	state  *volatile
@@ -65,10 +67,10 @@ func Mount(dir string) (*Disk, error) {
 
 func (d *Disk) start() error {
 	data := &fs.LoopbackRoot{Path: d.back}
-	root := &node{LoopbackNode: &fs.LoopbackNode{RootData: data}, disk: d}
-	data.RootNode = root
+	d.root = &node{LoopbackNode: &fs.LoopbackNode{RootData: data}, disk: d}
+	data.RootNode = d.root
 	var err error
-	d.server, err = fs.Mount(d.mount, root, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, FsName: "faultfs", Name: "faultfs"}})
+	d.server, err = fs.Mount(d.mount, d.root, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, FsName: "faultfs", Name: "faultfs"}})
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", d.mount, err)
 	}
@@ -121,6 +123,48 @@ func (d *Disk) PowerFail(rng *rand.Rand) (lost int, err error) {
 	lost, err = d.state.lose(rng)
 	d.mu.Unlock()
 	return lost, errors.Join(err, d.start())
+}
+
+// Wipe moves all that is on the disk into a directory outside, and mounts it
+// again, empty: what a new one in the old one's place is. Nothing may use it.
+func (d *Disk) Wipe(into string) error {
+	if err := d.unmount(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	err := os.Rename(d.back, into)
+	if err == nil {
+		err = os.Mkdir(d.back, 0o700)
+	}
+	// Not one change is left to be undone: the inodes may be given out again.
+	d.state = newVolatile(d.back, d.state.lost)
+	d.mu.Unlock()
+	return errors.Join(err, d.start())
+}
+
+// Below returns where a file of the disk lies behind the mount.
+func (d *Disk) Below(path string) string {
+	relative, err := filepath.Rel(d.mount, path)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(d.back, relative)
+}
+
+// Changed makes the system forget what it has read of a file that was changed
+// behind the mount.
+func (d *Disk) Changed(path string) {
+	relative, err := filepath.Rel(d.mount, path)
+	if err != nil {
+		return
+	}
+	inode := d.root.EmbeddedInode()
+	for name := range strings.SplitSeq(relative, string(filepath.Separator)) {
+		if inode = inode.GetChild(name); inode == nil {
+			return // it has read nothing of it
+		}
+	}
+	_ = inode.NotifyContent(0, 0)
 }
 
 // unmount waits a little for processes that were just killed.

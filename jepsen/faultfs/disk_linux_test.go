@@ -145,3 +145,42 @@ func TestDisk_Faults(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// An empty disk takes the place of another: nothing of the old one is left, nor
+// comes back with a power failure.
+func TestDisk_Wipe(t *testing.T) {
+	d := mount(t)
+	path := filepath.Join(d.Path(), "old")
+	must(t, os.WriteFile(path, []byte("of the old one"), 0o600), os.Remove(path), os.WriteFile(path, []byte("again"), 0o600))
+	into := filepath.Join(t.TempDir(), "files")
+	must(t, d.Wipe(into))
+	if text, err := os.ReadFile(filepath.Join(into, "old")); err != nil || string(text) != "again" {
+		t.Errorf("what was moved away is %q, %v", text, err)
+	}
+	if lost, err := d.PowerFail(rand.New(rand.NewPCG(1, 1))); lost != 0 || err != nil {
+		t.Errorf("a new disk loses %d changes, %v", lost, err)
+	}
+	list, err := os.ReadDir(d.Path())
+	if len(list) != 0 || err != nil {
+		t.Errorf("a new disk has %v, %v", list, err)
+	}
+}
+
+// What is changed behind the mount is what a process reads that has the file open.
+func TestDisk_Changed(t *testing.T) {
+	d := mount(t)
+	path := filepath.Join(d.Path(), "file")
+	must(t, os.WriteFile(path, []byte("what was written"), 0o600))
+	f, err := os.Open(path)
+	must(t, err)
+	defer func() { _ = f.Close() }()
+	_, err = f.ReadAt(make([]byte, 4), 0)
+	must(t, err, os.WriteFile(d.Below(path), []byte("wh\x41t"), 0o600))
+	d.Changed(path)
+	got := make([]byte, 4)
+	_, err = f.ReadAt(got, 0)
+	must(t, err)
+	if string(got) != "whAt" {
+		t.Errorf("the process reads %q", got)
+	}
+}

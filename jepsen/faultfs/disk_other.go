@@ -37,6 +37,18 @@ func (*Disk) Path() string { return "" }
 // Set does nothing.
 func (*Disk) Set(Faults) {}
 
+// Change does nothing.
+func (*Disk) Change(func(*Faults)) {}
+
+// Wipe does nothing.
+func (*Disk) Wipe(string) error { return nil }
+
+// Below returns nothing.
+func (*Disk) Below(string) string { return "" }
+
+// Changed does nothing.
+func (*Disk) Changed(string) {}
+
 // Release does nothing.
 func (*Disk) Release() {}
 

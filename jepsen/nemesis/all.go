@@ -5,16 +5,17 @@ package nemesis
 
 // All returns every fault that there is.
 func All() []Fault {
-	return []Fault{
+	faults := []Fault{
 		kill(one), kill(leader), kill(majority), kill(all),
 		stop(one), stop(leader), rolling(),
 		pause(one), pause(leader), pause(majority), pause(all),
 		starve(one), starve(leader),
 		isolate(one), isolate(leader), unplug(one), unplug(leader), oneWay(one), oneWay(leader), bridge(),
 		flap(one), flap(leader), slow(), poor(),
-		power(one), power(all), syncError("sync-error", 1, one), syncError("sync-errors", -1, leader),
+		power(exposed), power(all), syncError("sync-error", 1, one), syncError("sync-errors", -1, leader),
 		slowDisk(one), slowDisk(leader), hungDisk(leader), fullDisk(one), fullDisk(all),
-		clockJump(one), clockJump(leader), transfers(),
+		clockJump(one), clockJump(leader), transfers(), replace(), addRemove(),
 		killClient(), pauseClient(),
 	}
+	return append(faults, rots()...)
 }

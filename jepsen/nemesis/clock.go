@@ -24,7 +24,7 @@ func clockJump(who chooser) Fault {
 	return Fault{Name: "clock-" + who.name, Clocks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		i, offset := who.choose(ctx, r, rng)[0], jumps[rng.IntN(len(jumps))]
 		if !r.Running(i) || r.Stuck(i) {
-			return Injury{What: "nothing: the node is not up", Heal: func(context.Context) error { return nil }}, nil
+			return nothing("%s is not up", names([]int{i}))
 		}
 		p := r.Process(i)
 		c, err := clock.Take(p.PID())
@@ -32,7 +32,7 @@ func clockJump(who chooser) Fault {
 			err = c.Set(offset)
 		}
 		if err != nil && !r.Running(i) {
-			return Injury{What: "nothing: the node has ended", Heal: func(context.Context) error { return nil }}, nil
+			return nothing("%s has ended", names([]int{i}))
 		}
 		if err != nil {
 			return Injury{}, err

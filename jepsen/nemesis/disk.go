@@ -20,6 +20,9 @@ import (
 func power(who chooser) Fault {
 	return Fault{Name: "power-" + who.name, Disks: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		nodes := who.choose(ctx, r, rng)
+		if !r.Risk(nodes...) {
+			return nothing("another node has lost data, or may")
+		}
 		if err := killAll(r, nodes); err != nil {
 			return Injury{}, err
 		}
@@ -32,7 +35,11 @@ func power(who chooser) Fault {
 			lost += n
 		}
 		what := fmt.Sprintf("power failure of %s: %d sectors and entries that were not synced are lost", names(nodes), lost)
-		return Injury{What: what, Heal: func(context.Context) error { return startAgain(r, nodes) }}, nil
+		heal := func(context.Context) error {
+			r.Safe(nodes...)
+			return startAgain(r, nodes)
+		}
+		return Injury{What: what, Heal: heal}, nil
 	}}
 }
 

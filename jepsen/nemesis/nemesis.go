@@ -38,6 +38,12 @@ type Injury struct {
 	What string
 	// Heal ends it, so that the cluster can recover.
 	Heal func(ctx context.Context) error
+	// Finish does after it what takes a whole cluster: all other faults are healed,
+	// and every node that can runs. Nil is nothing.
+	Finish func(ctx context.Context) error
+	// Outcome tells at last what became of it, where faults of a kind end in
+	// several ways. Nil is nothing.
+	Outcome func() string
 	// Proof tells after the fault what shows that it had an effect, or the error
 	// that it had none. Nil means that Inject has seen it.
 	Proof func() error
@@ -49,7 +55,9 @@ type Event struct {
 	What  string        `json:"what"`
 	Begin time.Duration `json:"begin"`
 	End   time.Duration `json:"end"`
-	Error string        `json:"error,omitempty"`
+	// Outcome is what became of it, where that differs.
+	Outcome string `json:"outcome,omitempty"`
+	Error   string `json:"error,omitempty"`
 }
 
 // Nemesis injects faults, one after the other or two at a time.
@@ -68,8 +76,10 @@ type Nemesis struct {
 const (
 	minFault, maxFault = 500 * time.Millisecond, 5 * time.Second
 	minPause, maxPause = 500 * time.Millisecond, 3 * time.Second
-	// healTime bounds the end of a fault.
-	healTime = 60 * time.Second
+	// healTime bounds the end of all faults of a strike, finishTime what one of them
+	// does after that.
+	healTime   = 60 * time.Second
+	finishTime = 60 * time.Second
 )
 
 // Run injects faults until ctx ends, and heals all of them. An error is that of
@@ -88,8 +98,7 @@ func (n *Nemesis) Run(ctx context.Context) error {
 
 // strike injects so many faults at once, and heals them in the same order.
 func (n *Nemesis) strike(ctx context.Context, count int) error {
-	var there []Injury
-	var began []int
+	var there []*injured
 	var errs []error
 	for _, i := range n.Rng.Perm(len(n.Faults))[:min(count, len(n.Faults))] {
 		f := n.Faults[i]
@@ -102,27 +111,65 @@ func (n *Nemesis) strike(ctx context.Context, count int) error {
 			continue
 		}
 		n.Log.Info("fault", "fault", f.Name, "what", injury.What)
-		there = append(there, injury)
-		began = append(began, n.note(Event{Fault: f.Name, What: injury.What, Begin: begin}))
+		there = append(there, &injured{Injury: injury, event: n.note(Event{Fault: f.Name, What: injury.What, Begin: begin})})
 	}
 	sleep(ctx, between(n.Rng, minFault, maxFault))
 	healing, cancel := context.WithTimeout(context.WithoutCancel(ctx), healTime)
 	defer cancel()
-	for i, injury := range there {
-		err := injury.Heal(healing)
-		if err == nil && injury.Proof != nil {
-			if unproven := injury.Proof(); unproven != nil {
-				n.end(began[i], fmt.Sprintf("no effect was seen: %v", unproven))
-				continue
-			}
+	for _, i := range there {
+		if i.err = i.Heal(healing); i.Finish == nil || i.err != nil {
+			n.over(i)
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("heal %s: %w", injury.What, err))
-		}
-		n.end(began[i], errorText(err))
 	}
 	// A node that was paused, or slow, may end itself only now.
-	return errors.Join(append(errs, n.Rig.Revive())...)
+	errs = append(errs, n.Rig.Revive())
+	for _, i := range there {
+		if i.Finish != nil && i.err == nil {
+			i.err = i.finish(ctx)
+			n.over(i)
+		}
+		errs = append(errs, i.err)
+	}
+	return errors.Join(errs...)
+}
+
+// injured is an injury with what came of it.
+type injured struct {
+	Injury
+
+	event int
+	err   error
+}
+
+func (i *injured) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer cancel()
+	return i.Finish(ctx)
+}
+
+// over notes the end of a fault, and whether it had an effect.
+func (n *Nemesis) over(i *injured) {
+	text, outcome := errorText(i.err), ""
+	if i.err != nil {
+		i.err = fmt.Errorf("heal %s: %w", i.What, i.err)
+	} else if i.Proof != nil {
+		if unproven := i.Proof(); unproven != nil {
+			text = fmt.Sprintf("no effect was seen: %v", unproven)
+		}
+	}
+	if i.Outcome != nil {
+		outcome = i.Outcome()
+	}
+	n.end(i.event, outcome, text)
+}
+
+// nothing is a fault that could not be injected, and why.
+func nothing(format string, args ...any) (Injury, error) {
+	why := fmt.Errorf(format, args...)
+	return Injury{
+		What: "nothing: " + why.Error(),
+		Heal: func(context.Context) error { return nil }, Proof: func() error { return why },
+	}, nil
 }
 
 func errorText(err error) string {
@@ -139,10 +186,10 @@ func (n *Nemesis) note(e Event) int {
 	return len(n.events) - 1
 }
 
-func (n *Nemesis) end(i int, text string) {
+func (n *Nemesis) end(i int, outcome, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.events[i].End, n.events[i].Error = n.Now(), text
+	n.events[i].End, n.events[i].Outcome, n.events[i].Error = n.Now(), outcome, text
 }
 
 // Events returns what was done.

@@ -15,7 +15,7 @@ import (
 )
 
 // spoil is a fault of links, which are pairs of a sender and a receiver; the
-// clients are host r.Size().
+// clients are host r.Hosts().
 func spoil(name string, how lan.Quality, which func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (links [][2]int, what string)) Fault {
 	return Fault{Name: name, Network: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		links, what := which(ctx, r, rng)
@@ -51,7 +51,7 @@ func around(i, hosts int) (links [][2]int) {
 func isolate(who chooser) Fault {
 	return spoil("cut-"+who.name, cut, func(ctx context.Context, r *rig.Rig, rng *rand.Rand) ([][2]int, string) {
 		i := who.choose(ctx, r, rng)[0]
-		return around(i, r.Size()), fmt.Sprintf("%s cut off from the others", names([]int{i}))
+		return around(i, r.Hosts()), fmt.Sprintf("%s cut off from the others", names([]int{i}))
 	})
 }
 
@@ -59,7 +59,7 @@ func isolate(who chooser) Fault {
 func unplug(who chooser) Fault {
 	return spoil("unplug-"+who.name, cut, func(ctx context.Context, r *rig.Rig, rng *rand.Rand) ([][2]int, string) {
 		i := who.choose(ctx, r, rng)[0]
-		return around(i, r.Size()+1), fmt.Sprintf("%s unplugged", names([]int{i}))
+		return around(i, r.Hosts()+1), fmt.Sprintf("%s unplugged", names([]int{i}))
 	})
 }
 
@@ -68,7 +68,7 @@ func oneWay(who chooser) Fault {
 	return spoil("one-way-"+who.name, cut, func(ctx context.Context, r *rig.Rig, rng *rand.Rand) ([][2]int, string) {
 		i, mute := who.choose(ctx, r, rng)[0], rng.IntN(2) == 0
 		var links [][2]int
-		for other := range r.Size() {
+		for other := range r.Hosts() {
 			switch {
 			case other == i:
 			case mute:
@@ -89,8 +89,8 @@ func bridge() Fault {
 	return spoil("bridge", cut, func(_ context.Context, r *rig.Rig, rng *rand.Rand) ([][2]int, string) {
 		middle := rng.IntN(r.Size())
 		var links [][2]int
-		for i := range r.Size() {
-			for j := range r.Size() {
+		for i := range r.Hosts() {
+			for j := range r.Hosts() {
 				if i != j && i != middle && j != middle {
 					links = append(links, [2]int{i, j})
 				}
@@ -111,8 +111,8 @@ func poor() Fault {
 
 func everyLink(what string) func(context.Context, *rig.Rig, *rand.Rand) ([][2]int, string) {
 	return func(_ context.Context, r *rig.Rig, _ *rand.Rand) (links [][2]int, _ string) {
-		for i := range r.Size() + 1 {
-			for j := range r.Size() + 1 {
+		for i := range r.Hosts() + 1 {
+			for j := range r.Hosts() + 1 {
 				if i != j {
 					links = append(links, [2]int{i, j})
 				}
@@ -127,7 +127,7 @@ func flap(who chooser) Fault {
 	return Fault{Name: "flap-" + who.name, Network: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		i := who.choose(ctx, r, rng)[0]
 		every := between(rng, 50*time.Millisecond, 700*time.Millisecond)
-		links := around(i, r.Size())
+		links := around(i, r.Hosts())
 		before := r.LAN.Lost()
 		over, done := make(chan struct{}), make(chan struct{})
 		go func() {

@@ -30,6 +30,13 @@ var (
 		}
 		return []int{rng.IntN(r.Size())}
 	}}
+	// exposed is one that others that lose data leave: the one that has, if any has.
+	exposed = chooser{"one", func(_ context.Context, r *rig.Rig, rng *rand.Rand) []int {
+		if i := r.AtRisk(); i >= 0 {
+			return []int{i}
+		}
+		return []int{rng.IntN(r.Size())}
+	}}
 	majority = chooser{"majority", func(_ context.Context, r *rig.Rig, rng *rand.Rand) []int {
 		return rng.Perm(r.Size())[:r.Size()/2+1]
 	}}

@@ -43,11 +43,12 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Rig is a running cluster. Its methods may be called from any goroutine.
+// Rig is a running cluster of Size nodes, and a place for one more that may join
+// it. Its methods may be called from any goroutine.
 type Rig struct {
 	*procs.Cluster
 
-	// LAN joins the nodes and this process, which is host Nodes; nil when they are
+	// LAN joins the nodes and this process, which is host Hosts(); nil when they are
 	// joined by loopback, and WithoutLAN says why.
 	LAN        *lan.LAN
 	WithoutLAN string
@@ -59,6 +60,9 @@ type Rig struct {
 	Crews []*crew.Crew
 	// WithoutClocks is why the clock of a node cannot be set; "" when it can.
 	WithoutClocks string
+
+	dir   string
+	roles *roles
 }
 
 // startTime bounds the start of a cluster, stopTime its end.
@@ -77,9 +81,11 @@ func Start(ctx context.Context, cfg Config) (*Rig, error) {
 }
 
 func (r *Rig) start(ctx context.Context, cfg Config) error {
+	r.dir = cfg.Dir
+	places := cfg.Nodes + 1
 	if r.WithoutLAN = "it was not asked for"; !cfg.Loopback {
 		var err error
-		if r.LAN, err = lan.New(cfg.Nodes, cfg.Seed); err != nil {
+		if r.LAN, err = lan.New(places, cfg.Seed); err != nil {
 			cfg.Log.Warn("no network of namespaces: faults of the network are skipped", "error", err)
 			r.WithoutLAN = err.Error()
 		} else {
@@ -90,15 +96,15 @@ func (r *Rig) start(ctx context.Context, cfg Config) error {
 	if out, err := exec.CommandContext(ctx, cfg.Program, "secret", "generate", "-f", secret).CombinedOutput(); err != nil {
 		return fmt.Errorf("make a secret: %w: %s", err, out)
 	}
-	plan := procs.Config{Path: cfg.Program, SecretFile: secret, Args: []string{"--insecure", "--log-level", "debug"}}
+	plan := procs.Config{Path: cfg.Program, Founders: cfg.Nodes, SecretFile: secret, Args: []string{"--insecure", "--log-level", "debug"}}
 	if r.LAN != nil {
-		hosts := make([]string, cfg.Nodes)
+		hosts := make([]string, places)
 		for i := range hosts {
 			hosts[i] = r.LAN.Address(i)
 		}
 		plan.Nodes, plan.Within = procs.PlanHosts(cfg.Dir, hosts), r.LAN.Within
 	} else {
-		nodes, err := procs.PlanFree(cfg.Dir, cfg.Nodes)
+		nodes, err := procs.PlanFree(cfg.Dir, places)
 		if err != nil {
 			return err
 		}
@@ -106,12 +112,16 @@ func (r *Rig) start(ctx context.Context, cfg Config) error {
 	}
 	r.mount(cfg, plan.Nodes)
 	r.Cluster = procs.NewCluster(plan)
+	r.roles = newRoles(cfg.Nodes, places)
 	if err := r.StartAll(); err != nil {
 		return err
 	}
 	ready, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	if err := r.ReadyAll(ready); err != nil {
+		return err
+	}
+	if err := r.learn(ready); err != nil {
 		return err
 	}
 	if _, err := clock.Take(r.Process(0).PID()); err != nil {
@@ -136,8 +146,14 @@ func (r *Rig) mount(cfg Config, nodes []procs.Node) {
 	}
 }
 
-// Size returns the number of nodes.
-func (r *Rig) Size() int { return len(r.Nodes()) }
+// Size returns the number of nodes that the cluster is to have.
+func (r *Rig) Size() int { return len(r.Endpoints()) }
+
+// Spare is the place of a further node.
+func (r *Rig) Spare() int { return r.Size() }
+
+// Hosts returns the number of hosts of the network that nodes may have.
+func (r *Rig) Hosts() int { return len(r.Nodes()) }
 
 // Leader returns the node that says it leads, -1 when none that answers does.
 func (r *Rig) Leader(ctx context.Context) int {
@@ -185,8 +201,16 @@ func (r *Rig) Running(i int) bool {
 	}
 }
 
-// Revive starts every node that has ended, as a supervisor does. An end that no
-// fault explains is an error.
+// Start starts a node, unless its place is empty.
+func (r *Rig) Start(i int) error {
+	if r.roles.isAway(i) {
+		return nil
+	}
+	return r.Cluster.Start(i)
+}
+
+// Revive starts every node that has ended, as a supervisor does, and none that
+// refuses to run. An end that no fault explains is an error.
 func (r *Rig) Revive() error {
 	for i := range r.Nodes() {
 		if r.Process(i) == nil || r.Running(i) {
@@ -194,6 +218,9 @@ func (r *Rig) Revive() error {
 		}
 		if err := r.Explain(i); err != nil {
 			return err
+		}
+		if r.Refuses(i) {
+			continue
 		}
 		if err := r.Start(i); err != nil {
 			return err
@@ -203,10 +230,10 @@ func (r *Rig) Revive() error {
 }
 
 // Explain returns an error if a node has ended by itself for another reason than
-// that its disk had failed it.
+// that its disk had failed it, that its files were damaged, or that it was removed.
 func (r *Rig) Explain(i int) error {
 	code := r.Process(i).ExitCode()
-	if slices.Contains(explained, code) {
+	if slices.Contains(explained, code) || r.Refuses(i) {
 		return nil
 	}
 	node := r.Nodes()[i]
@@ -223,7 +250,10 @@ func (r *Rig) Kill(i int) error {
 	if r.Disks != nil {
 		r.Disks[i].Release()
 	}
-	return r.Process(i).Kill()
+	if p := r.Process(i); p != nil {
+		return p.Kill()
+	}
+	return nil
 }
 
 // Stuck reports whether a node cannot end by itself: its process stands still, or
