@@ -133,7 +133,7 @@ func (r *run) all(ctx context.Context) error {
 		return errors.Join(err, closeErr)
 	}
 	r.Log.Info("checking", "operations", len(ops))
-	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops), check.Leases(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops, r.recorder.Began()), check.Leases(ops))
 	for _, w := range r.workloads {
 		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
 		r.report.Verdicts = append(r.report.Verdicts, w.Check(own, final.Below(w.Name()))...)

@@ -152,10 +152,11 @@ func TestVersions(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
+	began := time.Unix(1e9, 0)
 	at := func(call, revision, machine int) history.Op {
 		return history.Op{
 			Kind: history.Save, Outcome: history.OK, Revision: uint64(revision),
-			Call: time.Duration(call) * time.Second, Return: time.Duration(call+1) * time.Second, Machine: time.Duration(machine) * time.Second,
+			Call: time.Duration(call) * time.Second, Return: time.Duration(call+1) * time.Second, Machine: began.Add(time.Duration(machine) * time.Second).UnixNano(),
 		}
 	}
 	for name, tt := range map[string]struct {
@@ -169,7 +170,7 @@ func TestTimes(t *testing.T) {
 		"an hour behind":     {[]history.Op{at(0, 1, -3600)}, "behind"},
 		"unknown is no time": {[]history.Op{at(0, 1, 1), unknown(at(9, 0, 0))}, ""},
 	} {
-		v := Times(tt.ops)
+		v := Times(tt.ops, began)
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
 			t.Errorf("%s: %+v", name, v)
 		}

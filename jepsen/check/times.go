@@ -4,6 +4,7 @@
 package check
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -20,8 +21,8 @@ const (
 
 // Times checks the cluster's clock by the times of versions (G8): it never goes
 // back from one revision to the next, and is about that of the harness, whose
-// clock nobody changes.
-func Times(ops []history.Op) Verdict {
+// clock nobody changes and began at a time of the wall clock.
+func Times(ops []history.Op, began time.Time) Verdict {
 	v := Verdict{Name: "machine time"}
 	var saves []history.Op
 	for _, op := range ops {
@@ -29,16 +30,17 @@ func Times(ops []history.Op) Verdict {
 			saves = append(saves, op)
 		}
 	}
-	slices.SortStableFunc(saves, func(a, b history.Op) int { return int(a.Revision) - int(b.Revision) })
+	slices.SortStableFunc(saves, func(a, b history.Op) int { return cmp.Compare(a.Revision, b.Revision) })
 	for i, op := range saves {
 		v.Checked++
+		at := time.Duration(op.Machine - began.UnixNano())
 		switch {
 		case i > 0 && op.Machine < saves[i-1].Machine:
-			v.add("the clock goes back: at %s %s, and then at %s %s", saves[i-1].Machine, describe(saves[i-1]), op.Machine, describe(op))
-		case op.Machine > op.Return+maxAhead:
-			v.add("the clock is ahead: at %s %s", op.Machine, describe(op))
-		case op.Machine < op.Call-maxBehind:
-			v.add("the clock is behind: at %s %s", op.Machine, describe(op))
+			v.add("the clock goes back by %d ns: %s, and then %s", saves[i-1].Machine-op.Machine, describe(saves[i-1]), describe(op))
+		case at > op.Return+maxAhead:
+			v.add("the clock is ahead: at %s %s", at, describe(op))
+		case at < op.Call-maxBehind:
+			v.add("the clock is behind: at %s %s", at, describe(op))
 		}
 	}
 	return v

@@ -88,8 +88,8 @@ type Op struct {
 	Version uint64 `json:"version,omitempty"`
 	// Revision is that of the write, or the one that a read reflects.
 	Revision uint64 `json:"revision,omitempty"`
-	// Machine is when a save was executed by the cluster's clock, on the recorder's.
-	Machine time.Duration `json:"machine,omitempty"`
+	// Machine is when a save was executed by the cluster's clock, in unix nanoseconds.
+	Machine int64 `json:"machine,omitempty"`
 	// Stale: the read was allowed to be old, but not older than the revision Least.
 	Stale bool   `json:"stale,omitempty"`
 	Least uint64 `json:"least,omitempty"`
@@ -160,8 +160,8 @@ func machineTime() time.Duration {
 // Now is the time on the recorder's clock.
 func (r *Recorder) Now() time.Duration { return machineTime() - r.begin }
 
-// At is a time of the wall clock on the recorder's clock.
-func (r *Recorder) At(wall time.Time) time.Duration { return time.Until(wall.Round(0)) + r.Now() }
+// Began is the wall clock at the beginning of the recorder's.
+func (r *Recorder) Began() time.Time { return time.Now().Add(-r.Now()) }
 
 // Next returns a number that nobody has got before.
 func (r *Recorder) Next() int64 { return r.values.Add(1) }

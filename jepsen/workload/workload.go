@@ -67,7 +67,7 @@ func write(ctx context.Context, r *history.Recorder, op history.Op, send func(co
 	defer cancel()
 	v, err := send(ctx)
 	begun.Outcome, begun.Error = outcome(err)
-	begun.Version, begun.Revision, begun.Machine = v.Number, uint64(v.Revision), r.At(v.CreatedAt)
+	begun.Version, begun.Revision, begun.Machine = v.Number, uint64(v.Revision), v.CreatedAt.UnixNano()
 	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && begun.Outcome == history.Failed {
 		begun.Conflict, begun.Version = true, conflict.Head.Number
 	}
