@@ -5,7 +5,9 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -31,7 +33,7 @@ func clockJump(who chooser) Fault {
 		if err == nil {
 			err = c.Set(offset)
 		}
-		if err != nil && !r.Running(i) {
+		if errors.Is(err, fs.ErrNotExist) || err != nil && !r.Running(i) {
 			return nothing("%s has ended", names([]int{i}))
 		}
 		if err != nil {
@@ -40,7 +42,8 @@ func clockJump(who chooser) Fault {
 		seen := make(chan error, 1)
 		go func() { seen <- tells(r, i, offset) }()
 		heal := func(context.Context) error {
-			if err := c.Set(0); err != nil && r.Running(i) && r.Process(i) == p {
+			// A process that has ended has no memory any more.
+			if err := c.Set(0); err != nil && !errors.Is(err, fs.ErrNotExist) && r.Running(i) && r.Process(i) == p {
 				return err
 			}
 			return nil
