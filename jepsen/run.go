@@ -113,6 +113,9 @@ func (r *run) all(ctx context.Context) error {
 	if err = r.watch(watching, &watched); err == nil {
 		err = r.work(ctx, n)
 	}
+	if err == nil {
+		err = r.finish(ctx)
+	}
 	r.report.Events = n.Events()
 	ops, closeErr := r.recorder.Close()
 	r.report.Ops = ops
@@ -219,6 +222,29 @@ func (r *run) work(ctx context.Context, n *nemesis.Nemesis) error {
 		})
 	}
 	return n.Run(working)
+}
+
+// finish waits until the cluster serves, and has the workloads record what there
+// is in the end.
+func (r *run) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recoverTime)
+	defer cancel()
+	if err := r.ready(ctx); err != nil {
+		return fmt.Errorf("the cluster does not recover: %w", err)
+	}
+	conn, err := client.Dial(client.Config{Endpoints: r.rig.Endpoints()})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for _, w := range r.workloads {
+		if last, ok := w.(workload.Finisher); ok {
+			if err := last.Finish(ctx, conn); err != nil {
+				return fmt.Errorf("what there is in the end of %s: %w", w.Name(), err)
+			}
+		}
+	}
+	return nil
 }
 
 // final waits until the cluster serves, and returns what each node has, and what

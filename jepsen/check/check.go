@@ -45,6 +45,9 @@ func describe(op history.Op) string {
 	if op.Expect != nil {
 		s += fmt.Sprintf(" expecting %d", *op.Expect)
 	}
+	if len(op.Values) > 0 {
+		s += fmt.Sprintf(" of %q", op.Values)
+	}
 	return s + fmt.Sprintf(" [%.3fs-%.3fs] %s: version %d %q, revision %d %s",
 		op.Call.Seconds(), op.Return.Seconds(), op.Outcome, op.Version, op.Value, op.Revision, op.Error)
 }

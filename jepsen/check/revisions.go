@@ -48,7 +48,7 @@ func Revisions(ops []history.Op) Verdict {
 		if m.end || last == nil {
 			continue
 		}
-		writes := m.op.Kind == history.Save
+		writes := m.op.Kind == history.Save || m.op.Kind == history.Send
 		if m.op.Revision < last.Revision || writes && m.op.Revision == last.Revision {
 			v.add("%s\n  although before it: %s", describe(*m.op), describe(*last))
 		}

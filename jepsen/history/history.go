@@ -49,6 +49,13 @@ const (
 	Transfer Kind = "transfer"
 	// Total reads the sum of all accounts at one revision: Sum.
 	Total Kind = "total"
+	// Send sends the message Value to the agent; Version is its number in the inbox.
+	Send Kind = "send"
+	// Receive reads the oldest messages that wait in the agent's inbox, Values with
+	// their Numbers: those of one moment if there is a Revision, else as they come.
+	Receive Kind = "receive"
+	// Left reads all messages that wait in the agent's inbox, after the last write.
+	Left Kind = "left"
 )
 
 // Op is one operation of a client.
@@ -77,6 +84,10 @@ type Op struct {
 	// Agents take part, and Sum is what they have.
 	Agents []string `json:"agents,omitempty"`
 	Sum    int      `json:"sum,omitempty"`
+	// Values are messages that are read, or that a save consumes; it sends its own
+	// Value to Agents. Numbers are theirs in the inbox.
+	Values  []string `json:"values,omitempty"`
+	Numbers []uint64 `json:"numbers,omitempty"`
 
 	Call    time.Duration `json:"call"`
 	Return  time.Duration `json:"return,omitempty"`

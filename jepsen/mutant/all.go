@@ -76,5 +76,25 @@ func All() []Mutant {
 				"a.versions++\n\ta.stored", "if time.Now().UnixNano()>>10%500 == 0 {\n\t\trec.sha[0]++\n\t}\n\ta.versions++\n\ta.stored",
 			},
 		},
+		{
+			Name: "message-kept", Defect: "one message in twenty stays in the inbox when it is consumed",
+			File: "fsm/inbox.go", Change: []string{"\t\tbox.count, box.bytes = box.count-1, box.bytes-m.size()\n", "\t\tif n%20 == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tbox.count, box.bytes = box.count-1, box.bytes-m.size()\n"},
+		},
+		{
+			Name: "message-lost", Defect: "one message in fifty is numbered and not stored",
+			File: "fsm/inbox.go", Change: []string{"\tbox.count++\n\tbox.bytes += m.size()\n", "\tif box.last%50 == 0 {\n\t\tc.putInbox(id, box)\n\t\treturn box.last, nil\n\t}\n\tbox.count++\n\tbox.bytes += m.size()\n"},
+		},
+		{
+			Name: "emitted-twice", Defect: "one save in twenty sends its messages twice",
+			File: "fsm/message.go", Change: []string{"for _, e := range s.Emit {\n\t\tm :=", "for _, e := range append(s.Emit, s.Emit[:len(s.Emit)*int(1-min(rec.number%20, 1))]...) {\n\t\tm :="},
+		},
+		{
+			Name: "message-repeat-forgotten", Defect: "a message that a sender sends again is sent again",
+			File: "fsm/message.go", Change: []string{
+				"case s.ID.Sequence == session.sequence && digest == session.digest:\n\t\treturn c.sentBefore(s, session), nil", "case s.ID.Sequence == session.sequence && digest == session.digest && session.sequence == 0:\n\t\treturn c.sentBefore(s, session), nil",
+				"case s.ID.Sequence == session.sequence:", "case s.ID.Sequence == session.sequence && digest != session.digest:",
+			},
+			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
+		},
 	}
 }

@@ -31,9 +31,15 @@ type Workload interface {
 	Check(ops []history.Op, final check.Final) []check.Verdict
 }
 
+// Finisher is a workload that also records what there is in the end, when all
+// faults are healed and nothing writes any more.
+type Finisher interface {
+	Finish(ctx context.Context, conn *client.Client) error
+}
+
 // All returns every workload.
 func All(r *history.Recorder) []Workload {
-	return []Workload{&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}}
+	return []Workload{&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}, &Messages{recorder: r}}
 }
 
 // callTime bounds one operation: what takes longer has an unknown outcome.
@@ -55,6 +61,13 @@ func save(
 		begun.Conflict, begun.Version = true, conflict.Head.Number
 	}
 	return *begun
+}
+
+// keepAll has the cluster remove no version of the agents below a prefix, whatever
+// becomes of its clock.
+func keepAll(ctx context.Context, conn *client.Client, prefix string) error {
+	_, err := conn.SetRetention(ctx, prefix, hawser.Retention{})
+	return err
 }
 
 // restore reads a version, the head for 0, and records what was read.
