@@ -29,8 +29,7 @@ func Fencing(ops []history.Op, final Final) Verdict {
 	owned := map[string][]history.Op{}
 	saved := map[string]history.Op{}
 	for _, op := range ops {
-		switch {
-		case op.Kind == history.Own:
+		if op.Kind == history.Own {
 			v.Checked++
 			at := tenure{op.Agent, op.Epoch}
 			if other, ok := owners[at]; ok && other.Client != op.Client {
@@ -38,7 +37,8 @@ func Fencing(ops []history.Op, final Final) Verdict {
 			}
 			owners[at] = op
 			owned[op.Agent] = append(owned[op.Agent], op)
-		case op.Kind == history.Save:
+		}
+		if op.Kind == history.Save {
 			if saved[op.Value] = op; op.Deposed && op.Outcome == history.OK {
 				v.add("it had been given back: %s", describe(op))
 			}

@@ -11,6 +11,9 @@ import (
 	"github.com/hawserdb/hawser/jepsen/history"
 )
 
+// writes are the operations that make a revision of their own.
+var writes = []history.Kind{history.Save, history.Send, history.Rollback, history.Fork}
+
 // Revisions checks all operations against the order that the cluster itself
 // tells: a write that was answered before another one was sent has a smaller
 // revision, and a read reflects a revision not below that of anything that was
@@ -48,8 +51,7 @@ func Revisions(ops []history.Op) Verdict {
 		if m.end || last == nil {
 			continue
 		}
-		writes := m.op.Kind == history.Save || m.op.Kind == history.Send
-		if m.op.Revision < last.Revision || writes && m.op.Revision == last.Revision {
+		if m.op.Revision < last.Revision || slices.Contains(writes, m.op.Kind) && m.op.Revision == last.Revision {
 			v.add("%s\n  although before it: %s", describe(*m.op), describe(*last))
 		}
 	}

@@ -56,6 +56,23 @@ const (
 	Receive Kind = "receive"
 	// Left reads all messages that wait in the agent's inbox, after the last write.
 	Left Kind = "left"
+	// Run begins the effect Effect, runs it with Key if it is told to, and records
+	// its end. Value is the end that it was told, or recorded.
+	Run Kind = "run"
+	// Begin is the beginning of Run and the call; a save records the end.
+	Begin Kind = "begin"
+	// Finish records Value as the end of an effect.
+	Finish Kind = "finish"
+	// Pay is a request to the payment server, with Key; Value is its receipt, ""
+	// if it was refused.
+	Pay Kind = "pay"
+	// Journal reads an effect after the last write: Value is its end, "" if it is
+	// open, Number how often it was begun.
+	Journal Kind = "journal"
+	// Rollback makes Number the head again, as Version.
+	Rollback Kind = "rollback"
+	// Fork makes the agent of the head of Agents[0].
+	Fork Kind = "fork"
 )
 
 // Op is one operation of a client.
@@ -84,8 +101,13 @@ type Op struct {
 	// Agents take part, and Sum is what they have.
 	Agents []string `json:"agents,omitempty"`
 	Sum    int      `json:"sum,omitempty"`
+	// Effect is the id of an effect, of which the end is Values[0] if a save
+	// records it. Key is the one with which it was run, "" if it was not.
+	Effect string `json:"effect,omitempty"`
+	Key    string `json:"key,omitempty"`
 	// Values are messages that are read, or that a save consumes; it sends its own
-	// Value to Agents. Numbers are theirs in the inbox.
+	// Value to Agents. Numbers are theirs in the inbox, or of Agents. Of a restore they are the
+	// effects that it told of, each followed by its end.
 	Values  []string `json:"values,omitempty"`
 	Numbers []uint64 `json:"numbers,omitempty"`
 

@@ -96,5 +96,25 @@ func All() []Mutant {
 			},
 			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
 		},
+		{
+			Name: "effect-run-again", Defect: "an effect that is done is run again with the policy retry",
+			File: "fsm/effect_apply.go", Change: []string{"e.state == hawser.EffectOpen && b.Policy == hawser.OnUnknownRetry:", "e.state != hawser.EffectFailed && b.Policy == hawser.OnUnknownRetry:"},
+		},
+		{
+			Name: "effect-not-asked", Defect: "an effect of which nobody knows whether it has run is run again with every policy",
+			File: "fsm/effect_apply.go", Change: []string{"e.state == hawser.EffectOpen && b.Policy == hawser.OnUnknownRetry:", "e.state == hawser.EffectOpen:"},
+		},
+		{
+			Name: "effect-end-lost", Defect: "a save makes its version and not the end of the effect",
+			File: "fsm/effect_apply.go", Change: []string{"func (f *effectsOf) saved(ends []EffectEnd, version uint64) error {\n", "func (f *effectsOf) saved(ends []EffectEnd, version uint64) error {\n\tif version%10 == 0 {\n\t\tends = nil\n\t}\n"},
+		},
+		{
+			Name: "fork-forgets-effects", Defect: "a fork does not know what its source has begun",
+			File: "fsm/effect.go", Change: []string{"if err != nil || parent == 0 {\n\t\treturn err\n\t}\n\tp, err :=", "if err != nil || parent >= 0 {\n\t\treturn err\n\t}\n\tp, err :="},
+		},
+		{
+			Name: "rollback-not-told", Defect: "a restore after a rollback does not tell of the effects after what it went back to",
+			File: "fsm/effect.go", Change: []string{"if a.journal == 0 {\n\t\treturn nil\n\t}\n\tj, err := readJournal(c, a.journal)", "if a.journal >= 0 {\n\t\treturn nil\n\t}\n\tj, err := readJournal(c, a.journal)"},
+		},
 	}
 }

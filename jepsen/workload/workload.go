@@ -39,7 +39,10 @@ type Finisher interface {
 
 // All returns every workload.
 func All(r *history.Recorder) []Workload {
-	return []Workload{&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}, &Messages{recorder: r}}
+	return []Workload{
+		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r},
+		&Messages{recorder: r}, &Effects{recorder: r},
+	}
 }
 
 // callTime bounds one operation: what takes longer has an unknown outcome.
