@@ -12,7 +12,7 @@ import (
 )
 
 // writes are the operations that make a revision of their own.
-var writes = []history.Kind{history.Save, history.Send, history.Rollback, history.Fork}
+var writes = []history.Kind{history.Save, history.Send, history.Rollback, history.Fork, history.SaveAll, history.Cut, history.RollbackTo}
 
 // Revisions checks all operations against the order that the cluster itself
 // tells: a write that was answered before another one was sent has a smaller

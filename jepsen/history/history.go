@@ -73,6 +73,16 @@ const (
 	Rollback Kind = "rollback"
 	// Fork makes the agent of the head of Agents[0].
 	Fork Kind = "fork"
+	// SaveAll saves Value for all of Agents.
+	SaveAll Kind = "save all"
+	// Heads reads the versions Numbers that Agents have at one revision.
+	Heads Kind = "heads"
+	// Cut makes the cut Value of the versions Numbers of Agents.
+	Cut Kind = "cut"
+	// ShowCut reads the cut Value; Revision is the cut's.
+	ShowCut Kind = "show cut"
+	// RollbackTo rolls Agents back to the cut Value, by new versions Numbers.
+	RollbackTo Kind = "roll back to"
 )
 
 // Op is one operation of a client.

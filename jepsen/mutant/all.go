@@ -116,5 +116,21 @@ func All() []Mutant {
 			Name: "rollback-not-told", Defect: "a restore after a rollback does not tell of the effects after what it went back to",
 			File: "fsm/effect.go", Change: []string{"if a.journal == 0 {\n\t\treturn nil\n\t}\n\tj, err := readJournal(c, a.journal)", "if a.journal >= 0 {\n\t\treturn nil\n\t}\n\tj, err := readJournal(c, a.journal)"},
 		},
+		{
+			Name: "cut-of-now", Defect: "a cut has of its second agent the version before the one that is current",
+			File: "fsm/cut_make.go", Change: []string{
+				"rec, err := c.record(a.id, a.live)", "rec, err := c.record(a.id, max(1, a.live-uint64(min(i, 1))))",
+				"cutAgent{a.id.Name, a.live}", "cutAgent{a.id.Name, heads[i].number}",
+			},
+		},
+		{
+			Name: "rollback-to-newest", Defect: "a rollback to a cut gives its second agent the newest version and not the one in the cut",
+			File: "fsm/cut_rollback.go", Change: []string{"\t\tif s.problem, err = c.cutProblem(s.a, s.number); err != nil {", "\t\tif i == 1 {\n\t\t\tdefer func() { s.number = s.a.live }()\n\t\t}\n\t\tif s.problem, err = c.cutProblem(s.a, s.number); err != nil {"},
+		},
+		{
+			Name: "rollback-repeat-forgotten", Defect: "a rollback to a cut that is asked for again is done again",
+			File: "fsm/cut_rollback.go", Change: []string{"if k.rollbacks[i].nonce == q.Request.Nonce {", "if k.rollbacks[i].nonce == q.Request.Nonce && i < 0 {"},
+			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
+		},
 	}
 }

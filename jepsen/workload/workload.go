@@ -41,7 +41,7 @@ type Finisher interface {
 func All(r *history.Recorder) []Workload {
 	return []Workload{
 		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r},
-		&Messages{recorder: r}, &Effects{recorder: r},
+		&Messages{recorder: r}, &Effects{recorder: r}, &Cuts{recorder: r},
 	}
 }
 
@@ -128,8 +128,13 @@ func valueOf(agent string, state []byte) string {
 func Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []history.Op) (map[string]check.Chain, error) {
 	values := map[hawser.Hash]string{}
 	for _, op := range ops {
-		if op.Kind == history.Save {
+		switch op.Kind { //nolint:exhaustive // the others save nothing
+		case history.Save:
 			values[sha256.Sum256(content(op.Agent, op.Value))] = op.Value
+		case history.SaveAll:
+			for _, agent := range op.Agents {
+				values[sha256.Sum256(content(agent, op.Value))] = op.Value
+			}
 		}
 	}
 	chains := map[string]check.Chain{}
