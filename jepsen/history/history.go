@@ -83,6 +83,8 @@ const (
 	ShowCut Kind = "show cut"
 	// RollbackTo rolls Agents back to the cut Value, by new versions Numbers.
 	RollbackTo Kind = "roll back to"
+	// Archive writes all agents below Agent to a file, as of Revision; Value names it.
+	Archive Kind = "archive"
 )
 
 // Op is one operation of a client.

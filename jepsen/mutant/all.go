@@ -132,5 +132,16 @@ func All() []Mutant {
 			File: "fsm/cut_rollback.go", Change: []string{"if k.rollbacks[i].nonce == q.Request.Nonce {", "if k.rollbacks[i].nonce == q.Request.Nonce && i < 0 {"},
 			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
 		},
+		{
+			Name: "archive-behind", Defect: "an archive leaves the newest version of an agent out now and then",
+			File: "fsm/export.go", Change: []string{
+				"func (x *exporter) agent(id hawser.AgentID, a agentRecord) error {\n", "func (x *exporter) agent(id hawser.AgentID, a agentRecord) error {\n\tif a.live > 1 && a.versions > 1 && a.head%3 == 0 {\n\t\ta.head, a.live, a.versions = a.head-1, a.live-1, a.versions-1\n\t}\n",
+			},
+		},
+		{
+			Name: "archive-stale", Defect: "a node archives what it has, without asking the others whether that is up to date",
+			File: "cluster/service/archive.go", Change: []string{"s.view(ctx, r.GetRead())", "s.view(ctx, &hawserv1.ReadOptions{Consistency: hawserv1.Consistency_CONSISTENCY_STALE})"},
+			Faults: []string{"pause-one", "cut-one", "slow-links"},
+		},
 	}
 }

@@ -41,7 +41,7 @@ type Finisher interface {
 func All(r *history.Recorder) []Workload {
 	return []Workload{
 		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r},
-		&Messages{recorder: r}, &Effects{recorder: r}, &Cuts{recorder: r},
+		&Messages{recorder: r}, &Effects{recorder: r}, &Cuts{recorder: r}, &Archives{recorder: r},
 	}
 }
 
