@@ -61,6 +61,7 @@ func TestWorkloads(t *testing.T) {
 
 // run lets clients work, and something happen half way.
 func run(t *testing.T, all []workload.Workload, conn *client.Client, happen func()) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
 	var group sync.WaitGroup
