@@ -98,7 +98,10 @@ func All() []Mutant {
 		},
 		{
 			Name: "effect-run-again", Defect: "an effect that is done is run again with the policy retry",
-			File: "fsm/effect_apply.go", Change: []string{"e.state == hawser.EffectOpen && b.Policy == hawser.OnUnknownRetry:", "e.state != hawser.EffectFailed && b.Policy == hawser.OnUnknownRetry:"},
+			File: "fsm/effect_apply.go", Change: []string{
+				"e.state == hawser.EffectOpen && b.Policy == hawser.OnUnknownRetry:", "e.state != hawser.EffectFailed && b.Policy == hawser.OnUnknownRetry:",
+				"next.reason, next.resolved = \"\", false\n", "next.reason, next.resolved = \"\", false\n\tnext.version, next.finished, next.digest = 0, 0, hawser.Hash{}\n",
+			},
 		},
 		{
 			Name: "effect-not-asked", Defect: "an effect of which nobody knows whether it has run is run again with every policy",
