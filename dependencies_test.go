@@ -45,7 +45,7 @@ var arrows = []struct {
 	{name: "cluster/scrub", forbidden: append(ours("api", "client", "cluster", "gossip", "internal/wire", "internal/peerpb"), "github.com/hashicorp", "google.golang.org/grpc")},
 	{name: "cluster/janitor", forbidden: append(ours("api", "client", "cluster", "gossip", "internal/wire", "internal/peerpb"), "github.com/hashicorp", "google.golang.org/grpc")},
 	{name: "cluster/catchup", forbidden: ours("client", "gossip", "cluster/service", "cluster/membership", "cluster/janitor", "cluster/scrub")},
-	{name: "jepsen", later: true, forbidden: ours("cluster", "fsm", "gossip", "snapshot", "internal/engine", "internal/peerpb")},
+	{name: "jepsen", later: true, forbidden: ours("cluster", "fsm", "gossip", "internal/engine", "internal/peerpb")},
 }
 
 // servers are the libraries that only the server needs.

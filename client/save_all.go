@@ -183,7 +183,7 @@ func (j *jointSave) write(ctx context.Context) ([]hawser.Version, error) {
 	}
 	for renewals := 0; ; renewals++ {
 		versions, err := j.send(ctx)
-		if err == nil || j.repeat || renewals == maxRenewals {
+		if err == nil || j.repeat || renewals == maxRenewals*len(j.parts) { // each is of one part
 			return versions, err
 		}
 		p := j.blamed(err)

@@ -144,3 +144,24 @@ func TestSaveAll_BadInputAndRepeats(t *testing.T) {
 		t.Errorf("with one id of two: %v", err)
 	}
 }
+
+// Claim: handles that have seen nothing save many agents unconditionally, however
+// many versions those have. Each of them needs a request id of its own for that.
+func TestSaveAll_OverwritesWhatItHasNotSeen(t *testing.T) {
+	c := hawsertest.Start(t)
+	saves := func() (saves []client.Saving) {
+		for i := range 8 {
+			saves = append(saves, client.SaveOf(c.Agent(fmt.Sprintf("a%d", i)), []byte("state"), client.Overwrite()))
+		}
+		return saves
+	}
+	known := saves()
+	for range hawser.IdempotencyWindow + 1 {
+		if _, err := c.SaveAll(t.Context(), known...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.SaveAll(t.Context(), saves()...); err != nil {
+		t.Error(err)
+	}
+}

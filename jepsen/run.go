@@ -119,6 +119,9 @@ func (r *run) all(ctx context.Context) error {
 	if err = r.watch(watching, &watched); err == nil {
 		err = r.work(ctx, n)
 	}
+	if err == nil {
+		err = r.finish(ctx)
+	}
 	r.report.Events = n.Events()
 	err = errors.Join(err, r.judge.Close(ctx))
 	var final check.Final
@@ -226,10 +229,14 @@ func (r *run) work(ctx context.Context, n *nemesis.Nemesis) error {
 }
 
 // startClients starts the clients that are no processes of their own: every second
-// one, and those that only read.
+// one, those that share what they know, and those that only read.
 func (r *run) startClients(ctx context.Context, group *sync.WaitGroup) error {
 	for i, w := range r.workloads {
-		for turn := 0; turn < r.Clients; turn += 2 {
+		step := 2
+		if _, ok := w.(workload.Together); ok {
+			step = 1
+		}
+		for turn := 0; turn < r.Clients; turn += step {
 			if err := r.startClient(ctx, group, w, r.member(i, turn), w.Run); err != nil {
 				return err
 			}
@@ -275,8 +282,10 @@ func (r *run) member(i, turn int) crew.Member {
 func (r *run) startCrews() error {
 	for turn := 1; turn < r.Clients; turn += 2 {
 		task := crew.Task{Seed: r.Seed, Judge: r.judge.Socket}
-		for i := range r.workloads {
-			task.Members = append(task.Members, r.member(i, turn))
+		for i, w := range r.workloads {
+			if _, ok := w.(workload.Together); !ok {
+				task.Members = append(task.Members, r.member(i, turn))
+			}
 		}
 		c := crew.New(fmt.Sprintf("crew-%d", turn/2+1), r.Dir, task, r.recorder)
 		r.rig.Crews = append(r.rig.Crews, c)
@@ -295,6 +304,29 @@ func (r *run) closeCrews(ctx context.Context) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// finish waits until the cluster serves, and has the workloads record what there
+// is in the end.
+func (r *run) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, recoverTime)
+	defer cancel()
+	if err := r.ready(ctx); err != nil {
+		return fmt.Errorf("the cluster does not recover: %w", err)
+	}
+	conn, err := client.Dial(client.Config{Endpoints: r.rig.Endpoints()})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	for _, w := range r.workloads {
+		if last, ok := w.(workload.Finisher); ok {
+			if err := last.Finish(ctx, conn); err != nil {
+				return fmt.Errorf("what there is in the end of %s: %w", w.Name(), err)
+			}
+		}
+	}
+	return nil
 }
 
 // final waits until the cluster serves, and returns what each node has, and what

@@ -63,6 +63,15 @@ func describe(op history.Op) string {
 	if op.Sure != 0 {
 		s += fmt.Sprintf(" (certain until %.3fs)", op.Sure.Seconds())
 	}
+	if op.Effect != "" {
+		s += fmt.Sprintf(" effect %q with key %q", op.Effect, op.Key)
+	}
+	if len(op.Values) > 0 {
+		s += fmt.Sprintf(" of %q", op.Values)
+	}
+	if len(op.Numbers) > 0 {
+		s += fmt.Sprintf(" numbers %d", op.Numbers)
+	}
 	return s + fmt.Sprintf(" [%.3fs-%.3fs] %s: version %d %q, revision %d %s",
 		op.Call.Seconds(), op.Return.Seconds(), op.Outcome, op.Version, op.Value, op.Revision, op.Error)
 }

@@ -48,7 +48,7 @@ func Linearizable(ops []history.Op, within time.Duration) Verdict {
 func event(op history.Op) (porcupine.Operation, bool) {
 	reads := op.Kind == history.Restore
 	switch {
-	case !reads && !op.Writes() && op.Kind != history.Delete, reads && op.Number != 0, op.Stale:
+	case !reads && !op.MakesVersion() && op.Kind != history.Delete, reads && op.Number != 0, op.Stale:
 		return porcupine.Operation{}, false
 	case op.Outcome == history.Failed && !op.Conflict, op.Outcome == history.Unknown && reads:
 		return porcupine.Operation{}, false

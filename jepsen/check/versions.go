@@ -65,7 +65,7 @@ func Versions(ops []history.Op, final Final) Verdict {
 		}
 	}
 	for _, op := range ops {
-		if op.Outcome != history.OK || op.Version == 0 || !op.Writes() && op.Kind != history.Restore {
+		if op.Outcome != history.OK || op.Version == 0 || !op.MakesVersion() && op.Kind != history.Restore {
 			continue
 		}
 		if gone[op.Agent].maybe(op.Version) {
@@ -76,7 +76,7 @@ func Versions(ops []history.Op, final Final) Verdict {
 			chain := final[node][op.Agent]
 			if op.Version > uint64(len(chain)) {
 				v.add("node %s has %d versions of agent %s, but: %s", node, len(chain), op.Agent, describe(op))
-			} else if is := chain[op.Version-1]; is.Value != op.Value || op.Writes() && is.Revision != op.Revision {
+			} else if is := chain[op.Version-1]; is.Value != op.Value || op.MakesVersion() && is.Revision != op.Revision {
 				v.add("node %s has %+v as version %d of agent %s, but: %s", node, is, op.Version, op.Agent, describe(op))
 			}
 		}

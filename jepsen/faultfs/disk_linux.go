@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -69,10 +70,35 @@ func (d *Disk) start() error {
 	data := &fs.LoopbackRoot{Path: d.back}
 	d.root = &node{LoopbackNode: &fs.LoopbackNode{RootData: data}, disk: d}
 	data.RootNode = d.root
+	syscall.ForkLock.RLock() // no process starts before the device is ours alone
+	defer syscall.ForkLock.RUnlock()
 	var err error
-	d.server, err = fs.Mount(d.mount, d.root, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, FsName: "faultfs", Name: "faultfs"}})
+	d.server, err = fs.Mount(d.mount, d.root, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, DirectMountStrict: true, FsName: "faultfs", Name: "faultfs"}})
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", d.mount, err)
+	}
+	return keepDevices()
+}
+
+// keepDevices keeps processes that are started from inheriting the devices of
+// mounts, which the library opens without saying so. The kernel gives up a file
+// system whose server is gone when nobody has its device any more: a node that has
+// it would wait for an answer for ever, and with it all that it has open, while it
+// is being killed.
+func keepDevices() error {
+	const open = "/proc/self/fd"
+	files, err := os.ReadDir(open)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		number, err := strconv.Atoi(f.Name())
+		if err != nil {
+			return err
+		}
+		if what, err := os.Readlink(filepath.Join(open, f.Name())); err == nil && what == "/dev/fuse" {
+			syscall.CloseOnExec(number)
+		}
 	}
 	return nil
 }

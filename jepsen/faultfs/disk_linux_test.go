@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -41,6 +42,16 @@ func syncDir(t *testing.T, path string) {
 	f, err := os.Open(path)
 	must(t, err)
 	must(t, f.Sync(), f.Close())
+}
+
+// Claim: a process that is started does not have the device of the file system,
+// without which the kernel would not give it up when its server is gone.
+func TestDisk_DeviceIsNotInherited(t *testing.T) {
+	mount(t)
+	out, err := exec.CommandContext(t.Context(), "ls", "-l", "/proc/self/fd").CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("/dev/fuse")) {
+		t.Errorf("a child has open: %v\n%s", err, out)
+	}
 }
 
 // Claim: what was synced survives a power failure, whatever happened to it since;

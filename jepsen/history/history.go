@@ -71,6 +71,40 @@ const (
 	Write Kind = "write"
 	// Judged is what the guarded resource itself made of a write.
 	Judged Kind = "judged"
+	// Send sends the message Value to the agent; Version is its number in the inbox.
+	Send Kind = "send"
+	// Receive reads the oldest messages that wait in the agent's inbox, Values with
+	// their Numbers: those of one moment if there is a Revision, else as they come.
+	Receive Kind = "receive"
+	// Left reads all messages that wait in the agent's inbox, after the last write.
+	Left Kind = "left"
+	// Run begins the effect Effect, runs it with Key if it is told to, and records
+	// its end. Value is the end that it was told, or recorded.
+	Run Kind = "run"
+	// Begin is the beginning of Run and the call; a save records the end.
+	Begin Kind = "begin"
+	// Finish records Value as the end of an effect.
+	Finish Kind = "finish"
+	// Pay is a request to the payment server, with Key; Value is its receipt, ""
+	// if it was refused.
+	Pay Kind = "pay"
+	// Journal reads an effect after the last write: Value is its end, "" if it is
+	// open, Number how often it was begun.
+	Journal Kind = "journal"
+	// Fork makes the agent of the head of Agents[0].
+	Fork Kind = "fork"
+	// SaveAll saves Value for all of Agents.
+	SaveAll Kind = "save all"
+	// Heads reads the versions Numbers that Agents have at one revision.
+	Heads Kind = "heads"
+	// Cut makes the cut Value of the versions Numbers of Agents.
+	Cut Kind = "cut"
+	// ShowCut reads the cut Value; Revision is the cut's.
+	ShowCut Kind = "show cut"
+	// RollbackTo rolls Agents back to the cut Value, by new versions Numbers.
+	RollbackTo Kind = "roll back to"
+	// Archive writes all agents below Agent to a file, as of Revision; Value names it.
+	Archive Kind = "archive"
 )
 
 // Op is one operation of a client.
@@ -112,6 +146,15 @@ type Op struct {
 	Agents []string `json:"agents,omitempty"`
 	Sum    int      `json:"sum,omitempty"`
 	Txns   []string `json:"txns,omitempty"`
+	// Effect is the id of an effect, of which the end is Values[0] if a save
+	// records it. Key is the one with which it was run, "" if it was not.
+	Effect string `json:"effect,omitempty"`
+	Key    string `json:"key,omitempty"`
+	// Values are messages that are read, or that a save consumes; it sends its own
+	// Value to Agents. Numbers are theirs in the inbox, or of Agents. Of a restore they are the
+	// effects that it told of, each followed by its end.
+	Values  []string `json:"values,omitempty"`
+	Numbers []uint64 `json:"numbers,omitempty"`
 
 	Call    time.Duration `json:"call"`
 	Return  time.Duration `json:"return,omitempty"`
@@ -119,8 +162,13 @@ type Op struct {
 	Error   string        `json:"error,omitempty"`
 }
 
-// Writes reports whether it makes a version.
-func (op Op) Writes() bool { return op.Kind == Save || op.Kind == Rollback }
+// Writes reports whether the operation makes a revision of its own.
+func (op Op) Writes() bool { return slices.Contains(writes, op.Kind) }
+
+// MakesVersion reports whether it makes Version of Agent, with Value.
+func (op Op) MakesVersion() bool { return op.Kind == Save || op.Kind == Rollback }
+
+var writes = []Kind{Save, Rollback, Send, Fork, SaveAll, Cut, RollbackTo}
 
 // Recorder records operations. It is safe for concurrent use.
 type Recorder struct {

@@ -117,5 +117,75 @@ func All() []Mutant {
 				"a.versions++\n\ta.stored", "if time.Now().UnixNano()>>10%500 == 0 {\n\t\trec.sha[0]++\n\t}\n\ta.versions++\n\ta.stored",
 			},
 		},
+		{
+			Name: "message-kept", Defect: "one message in twenty stays in the inbox when it is consumed",
+			File: "fsm/inbox.go", Change: []string{"\t\tbox.count, box.bytes = box.count-1, box.bytes-m.size()\n", "\t\tif n%20 == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tbox.count, box.bytes = box.count-1, box.bytes-m.size()\n"},
+		},
+		{
+			Name: "message-lost", Defect: "one message in fifty is numbered and not stored",
+			File: "fsm/inbox.go", Change: []string{"\tbox.count++\n\tbox.bytes += m.size()\n", "\tif box.last%50 == 0 {\n\t\tc.putInbox(id, box)\n\t\treturn box.last, nil\n\t}\n\tbox.count++\n\tbox.bytes += m.size()\n"},
+		},
+		{
+			Name: "emitted-twice", Defect: "one save in twenty sends its messages twice",
+			File: "fsm/message.go", Change: []string{"for _, e := range s.Emit {\n\t\tm :=", "for _, e := range append(s.Emit, s.Emit[:len(s.Emit)*int(1-min(rec.number%20, 1))]...) {\n\t\tm :="},
+		},
+		{
+			Name: "message-repeat-forgotten", Defect: "a message that a sender sends again is sent again",
+			File: "fsm/message.go", Change: []string{
+				"case s.ID.Sequence == session.sequence && digest == session.digest:\n\t\treturn c.sentBefore(s, session), nil", "case s.ID.Sequence == session.sequence && digest == session.digest && session.sequence == 0:\n\t\treturn c.sentBefore(s, session), nil",
+				"case s.ID.Sequence == session.sequence:", "case s.ID.Sequence == session.sequence && digest != session.digest:",
+			},
+			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
+		},
+		{
+			Name: "effect-run-again", Defect: "an effect that is done is run again with the policy retry",
+			File: "fsm/effect_apply.go", Change: []string{
+				"e.state == hawser.EffectOpen && b.Policy == hawser.OnUnknownRetry:", "e.state != hawser.EffectFailed && b.Policy == hawser.OnUnknownRetry:",
+				"next.reason, next.resolved = \"\", false\n", "next.reason, next.resolved = \"\", false\n\tnext.version, next.finished, next.digest = 0, 0, hawser.Hash{}\n",
+			},
+		},
+		{
+			Name: "effect-not-asked", Defect: "an effect of which nobody knows whether it has run is run again with every policy",
+			File: "fsm/effect_apply.go", Change: []string{"e.state == hawser.EffectOpen && b.Policy == hawser.OnUnknownRetry:", "e.state == hawser.EffectOpen:"},
+		},
+		{
+			Name: "effect-end-lost", Defect: "a save makes its version and not the end of the effect",
+			File: "fsm/effect_apply.go", Change: []string{"func (f *effectsOf) saved(ends []EffectEnd, version uint64) error {\n", "func (f *effectsOf) saved(ends []EffectEnd, version uint64) error {\n\tif version%10 == 0 {\n\t\tends = nil\n\t}\n"},
+		},
+		{
+			Name: "fork-forgets-effects", Defect: "a fork does not know what its source has begun",
+			File: "fsm/effect.go", Change: []string{"if err != nil || parent == 0 {\n\t\treturn err\n\t}\n\tp, err :=", "if err != nil || parent >= 0 {\n\t\treturn err\n\t}\n\tp, err :="},
+		},
+		{
+			Name: "rollback-not-told", Defect: "a restore after a rollback does not tell of the effects after what it went back to",
+			File: "fsm/effect.go", Change: []string{"if a.journal == 0 {\n\t\treturn nil\n\t}\n\tj, err := readJournal(c, a.journal)", "if a.journal >= 0 {\n\t\treturn nil\n\t}\n\tj, err := readJournal(c, a.journal)"},
+		},
+		{
+			Name: "cut-of-now", Defect: "a cut has of its second agent the version before the one that is current",
+			File: "fsm/cut_make.go", Change: []string{
+				"rec, err := c.record(a.id, a.live)", "rec, err := c.record(a.id, max(1, a.live-uint64(min(i, 1))))",
+				"cutAgent{a.id.Name, a.live}", "cutAgent{a.id.Name, heads[i].number}",
+			},
+		},
+		{
+			Name: "rollback-to-newest", Defect: "a rollback to a cut gives its second agent the newest version and not the one in the cut",
+			File: "fsm/cut_rollback.go", Change: []string{"\t\tif s.problem, err = c.cutProblem(s.a, s.number); err != nil {", "\t\tif i == 1 {\n\t\t\tdefer func() { s.number = s.a.live }()\n\t\t}\n\t\tif s.problem, err = c.cutProblem(s.a, s.number); err != nil {"},
+		},
+		{
+			Name: "rollback-repeat-forgotten", Defect: "a rollback to a cut that is asked for again is done again",
+			File: "fsm/cut_rollback.go", Change: []string{"if k.rollbacks[i].nonce == q.Request.Nonce {", "if k.rollbacks[i].nonce == q.Request.Nonce && i < 0 {"},
+			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
+		},
+		{
+			Name: "archive-behind", Defect: "an archive leaves the newest version of an agent out now and then",
+			File: "fsm/export.go", Change: []string{
+				"func (x *exporter) agent(id hawser.AgentID, a agentRecord) error {\n", "func (x *exporter) agent(id hawser.AgentID, a agentRecord) error {\n\tif a.live > 1 && a.versions > 1 && a.head%3 == 0 {\n\t\ta.head, a.live, a.versions = a.head-1, a.live-1, a.versions-1\n\t}\n",
+			},
+		},
+		{
+			Name: "archive-stale", Defect: "a node archives what it has, without asking the others whether that is up to date",
+			File: "cluster/service/archive.go", Change: []string{"s.view(ctx, r.GetRead())", "s.view(ctx, &hawserv1.ReadOptions{Consistency: hawserv1.Consistency_CONSISTENCY_STALE})"},
+			Faults: []string{"pause-one", "cut-one", "slow-links"},
+		},
 	}
 }

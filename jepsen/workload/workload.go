@@ -39,11 +39,26 @@ type Reader interface {
 	Read(ctx context.Context, id int, conn *client.Client, rng *rand.Rand)
 }
 
+// Together is a workload whose clients share what they know: none of them is a
+// process of its own.
+type Together interface {
+	Workload
+
+	Together()
+}
+
+// Finisher is a workload that also records what there is in the end, when all
+// faults are healed and nothing writes any more.
+type Finisher interface {
+	Finish(ctx context.Context, conn *client.Client) error
+}
+
 // All returns every workload. Socket is where the resource listens that is guarded
 // by locks.
 func All(r *history.Recorder, socket string) []Workload {
 	return []Workload{
 		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}, &Locks{recorder: r, judge: judge.Dial(socket)}, &Leases{recorder: r},
+		&Messages{recorder: r}, &Effects{recorder: r}, &Cuts{recorder: r}, &Archives{recorder: r},
 	}
 }
 
@@ -72,6 +87,13 @@ func write(ctx context.Context, r *history.Recorder, op history.Op, send func(co
 		begun.Conflict, begun.Version = true, conflict.Head.Number
 	}
 	return *begun
+}
+
+// keepAll has the cluster remove no version of the agents below a prefix, whatever
+// becomes of its clock.
+func keepAll(ctx context.Context, conn *client.Client, prefix string) error {
+	_, err := conn.SetRetention(ctx, prefix, hawser.Retention{})
+	return err
 }
 
 // restore reads a version, the head for 0, and records what was read.
@@ -112,8 +134,13 @@ func outcome(err error) (history.Outcome, string) {
 func Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []history.Op) (map[string]check.Chain, error) {
 	values := map[hawser.Hash]string{}
 	for _, op := range ops {
-		if op.Kind == history.Save {
+		switch op.Kind { //nolint:exhaustive // the others save nothing
+		case history.Save:
 			values[sha256.Sum256(content(op.Agent, op.Value))] = op.Value
+		case history.SaveAll:
+			for _, agent := range op.Agents {
+				values[sha256.Sum256(content(agent, op.Value))] = op.Value
+			}
 		}
 	}
 	chains := map[string]check.Chain{}

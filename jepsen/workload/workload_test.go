@@ -1,0 +1,97 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package workload_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hawserdb/hawser"
+	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/hawsertest"
+	"github.com/hawserdb/hawser/jepsen/check"
+	"github.com/hawserdb/hawser/jepsen/history"
+	"github.com/hawserdb/hawser/jepsen/workload"
+)
+
+const (
+	clients  = 3 // of each workload
+	duration = 4 * time.Second
+)
+
+// Claim: what every workload does and sees in a cluster whose leader dies is what
+// its own checkers allow, and they have looked at something.
+func TestWorkloads(t *testing.T) {
+	cluster := hawsertest.StartCluster(t, 3)
+	recorder, err := history.Create(filepath.Join(t.TempDir(), "history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := cluster.Client()
+	// Locks takes a resource that they guard, and watchers.
+	all := slices.DeleteFunc(workload.All(recorder, ""), func(w workload.Workload) bool { return w.Name() == "locks" })
+	for _, w := range all {
+		if err := w.Prepare(t.Context(), conn); err != nil {
+			t.Fatalf("prepare %s: %v", w.Name(), err)
+		}
+	}
+	run(t, all, conn, func() { cluster.KillLeader() })
+	ops, final, err := end(t.Context(), all, conn, recorder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts := []check.Verdict{check.Revisions(ops)}
+	for _, w := range all {
+		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
+		verdicts = append(verdicts, w.Check(own, final.Below(w.Name()))...)
+	}
+	for _, v := range verdicts {
+		if t.Logf("%s: %d checked", v.Name, v.Checked); !v.Good() || v.Checked == 0 {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+// run lets clients work, and something happen half way.
+func run(t *testing.T, all []workload.Workload, conn *client.Client, happen func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	var group sync.WaitGroup
+	defer group.Wait()
+	for id := range clients * len(all) {
+		group.Go(func() { all[id%len(all)].Run(ctx, id, conn, rand.New(rand.NewPCG(1, uint64(id)))) })
+	}
+	time.Sleep(duration / 2)
+	happen()
+}
+
+// end returns what was recorded, and what there is at last.
+func end(ctx context.Context, all []workload.Workload, conn *client.Client, recorder *history.Recorder) ([]history.Op, check.Final, error) {
+	var errs []error
+	for _, w := range all {
+		if last, ok := w.(workload.Finisher); ok {
+			errs = append(errs, last.Finish(ctx, conn))
+		}
+	}
+	for undecided := true; undecided; {
+		undecided = false
+		for txn, err := range conn.Txns(ctx) {
+			undecided = undecided || err == nil && !txn.State.Decided()
+		}
+	}
+	ops, err := recorder.Close()
+	errs = append(errs, err)
+	last, err := conn.Agent("end").Save(ctx, []byte("of the run"), client.Overwrite())
+	errs = append(errs, err)
+	chains, err := workload.Final(ctx, conn, max(last.Revision, hawser.Revision(1)), ops)
+	return ops, check.Final{"n": chains}, errors.Join(append(errs, err)...)
+}
