@@ -36,7 +36,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-mutants failover calm takeover claims-judge bank messages examples examples-soak clean
+	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-liveness jepsen-mutants failover calm takeover claims-judge bank messages examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -147,6 +147,9 @@ jepsen-short: ## a short run with a fresh seed
 
 jepsen-soak: ## run after run for DURATION (8h); the report is OUT/soak.md (/tmp/hawser-soak)
 	$(GO) run ./jepsen -duration 1m -soak $(or $(DURATION),8h) -out $(or $(OUT),/tmp/hawser-soak)
+
+jepsen-liveness: ## lasting faults that leave a majority in touch, 8 s each: clients must go on saving
+	$(GO) run ./jepsen -liveness
 
 jepsen-mutants: ## build programs with known defects, and have each found
 	$(GO) run ./jepsen -mutants all -duration 40s

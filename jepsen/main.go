@@ -16,11 +16,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	code, err := command(ctx, os.Args[1:])
 	if err != nil {
@@ -39,7 +40,8 @@ const (
 func command(ctx context.Context, args []string) (code int, err error) {
 	var plan Plan
 	var workloads, faults, mutants, out string
-	var soaking time.Duration
+	var soaking, hold time.Duration
+	var lives bool
 	flags := flag.NewFlagSet("jepsen", flag.ContinueOnError)
 	flags.Uint64Var(&plan.Seed, "seed", rand.Uint64(), "decides the faults and what clients do")
 	flags.DurationVar(&plan.Duration, "duration", time.Minute, "how long clients work and faults happen")
@@ -51,6 +53,8 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
 	flags.StringVar(&mutants, "mutants", "", "build programs with known defects instead, by name, separated by commas, or all, and find them")
 	flags.DurationVar(&soaking, "soak", 0, "repeat with one seed after the other for so long, and write soak.md")
+	flags.BoolVar(&lives, "liveness", false, "hold lasting faults instead, one after the other, and judge whether clients go on saving")
+	flags.DurationVar(&hold, "hold", 8*time.Second, "how long each lasting fault is held")
 	flags.StringVar(&out, "out", "", "directory of the report, made new (default: a temporary one, removed when all is well)")
 	if err := flags.Parse(args); err != nil {
 		return codeFailed, nil //nolint:nilerr // flag has printed it
@@ -83,6 +87,13 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	}
 	if soaking > 0 {
 		return soak(ctx, plan, soaking)
+	}
+	if lives {
+		code, err := liveness(ctx, plan, hold)
+		if code == codeOK && err == nil && !keep {
+			err = os.RemoveAll(plan.Dir)
+		}
+		return code, err
 	}
 	report, err := plan.Run(ctx)
 	report.Print(os.Stdout)

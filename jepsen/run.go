@@ -66,27 +66,37 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 	if err != nil {
 		return report, err
 	}
-	r, err := rig.Start(ctx, rig.Config{Program: p.Program, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log})
+	r, err := rig.Start(ctx, p.rig())
 	if err != nil {
 		_, closeErr := recorder.Close()
 		return report, errors.Join(err, closeErr)
 	}
 	defer func() { err = errors.Join(err, r.Close(ctx)) }()
-	report.Level = "joined by namespaces"
-	if r.LAN == nil {
-		report.Level = "joined by loopback (" + r.WithoutLAN + ")"
-	}
-	if r.WithoutDisks == "" {
-		report.Level += ", with disks of our own"
-	} else {
-		report.Level += ", with the machine's disk (" + r.WithoutDisks + ")"
-	}
-	if r.WithoutClocks != "" {
-		report.Level += ", with the machine's clock (" + r.WithoutClocks + ")"
-	}
+	report.Level = level(r)
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
 	err = run.all(ctx)
 	return report, errors.Join(err, report.Write(p.Dir))
+}
+
+func (p *Plan) rig() rig.Config {
+	return rig.Config{Program: p.Program, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log}
+}
+
+// level says what of a rig can be spoilt.
+func level(r *rig.Rig) string {
+	level := "joined by namespaces"
+	if r.LAN == nil {
+		level = "joined by loopback (" + r.WithoutLAN + ")"
+	}
+	if r.WithoutDisks == "" {
+		level += ", with disks of our own"
+	} else {
+		level += ", with the machine's disk (" + r.WithoutDisks + ")"
+	}
+	if r.WithoutClocks != "" {
+		level += ", with the machine's clock (" + r.WithoutClocks + ")"
+	}
+	return level
 }
 
 // run is a plan while its cluster runs.

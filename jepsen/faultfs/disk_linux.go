@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,6 +74,25 @@ func (d *Disk) start() error {
 	d.server, err = fs.Mount(d.mount, d.root, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, FsName: "faultfs", Name: "faultfs"}})
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", d.mount, err)
+	}
+	return keepToOurselves()
+}
+
+// keepToOurselves closes /dev/fuse for the programs that this process starts. With a
+// copy of it they would wait for a disk for ever, and nothing could kill them, after
+// this process has ended, who no longer answers.
+func keepToOurselves() error {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || target != "/dev/fuse" {
+			continue // it may be closed already
+		}
+		if fd, err := strconv.Atoi(e.Name()); err == nil {
+			syscall.CloseOnExec(fd)
+		}
 	}
 	return nil
 }
