@@ -50,6 +50,7 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&workloads, "workloads", "", "workloads by name, separated by commas (default: all)")
 	flags.StringVar(&faults, "faults", "", "faults by name, separated by commas (default: all that this machine can inject; none: none)")
 	flags.StringVar(&plan.Program, "program", "", "the hawser executable (default: built from this checkout)")
+	flags.StringVar(&plan.Previous, "previous", "", "an executable of an older version, to and from which nodes are upgraded (default: none, and the fault is skipped)")
 	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
 	flags.StringVar(&mutants, "mutants", "", "build programs with known defects instead, by name, separated by commas, or all, and find them")
 	flags.DurationVar(&soaking, "soak", 0, "repeat with one seed after the other for so long, and write soak.md")
@@ -77,6 +78,11 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	plan.Dir, err = filepath.Abs(out)
 	if err == nil && plan.Program == "" && mutants == "" {
 		plan.Program, err = build(ctx, plan.Dir)
+	}
+	if err == nil && plan.Previous != "" {
+		if plan.Previous, err = filepath.Abs(plan.Previous); err == nil {
+			plan.Previous, err = filepath.EvalSymlinks(plan.Previous)
+		}
 	}
 	if err != nil {
 		return codeFailed, err

@@ -36,9 +36,11 @@ type Plan struct {
 	Workloads []string
 	Faults    []string
 	Program   string
-	Dir       string
-	Loopback  bool
-	Log       *slog.Logger
+	// Previous is a program of an older version, "" for none.
+	Previous string
+	Dir      string
+	Loopback bool
+	Log      *slog.Logger
 }
 
 // recoverTime is how long a cluster may take to serve once all faults are over.
@@ -52,6 +54,9 @@ func (p *Plan) Again() string {
 	}
 	if len(p.Faults) > 0 {
 		flags += " -faults " + strings.Join(p.Faults, ",")
+	}
+	if p.Previous != "" {
+		flags += " -previous " + p.Previous
 	}
 	if p.Loopback {
 		flags += " -loopback"
@@ -79,7 +84,7 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 }
 
 func (p *Plan) rig() rig.Config {
-	return rig.Config{Program: p.Program, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log}
+	return rig.Config{Program: p.Program, Previous: p.Previous, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log}
 }
 
 // level says what of a rig can be spoilt.
@@ -160,7 +165,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" {
+		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" || f.Previous && r.rig.Previous == "" {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}

@@ -25,8 +25,9 @@ import (
 type Fault struct {
 	Name string
 	// Network: it needs links that can be spoilt. Disks: it needs disks that can.
-	// Clocks: it sets the clock of one process.
-	Network, Disks, Clocks bool
+	// Clocks: it sets the clock of one process. Previous: it needs a program of an
+	// older version.
+	Network, Disks, Clocks, Previous bool
 	// Inject begins it on nodes that rng chooses. The injury is healed once.
 	Inject func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error)
 }
