@@ -39,7 +39,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-mutants failover calm takeover claims-judge bank messages examples examples-soak clean
+	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-liveness jepsen-mutants failover calm takeover claims-judge bank messages examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -151,6 +151,9 @@ jepsen-short: ## two short runs, one with a seed that stays and one with a fresh
 
 jepsen-soak: ## run after run for DURATION (8h); the report is OUT/soak.md (/tmp/hawser-soak)
 	$(GO) run ./jepsen -duration 1m -soak $(or $(DURATION),8h) -out $(or $(OUT),/tmp/hawser-soak)
+
+jepsen-liveness: ## lasting faults that leave a majority in touch, 8 s each: clients must go on saving
+	$(GO) run ./jepsen -liveness
 
 jepsen-mutants: ## build programs with known defects, and have each found
 	$(GO) run ./jepsen -mutants all -duration 40s

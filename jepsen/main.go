@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hawserdb/hawser/jepsen/crew"
@@ -24,7 +25,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	code, err := command(ctx, os.Args[1:])
 	if err != nil {
@@ -61,7 +62,8 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	}
 	var plan Plan
 	var workloads, faults, mutants, out string
-	var soaking time.Duration
+	var soaking, hold time.Duration
+	var lives bool
 	flags := flag.NewFlagSet("jepsen", flag.ContinueOnError)
 	flags.Uint64Var(&plan.Seed, "seed", rand.Uint64(), "decides the faults and what clients do")
 	flags.DurationVar(&plan.Duration, "duration", time.Minute, "how long clients work and faults happen")
@@ -70,9 +72,12 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&workloads, "workloads", "", "workloads by name, separated by commas (default: all)")
 	flags.StringVar(&faults, "faults", "", "faults by name, separated by commas (default: all that this machine can inject; none: none)")
 	flags.StringVar(&plan.Program, "program", "", "the hawser executable (default: built from this checkout)")
+	flags.StringVar(&plan.Previous, "previous", "", "an executable of an older version, to and from which nodes are upgraded (default: none, and the fault is skipped)")
 	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
 	flags.StringVar(&mutants, "mutants", "", "build programs with known defects instead, by name, separated by commas, or all, and find them")
 	flags.DurationVar(&soaking, "soak", 0, "repeat with one seed after the other for so long, and write soak.md")
+	flags.BoolVar(&lives, "liveness", false, "hold lasting faults instead, one after the other, and judge whether clients go on saving")
+	flags.DurationVar(&hold, "hold", 8*time.Second, "how long each lasting fault is held")
 	flags.StringVar(&out, "out", "", "directory of the report, made new (default: a temporary one, removed when all is well)")
 	if err := flags.Parse(args); err != nil {
 		return codeFailed, nil //nolint:nilerr // flag has printed it
@@ -96,6 +101,11 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	if err == nil && plan.Program == "" && mutants == "" {
 		plan.Program, err = build(ctx, plan.Dir)
 	}
+	if err == nil && plan.Previous != "" {
+		if plan.Previous, err = filepath.Abs(plan.Previous); err == nil {
+			plan.Previous, err = filepath.EvalSymlinks(plan.Previous)
+		}
+	}
 	if err != nil {
 		return codeFailed, err
 	}
@@ -105,6 +115,13 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	}
 	if soaking > 0 {
 		return soak(ctx, plan, soaking)
+	}
+	if lives {
+		code, err := liveness(ctx, plan, hold)
+		if code == codeOK && err == nil && !keep {
+			err = os.RemoveAll(plan.Dir)
+		}
+		return code, err
 	}
 	report, err := plan.Run(ctx)
 	report.Print(os.Stdout)

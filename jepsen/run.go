@@ -36,9 +36,11 @@ type Plan struct {
 	Workloads []string
 	Faults    []string
 	Program   string
-	Dir       string
-	Loopback  bool
-	Log       *slog.Logger
+	// Previous is a program of an older version, "" for none.
+	Previous string
+	Dir      string
+	Loopback bool
+	Log      *slog.Logger
 }
 
 // recoverTime is how long a cluster may take to serve once all faults are over.
@@ -53,6 +55,9 @@ func (p *Plan) Again() string {
 	if len(p.Faults) > 0 {
 		flags += " -faults " + strings.Join(p.Faults, ",")
 	}
+	if p.Previous != "" {
+		flags += " -previous " + p.Previous
+	}
 	if p.Loopback {
 		flags += " -loopback"
 	}
@@ -66,24 +71,13 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 	if err != nil {
 		return report, err
 	}
-	r, err := rig.Start(ctx, rig.Config{Program: p.Program, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log})
+	r, err := rig.Start(ctx, p.rig())
 	if err != nil {
 		_, closeErr := recorder.Close()
 		return report, errors.Join(err, closeErr)
 	}
 	defer func() { err = errors.Join(err, r.Close(ctx)) }()
-	report.Level = "joined by namespaces"
-	if r.LAN == nil {
-		report.Level = "joined by loopback (" + r.WithoutLAN + ")"
-	}
-	if r.WithoutDisks == "" {
-		report.Level += ", with disks of our own"
-	} else {
-		report.Level += ", with the machine's disk (" + r.WithoutDisks + ")"
-	}
-	if r.WithoutClocks != "" {
-		report.Level += ", with the machine's clock (" + r.WithoutClocks + ")"
-	}
+	report.Level = level(r)
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
 	if run.judge, err = crew.StartJudge(ctx, p.Dir, recorder); err != nil {
 		_, closeErr := recorder.Close()
@@ -91,6 +85,27 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 	}
 	err = run.all(ctx)
 	return report, errors.Join(err, report.Write(p.Dir))
+}
+
+func (p *Plan) rig() rig.Config {
+	return rig.Config{Program: p.Program, Previous: p.Previous, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log}
+}
+
+// level says what of a rig can be spoilt.
+func level(r *rig.Rig) string {
+	level := "joined by namespaces"
+	if r.LAN == nil {
+		level = "joined by loopback (" + r.WithoutLAN + ")"
+	}
+	if r.WithoutDisks == "" {
+		level += ", with disks of our own"
+	} else {
+		level += ", with the machine's disk (" + r.WithoutDisks + ")"
+	}
+	if r.WithoutClocks != "" {
+		level += ", with the machine's clock (" + r.WithoutClocks + ")"
+	}
+	return level
 }
 
 // run is a plan while its cluster runs.
@@ -165,7 +180,8 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" || f.Clients && r.Clients < 2 {
+		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" ||
+			f.Clients && r.Clients < 2 || f.Previous && r.rig.Previous == "" {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}

@@ -195,3 +195,13 @@ func TestDisk_Changed(t *testing.T) {
 		t.Errorf("the process reads %q", got)
 	}
 }
+
+// A program that outlives this one must not keep the disk from ending with it.
+func TestDisk_IsNotInherited(t *testing.T) {
+	mount(t)
+	out, err := exec.CommandContext(t.Context(), "ls", "-l", "/proc/self/fd").Output()
+	must(t, err)
+	if bytes.Contains(out, []byte("/dev/fuse")) {
+		t.Errorf("a child has the disk's device open:\n%s", out)
+	}
+}

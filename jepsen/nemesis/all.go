@@ -14,7 +14,7 @@ func All() []Fault {
 		flap(one), flap(leader), slow(), poor(),
 		power(exposed), power(all), syncError("sync-error", 1, one), syncError("sync-errors", -1, leader),
 		slowDisk(one), slowDisk(leader), hungDisk(leader), fullDisk(one), fullDisk(all),
-		clockJump(one), clockJump(leader), transfers(), replace(), addRemove(),
+		clockJump(one), clockJump(leader), transfers(), replace(), addRemove(), upgrade(),
 		killClient(), pauseClient(),
 	}
 	return append(faults, rots()...)

@@ -26,8 +26,8 @@ type Fault struct {
 	Name string
 	// Network: it needs links that can be spoilt. Disks: it needs disks that can.
 	// Clocks: it sets the clock of one process. Clients: it needs clients in
-	// processes of their own.
-	Network, Disks, Clocks, Clients bool
+	// processes of their own. Previous: it needs a program of an older version.
+	Network, Disks, Clocks, Clients, Previous bool
 	// Inject begins it on nodes that rng chooses. The injury is healed once.
 	Inject func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error)
 }

@@ -127,33 +127,38 @@ func flap(who chooser) Fault {
 	return Fault{Name: "flap-" + who.name, Network: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		i := who.choose(ctx, r, rng)[0]
 		every := between(rng, 50*time.Millisecond, 700*time.Millisecond)
-		links := around(i, r.Hosts())
-		before := r.LAN.Lost()
-		over, done := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(done)
-			for {
-				mend := r.LAN.Spoil(links, cut)
-				ended := waits(over, every)
-				mend()
-				if ended || waits(over, every) {
-					return
-				}
-			}
-		}()
-		heal := func(context.Context) error {
-			close(over)
-			<-done
-			return nil
-		}
-		proof := func() error {
-			if r.LAN.Lost() == before {
-				return errors.New("no packet was lost")
-			}
-			return nil
-		}
-		return Injury{What: fmt.Sprintf("the links of %s go and come every %s", names([]int{i}), every.Round(time.Millisecond)), Heal: heal, Proof: proof}, nil
+		what := fmt.Sprintf("the links of %s go and come every %s", names([]int{i}), every.Round(time.Millisecond))
+		return flaps(r, what, around(i, r.Hosts()), every), nil
 	}}
+}
+
+// flaps cuts links and mends them, again and again.
+func flaps(r *rig.Rig, what string, links [][2]int, every time.Duration) Injury {
+	before := r.LAN.Lost()
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			mend := r.LAN.Spoil(links, cut)
+			ended := waits(over, every)
+			mend()
+			if ended || waits(over, every) {
+				return
+			}
+		}
+	}()
+	heal := func(context.Context) error {
+		close(over)
+		<-done
+		return nil
+	}
+	proof := func() error {
+		if r.LAN.Lost() == before {
+			return errors.New("no packet was lost")
+		}
+		return nil
+	}
+	return Injury{What: what, Heal: heal, Proof: proof}
 }
 
 // waits waits for a while, and reports whether over was closed meanwhile.

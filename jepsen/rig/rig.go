@@ -32,6 +32,8 @@ import (
 type Config struct {
 	// Program is the hawser executable.
 	Program string
+	// Previous is one of an older version, "" for none.
+	Previous string
 	// Dir holds the nodes' files; it must be empty.
 	Dir string
 	// Nodes is how many there are.
@@ -61,8 +63,12 @@ type Rig struct {
 	// WithoutClocks is why the clock of a node cannot be set; "" when it can.
 	WithoutClocks string
 
-	dir   string
-	roles *roles
+	// Previous is the program of an older version, "" for none.
+	Previous string
+
+	dir     string
+	program string
+	roles   *roles
 }
 
 // startTime bounds the start of a cluster, stopTime its end.
@@ -81,7 +87,7 @@ func Start(ctx context.Context, cfg Config) (*Rig, error) {
 }
 
 func (r *Rig) start(ctx context.Context, cfg Config) error {
-	r.dir = cfg.Dir
+	r.dir, r.program, r.Previous = cfg.Dir, cfg.Program, cfg.Previous
 	places := cfg.Nodes + 1
 	if r.WithoutLAN = "it was not asked for"; !cfg.Loopback {
 		var err error

@@ -16,6 +16,8 @@ type roles struct {
 
 	mu     sync.Mutex // guards all below
 	places []place
+	// previously: all nodes run the previous version.
+	previously bool
 }
 
 // place is where a node runs, or several, one after the other.
