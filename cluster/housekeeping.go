@@ -10,9 +10,10 @@ import (
 // housekeeping is what keeps a member's store small and sound. The zero value
 // does nothing.
 type housekeeping struct {
-	janitor   *janitor.Janitor
-	compactor *janitor.Compactor
-	sweeper   *janitor.Sweeper
+	janitor     *janitor.Janitor
+	compactor   *janitor.Compactor
+	sweeper     *janitor.Sweeper
+	successions successions
 }
 
 // startHousekeeping starts it; it runs until close.
@@ -30,12 +31,14 @@ func (c *core) startHousekeeping() {
 	c.keeping.compactor = janitor.StartCompactor(n.machine, n.part("janitor"))
 	c.scrubber.Start()
 	c.auditor.Start()
+	c.keeping.successions.start(c)
 }
 
 func (h *housekeeping) close() {
 	if h.janitor == nil {
 		return
 	}
+	h.successions.close()
 	h.janitor.Close()
 	h.sweeper.Close()
 	h.compactor.Close()

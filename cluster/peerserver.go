@@ -11,6 +11,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/peer"
 	"github.com/hawserdb/hawser/cluster/read"
 	"github.com/hawserdb/hawser/cluster/service"
@@ -77,6 +78,7 @@ func (p *peerServer) Term(context.Context, *peerpb.TermRequest) (*peerpb.TermRes
 		Node: a.Node, Term: a.Term, Wall: a.Wall.UnixNano(), AppliedIndex: a.AppliedIndex, LastIndex: a.LastIndex,
 		FreeBytes: a.FreeBytes, TotalBytes: a.TotalBytes, FeatureLevel: a.FeatureLevel,
 		GossipAddress: c.gossipAddress(), ClientAddress: c.node.clientAddr,
+		AppendMicros: uint64(get(c.replica, (*consensus.Replica).AppendTime).Microseconds()),
 	}, nil
 }
 

@@ -44,8 +44,9 @@ type logStore struct {
 	// raft counts back from where the log ends when it truncates, which is
 	// not where it ended when we decided.
 	keepFrom atomic.Uint64
-	// appends counts calls that stored entries.
+	// appends counts calls that stored entries; pace is how long they take.
 	appends atomic.Uint64
+	pace    pace
 
 	// reads is held shared by reads of the backend and exclusively by
 	// deletions: raft-wal may close a file under a reader that comes just as
@@ -165,6 +166,7 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	last := s.last
 	s.mu.Unlock()
 	var copies []raft.Log
+	defer s.pace.begin()()
 	err := s.latch.do(halt.Log, s.path, fmt.Sprintf("append entries from %d", logs[0].Index), func() error {
 		var err error
 		if copies, err = s.seal(logs, last); err != nil {

@@ -103,6 +103,10 @@ func (r *Replica) appliedIndex() uint64 {
 // counters count since Open.
 type counters struct{ installs, restarts, snapshots atomic.Uint64 }
 
+// AppendTime is how long the log takes to write an entry, of late: 0 when it has
+// written none for some seconds.
+func (r *Replica) AppendTime() time.Duration { return r.logs.pace.now() }
+
 // Stats describe a replica at one moment; its values are read one by one.
 type Stats struct {
 	// State is follower, candidate, leader or shutdown.

@@ -75,6 +75,8 @@ type Follower struct {
 	Wall                  int64
 	FreeBytes, TotalBytes uint64
 	FeatureLevel          uint32
+	// Append is how long its log takes to write an entry, of late.
+	Append time.Duration
 }
 
 // Progress tells how far the members are. A [Tracker] is one.

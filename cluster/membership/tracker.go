@@ -128,7 +128,11 @@ func (t *Tracker) question(ctx context.Context, id string) {
 		Contact: time.Now(), Lag: max(behind(last, resp.GetLastIndex()), behind(commit, resp.GetAppliedIndex())),
 		AppliedIndex: resp.GetAppliedIndex(), LastIndex: resp.GetLastIndex(), Wall: resp.GetWall(),
 		FreeBytes: resp.GetFreeBytes(), TotalBytes: resp.GetTotalBytes(), FeatureLevel: resp.GetFeatureLevel(),
+		Append: time.Duration(min(resp.GetAppendMicros(), maxAppendMicros)) * time.Microsecond,
 	}
 }
+
+// maxAppendMicros bounds what a member may say: an hour.
+const maxAppendMicros = 3600e6
 
 func behind(leader, follower uint64) uint64 { return leader - min(leader, follower) }

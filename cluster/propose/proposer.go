@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/fsm"
@@ -65,6 +66,8 @@ type Stats struct {
 	Unknown uint64
 	// Queued commands wait, QueuedBytes in all; InFlight batches are with raft.
 	Queued, QueuedBytes, InFlight int
+	// Waiting is how long the oldest of those batches has been with raft.
+	Waiting time.Duration
 }
 
 // New starts a Proposer that is not leader. Close ends it.
@@ -295,6 +298,10 @@ func (p *Proposer) Stats() Stats {
 	s := p.mu.stats
 	s.Queued, s.QueuedBytes = p.mu.normal.count+p.mu.bulk.count, p.mu.normal.bytes+p.mu.bulk.bytes
 	s.InFlight = len(p.mu.registered)
+	now := time.Now()
+	for _, b := range p.mu.registered {
+		s.Waiting = max(s.Waiting, now.Sub(b.deadline)+p.cfg.Timeout)
+	}
 	return s
 }
 

@@ -441,6 +441,8 @@ type TermResponse struct {
 	// Where the node gossips and serves clients.
 	GossipAddress string `protobuf:"bytes,9,opt,name=gossip_address,json=gossipAddress,proto3" json:"gossip_address,omitempty"`
 	ClientAddress string `protobuf:"bytes,10,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
+	// How long its log takes to write an entry, of late.
+	AppendMicros  uint64 `protobuf:"varint,11,opt,name=append_micros,json=appendMicros,proto3" json:"append_micros,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +545,13 @@ func (x *TermResponse) GetClientAddress() string {
 		return x.ClientAddress
 	}
 	return ""
+}
+
+func (x *TermResponse) GetAppendMicros() uint64 {
+	if x != nil {
+		return x.AppendMicros
+	}
+	return 0
 }
 
 type ReadIndexRequest struct {
@@ -2069,6 +2078,87 @@ func (x *CompareResponse) GetDigest() uint64 {
 	return 0
 }
 
+type StandRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Term in which the caller leads.
+	Term          uint64 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandRequest) Reset() {
+	*x = StandRequest{}
+	mi := &file_peer_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandRequest) ProtoMessage() {}
+
+func (x *StandRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandRequest.ProtoReflect.Descriptor instead.
+func (*StandRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *StandRequest) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+type StandResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandResponse) Reset() {
+	*x = StandResponse{}
+	mi := &file_peer_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandResponse) ProtoMessage() {}
+
+func (x *StandResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandResponse.ProtoReflect.Descriptor instead.
+func (*StandResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{34}
+}
+
 var File_peer_proto protoreflect.FileDescriptor
 
 const file_peer_proto_rawDesc = "" +
@@ -2111,7 +2201,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x0eleader_address\x18\x04 \x01(\tR\rleaderAddress\"9\n" +
 	"\vTermRequest\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\tR\x06leader\x12\x12\n" +
-	"\x04term\x18\x02 \x01(\x04R\x04term\"\xc1\x02\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\"\xe6\x02\n" +
 	"\fTermResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
@@ -2126,7 +2216,8 @@ const file_peer_proto_rawDesc = "" +
 	"\rfeature_level\x18\b \x01(\rR\ffeatureLevel\x12%\n" +
 	"\x0egossip_address\x18\t \x01(\tR\rgossipAddress\x12%\n" +
 	"\x0eclient_address\x18\n" +
-	" \x01(\tR\rclientAddress\"\x12\n" +
+	" \x01(\tR\rclientAddress\x12#\n" +
+	"\rappend_micros\x18\v \x01(\x04R\fappendMicros\"\x12\n" +
 	"\x10ReadIndexRequest\"=\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
@@ -2226,7 +2317,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x06digest\x18\x02 \x01(\x06R\x06digest\"?\n" +
 	"\x0fCompareResponse\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\x06R\x06digest2\xa9\b\n" +
+	"\x06digest\x18\x02 \x01(\x06R\x06digest\"\"\n" +
+	"\fStandRequest\x12\x12\n" +
+	"\x04term\x18\x01 \x01(\x04R\x04term\"\x0f\n" +
+	"\rStandResponse2\xef\b\n" +
 	"\x04Peer\x12J\n" +
 	"\aPromise\x12\x1e.hawser.peer.v1.PromiseRequest\x1a\x1f.hawser.peer.v1.PromiseResponse\x12A\n" +
 	"\x04Join\x12\x1b.hawser.peer.v1.JoinRequest\x1a\x1c.hawser.peer.v1.JoinResponse\x12A\n" +
@@ -2241,7 +2335,8 @@ const file_peer_proto_rawDesc = "" +
 	"\aContent\x12\x1e.hawser.peer.v1.ContentRequest\x1a\x1f.hawser.peer.v1.ContentResponse\x12J\n" +
 	"\aSuspect\x12\x1e.hawser.peer.v1.SuspectRequest\x1a\x1f.hawser.peer.v1.SuspectResponse\x12A\n" +
 	"\x04Ping\x12\x1b.hawser.peer.v1.PingRequest\x1a\x1c.hawser.peer.v1.PingResponse\x12P\n" +
-	"\tSuspicion\x12 .hawser.peer.v1.SuspicionRequest\x1a!.hawser.peer.v1.SuspicionResponse\x12J\n" +
+	"\tSuspicion\x12 .hawser.peer.v1.SuspicionRequest\x1a!.hawser.peer.v1.SuspicionResponse\x12D\n" +
+	"\x05Stand\x12\x1c.hawser.peer.v1.StandRequest\x1a\x1d.hawser.peer.v1.StandResponse\x12J\n" +
 	"\aCompare\x12\x1e.hawser.peer.v1.CompareRequest\x1a\x1f.hawser.peer.v1.CompareResponseB3Z1github.com/hawserdb/hawser/internal/peerpb;peerpbb\x06proto3"
 
 var (
@@ -2256,7 +2351,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_peer_proto_goTypes = []any{
 	(*Node)(nil),                   // 0: hawser.peer.v1.Node
 	(*PromiseRequest)(nil),         // 1: hawser.peer.v1.PromiseRequest
@@ -2291,6 +2386,8 @@ var file_peer_proto_goTypes = []any{
 	(*SuspicionResponse)(nil),      // 30: hawser.peer.v1.SuspicionResponse
 	(*CompareRequest)(nil),         // 31: hawser.peer.v1.CompareRequest
 	(*CompareResponse)(nil),        // 32: hawser.peer.v1.CompareResponse
+	(*StandRequest)(nil),           // 33: hawser.peer.v1.StandRequest
+	(*StandResponse)(nil),          // 34: hawser.peer.v1.StandResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: hawser.peer.v1.PromiseRequest.members:type_name -> hawser.peer.v1.Node
@@ -2316,23 +2413,25 @@ var file_peer_proto_depIdxs = []int32{
 	25, // 20: hawser.peer.v1.Peer.Suspect:input_type -> hawser.peer.v1.SuspectRequest
 	27, // 21: hawser.peer.v1.Peer.Ping:input_type -> hawser.peer.v1.PingRequest
 	29, // 22: hawser.peer.v1.Peer.Suspicion:input_type -> hawser.peer.v1.SuspicionRequest
-	31, // 23: hawser.peer.v1.Peer.Compare:input_type -> hawser.peer.v1.CompareRequest
-	2,  // 24: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
-	4,  // 25: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
-	6,  // 26: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
-	8,  // 27: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
-	10, // 28: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
-	12, // 29: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
-	14, // 30: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
-	18, // 31: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
-	21, // 32: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
-	24, // 33: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
-	26, // 34: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
-	28, // 35: hawser.peer.v1.Peer.Ping:output_type -> hawser.peer.v1.PingResponse
-	30, // 36: hawser.peer.v1.Peer.Suspicion:output_type -> hawser.peer.v1.SuspicionResponse
-	32, // 37: hawser.peer.v1.Peer.Compare:output_type -> hawser.peer.v1.CompareResponse
-	24, // [24:38] is the sub-list for method output_type
-	10, // [10:24] is the sub-list for method input_type
+	33, // 23: hawser.peer.v1.Peer.Stand:input_type -> hawser.peer.v1.StandRequest
+	31, // 24: hawser.peer.v1.Peer.Compare:input_type -> hawser.peer.v1.CompareRequest
+	2,  // 25: hawser.peer.v1.Peer.Promise:output_type -> hawser.peer.v1.PromiseResponse
+	4,  // 26: hawser.peer.v1.Peer.Join:output_type -> hawser.peer.v1.JoinResponse
+	6,  // 27: hawser.peer.v1.Peer.Term:output_type -> hawser.peer.v1.TermResponse
+	8,  // 28: hawser.peer.v1.Peer.ReadIndex:output_type -> hawser.peer.v1.ReadIndexResponse
+	10, // 29: hawser.peer.v1.Peer.Book:output_type -> hawser.peer.v1.BookResponse
+	12, // 30: hawser.peer.v1.Peer.Log:output_type -> hawser.peer.v1.LogResponse
+	14, // 31: hawser.peer.v1.Peer.Checkpoint:output_type -> hawser.peer.v1.CheckpointResponse
+	18, // 32: hawser.peer.v1.Peer.ReadCheckpoint:output_type -> hawser.peer.v1.ReadCheckpointResponse
+	21, // 33: hawser.peer.v1.Peer.Stored:output_type -> hawser.peer.v1.StoredResponse
+	24, // 34: hawser.peer.v1.Peer.Content:output_type -> hawser.peer.v1.ContentResponse
+	26, // 35: hawser.peer.v1.Peer.Suspect:output_type -> hawser.peer.v1.SuspectResponse
+	28, // 36: hawser.peer.v1.Peer.Ping:output_type -> hawser.peer.v1.PingResponse
+	30, // 37: hawser.peer.v1.Peer.Suspicion:output_type -> hawser.peer.v1.SuspicionResponse
+	34, // 38: hawser.peer.v1.Peer.Stand:output_type -> hawser.peer.v1.StandResponse
+	32, // 39: hawser.peer.v1.Peer.Compare:output_type -> hawser.peer.v1.CompareResponse
+	25, // [25:40] is the sub-list for method output_type
+	10, // [10:25] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -2349,7 +2448,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

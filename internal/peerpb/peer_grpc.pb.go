@@ -35,6 +35,7 @@ const (
 	Peer_Suspect_FullMethodName        = "/hawser.peer.v1.Peer/Suspect"
 	Peer_Ping_FullMethodName           = "/hawser.peer.v1.Peer/Ping"
 	Peer_Suspicion_FullMethodName      = "/hawser.peer.v1.Peer/Suspicion"
+	Peer_Stand_FullMethodName          = "/hawser.peer.v1.Peer/Stand"
 	Peer_Compare_FullMethodName        = "/hawser.peer.v1.Peer/Compare"
 )
 
@@ -78,6 +79,9 @@ type PeerClient interface {
 	// Suspicion asks a voter whether it takes the leader for gone, and how good a
 	// leader it would be itself.
 	Suspicion(ctx context.Context, in *SuspicionRequest, opts ...grpc.CallOption) (*SuspicionResponse, error)
+	// Stand has a voter stand for election, in the place of the leader that calls and
+	// cannot hand the leadership on itself.
+	Stand(ctx context.Context, in *StandRequest, opts ...grpc.CallOption) (*StandResponse, error)
 	// Compare tells which replica digest the caller has after a log entry, and
 	// answers which the node has. Members only.
 	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error)
@@ -239,6 +243,16 @@ func (c *peerClient) Suspicion(ctx context.Context, in *SuspicionRequest, opts .
 	return out, nil
 }
 
+func (c *peerClient) Stand(ctx context.Context, in *StandRequest, opts ...grpc.CallOption) (*StandResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StandResponse)
+	err := c.cc.Invoke(ctx, Peer_Stand_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CompareResponse)
@@ -289,6 +303,9 @@ type PeerServer interface {
 	// Suspicion asks a voter whether it takes the leader for gone, and how good a
 	// leader it would be itself.
 	Suspicion(context.Context, *SuspicionRequest) (*SuspicionResponse, error)
+	// Stand has a voter stand for election, in the place of the leader that calls and
+	// cannot hand the leadership on itself.
+	Stand(context.Context, *StandRequest) (*StandResponse, error)
 	// Compare tells which replica digest the caller has after a log entry, and
 	// answers which the node has. Members only.
 	Compare(context.Context, *CompareRequest) (*CompareResponse, error)
@@ -340,6 +357,9 @@ func (UnimplementedPeerServer) Ping(context.Context, *PingRequest) (*PingRespons
 }
 func (UnimplementedPeerServer) Suspicion(context.Context, *SuspicionRequest) (*SuspicionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Suspicion not implemented")
+}
+func (UnimplementedPeerServer) Stand(context.Context, *StandRequest) (*StandResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Stand not implemented")
 }
 func (UnimplementedPeerServer) Compare(context.Context, *CompareRequest) (*CompareResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Compare not implemented")
@@ -585,6 +605,24 @@ func _Peer_Suspicion_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Stand_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StandRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Stand(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Stand_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Stand(ctx, req.(*StandRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Compare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CompareRequest)
 	if err := dec(in); err != nil {
@@ -653,6 +691,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Suspicion",
 			Handler:    _Peer_Suspicion_Handler,
+		},
+		{
+			MethodName: "Stand",
+			Handler:    _Peer_Stand_Handler,
 		},
 		{
 			MethodName: "Compare",
