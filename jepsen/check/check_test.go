@@ -503,6 +503,7 @@ func TestLeases(t *testing.T) {
 		"a new leader, in time":          {with(at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(7, 7, ended("expired"))), ""},
 		"a new leader, not its full TTL": {with(at(3, 3, renewOther(renew(1, 12))), at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(5, 5, ended("expired"))), "of term 2"},
 		"expired before the new leader":  {with(at(3, 3, renewOther(renew(1, 12))), at(4, 4, renewOther(renew(2, 22))), at(5, 5, renewOther(renew(2, 22))), at(5, 5, ended("expired"))), ""},
+		"an answer without a term":       {with(at(4, 4, renewOther(renew(2, 12))), at(5, 5, renewOther(renew(2, 12))), at(7, 7, ended("expired")), at(8, 9, renewOther(renew(0, 21)))), ""},
 		"killed, and ended":              {with(append(serves(3, 9), at(0, 3, killed), at(6, 6, ended("expired")))...), ""},
 		"killed, and ended late":         {with(append(serves(3, 20), at(0, 3, killed), at(15, 15, ended("expired")))...), "after its owner"},
 		"killed, and never ended":        {with(append(serves(3, 20), at(0, 3, killed))...), "after its owner"},

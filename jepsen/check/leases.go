@@ -88,7 +88,9 @@ func learn(ops []history.Op) *leases {
 		at := grant{op.Agent, op.Epoch}
 		switch op.Kind { //nolint:exhaustive // the others say nothing of leases
 		case history.Renew:
-			terms[op.Term] = append(terms[op.Term], op)
+			if op.Term != 0 { // a node that stops has none any more
+				terms[op.Term] = append(terms[op.Term], op)
+			}
 			if before, ok := l.renewed[op.Value]; !ok || op.Call > before.Call {
 				l.renewed[op.Value] = op
 			}
