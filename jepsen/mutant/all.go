@@ -65,11 +65,6 @@ func All() []Mutant {
 			Faults: []string{"kill-leader", "transfers", "pause-leader"},
 		},
 		{
-			Name: "expiry-of-any-term", Defect: "a lease expires although another leader has begun to count since",
-			File: "fsm/lease.go", Change: []string{"case l.isOpen() && e.Term != 0 && e.Term != c.state.leaderTerm:", "case l.isOpen() && e.Term != 0 && e.Term > c.state.leaderTerm:"},
-			Faults: []string{"transfers", "starve-leader", "pause-leader", "pause-client"},
-		},
-		{
 			Name: "fence-does-not-rise", Defect: "one grant of a lock in five has the fence of the one before",
 			File:   "fsm/acquire.go",
 			Change: []string{"c.state.grants++", "if c.state.revision%5 != 0 || c.state.grants == 0 {\n\t\t\tc.state.grants++\n\t\t}"},
