@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ func mark(index uint64, text string) fsm.Mark {
 // group is a log and the replicas that apply it, all in one bubble.
 type group struct {
 	t      *testing.T
+	mu     sync.Mutex // guards all below, and the nodes
 	leader int
 	index  uint64
 	nodes  []*node
@@ -55,14 +57,26 @@ func newGroup(t *testing.T, n int) *group {
 	}
 	for i, n := range g.nodes {
 		auditor, err := New(Config{
-			Self: n.id, Marks: func() (fsm.Marks, error) { return n.marks, nil },
-			Leads: func() bool { return g.leader == i && n.halted == nil }, Peers: groupPeers{g},
+			Self: n.id, Marks: func() (fsm.Marks, error) {
+				defer g.lock()()
+				return n.marks, nil
+			},
+
+			Leads: func() bool {
+				defer g.lock()()
+				return g.leader == i && n.halted == nil
+			}, Peers: groupPeers{g},
 			Submit: func(_ context.Context, c fsm.Command) (fsm.Result, error) {
-				g.audits++
 				g.apply("audit", c.(*fsm.Audit))
+				defer g.lock()()
+				g.audits++
 				return fsm.Result{}, nil
 			},
-			Halt: func(err error) { n.halted = err }, Logger: slog.New(slog.DiscardHandler),
+			Halt: func(err error) {
+				defer g.lock()()
+				n.halted = err
+			},
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +87,18 @@ func newGroup(t *testing.T, n int) *group {
 	return g
 }
 
+// lock returns what unlocks it.
+func (g *group) lock() (unlock func()) {
+	g.mu.Lock()
+	return g.mu.Unlock
+}
+
+// set changes something of the nodes.
+func (g *group) set(change func()) {
+	defer g.lock()()
+	change()
+}
+
 func (g *group) close() {
 	for _, n := range g.nodes {
 		n.auditor.Close()
@@ -81,6 +107,7 @@ func (g *group) close() {
 
 // apply has all replicas apply one entry, each to its own effect.
 func (g *group) apply(effect string, audit *fsm.Audit, others ...string) {
+	defer g.lock()()
 	g.index++
 	for i, n := range g.nodes {
 		if n.halted != nil {
@@ -112,6 +139,7 @@ func (n *node) apply(index uint64, effect string, audit *fsm.Audit) {
 type groupPeers struct{ g *group }
 
 func (p groupPeers) Voters() []string {
+	defer p.g.lock()()
 	var ids []string
 	for _, n := range p.g.nodes[:p.g.voters] {
 		ids = append(ids, n.id)
@@ -119,24 +147,31 @@ func (p groupPeers) Voters() []string {
 	return ids
 }
 
-func (p groupPeers) Compare(ctx context.Context, id string, own fsm.Mark) (uint64, bool, error) {
-	for _, n := range p.g.nodes {
-		if n.id != id {
-			continue
+func (g *group) find(id string) (a *Auditor, delay time.Duration, deaf bool) {
+	defer g.lock()()
+	for _, n := range g.nodes {
+		if n.id == id {
+			return n.auditor, n.delay, n.silent || n.halted != nil
 		}
-		select {
-		case <-time.After(n.delay):
-		case <-ctx.Done():
-			return 0, false, ctx.Err()
-		}
-		if n.silent || n.halted != nil {
-			<-ctx.Done()
-			return 0, false, ctx.Err()
-		}
-		digest, known := n.auditor.Compare("somebody", own)
-		return digest, known, nil
 	}
-	return 0, false, errors.New("no such node")
+	return nil, 0, false
+}
+
+func (p groupPeers) Compare(ctx context.Context, id string, own fsm.Mark) (uint64, bool, error) {
+	n, delay, deaf := p.g.find(id)
+	if n == nil {
+		return 0, false, errors.New("no such node")
+	}
+	if deaf {
+		delay = time.Hour
+	}
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+	digest, known := n.Compare("somebody", own)
+	return digest, known, nil
 }
 
 // check waits and says how each node is: "ok", "held" or "stopped".
@@ -144,6 +179,7 @@ func (g *group) check(after time.Duration, want string) {
 	g.t.Helper()
 	time.Sleep(after)
 	synctest.Wait()
+	defer g.lock()()
 	var got []string
 	for _, n := range g.nodes {
 		how := "ok"
@@ -181,12 +217,12 @@ func TestAuditor(t *testing.T) {
 		}},
 		{"one write has two audits: one that covers it, one that tells", func(g *group) {
 			g.apply("a save", nil, "", "", "another")
-			g.check(time.Hour, "ok ok stopped")
+			g.check(time.Minute, "ok ok stopped")
 			if g.audits != 2 {
 				g.t.Errorf("%d audits of one write", g.audits)
 			}
 			g.apply("a save", nil)
-			g.check(time.Hour, "ok ok stopped")
+			g.check(time.Minute, "ok ok stopped")
 			if g.audits != 4 {
 				g.t.Errorf("%d audits of two writes", g.audits)
 			}
@@ -203,7 +239,7 @@ func TestAuditor(t *testing.T) {
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Second, "stopped ok ok")
-			g.leader = 1
+			g.set(func() { g.leader = 1 })
 			g.apply("the next leader", nil)
 			g.check(time.Minute, "stopped ok ok")
 		}},
@@ -212,50 +248,52 @@ func TestAuditor(t *testing.T) {
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Second, "held held held")
-			g.check(time.Hour, "held held held")
+			g.check(time.Minute, "held held held")
 		}},
 		{"a silent voter leaves it open, until it answers", func(g *group) {
-			g.nodes[1].silent, g.nodes[1].slow = true, true
+			g.set(func() { g.nodes[1].silent, g.nodes[1].slow = true, true })
 			g.apply("a save", nil, "", "", "another")
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Minute, "held ok held")
-			g.nodes[1].silent, g.nodes[1].slow = false, false
-			for _, step := range g.nodes[1].behind {
-				step()
-			}
+			g.set(func() { g.nodes[1].silent, g.nodes[1].slow = false, false })
+			g.set(func() {
+				for _, step := range g.nodes[1].behind {
+					step()
+				}
+			})
 			g.check(3*time.Second, "ok ok stopped")
 		}},
 		{"a state that was replaced has nothing to answer for", func(g *group) {
-			g.nodes[1].silent, g.nodes[1].slow = true, true
+			g.set(func() { g.nodes[1].silent, g.nodes[1].slow = true, true })
 			g.apply("a save", nil, "", "", "another")
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Minute, "held ok held")
-			g.nodes[2].marks = g.nodes[0].marks // it fetched the state of the leader
+			g.set(func() { g.nodes[2].marks = g.nodes[0].marks }) // it fetched the state of the leader
 			if err := g.nodes[2].auditor.OnSwapped(); err != nil {
 				g.t.Fatal(err)
 			}
 			g.check(3*time.Second, "ok ok ok")
 		}},
 		{"a standby that differs stops", func(g *group) {
-			g.voters = 2
+			g.set(func() { g.voters = 2 })
 			g.apply("a save", nil, "", "", "another")
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Second, "ok ok stopped")
 		}},
 		{"a leader that is told last stops all the same", func(g *group) {
-			g.nodes[0].delay = askTime / 2
+			g.set(func() { g.nodes[0].delay = askTime / 2 })
 			g.apply("a save", nil, "another")
 			g.check(2*DefaultEvery+100*time.Millisecond, "ok ok ok")
 			g.check(askTime, "stopped ok ok")
 		}},
 		{"a leader that cannot be told for a while stops all the same", func(g *group) {
-			g.nodes[0].silent = true
+			g.set(func() { g.nodes[0].silent = true })
 			g.apply("a save", nil, "another")
 			g.check(20*time.Second, "ok ok ok")
-			g.nodes[0].silent = false
+			g.set(func() { g.nodes[0].silent = false })
 			g.check(2*askTime+100*time.Millisecond, "stopped ok ok")
 		}},
 		{"one that says another digest stops nobody and holds nothing up", func(g *group) {
@@ -271,12 +309,10 @@ func TestAuditor(t *testing.T) {
 			}
 		}},
 		{"a state that is replaced while the node asks is not stopped", func(g *group) {
-			for _, n := range g.nodes[:2] {
-				n.delay = time.Second
-			}
+			g.set(func() { g.nodes[0].delay, g.nodes[1].delay = time.Second, time.Second })
 			g.apply("a save", nil, "", "", "another")
 			g.check(2*DefaultEvery+100*time.Millisecond, "ok ok held")
-			g.nodes[2].marks = g.nodes[0].marks
+			g.set(func() { g.nodes[2].marks = g.nodes[0].marks })
 			if err := g.nodes[2].auditor.OnSwapped(); err != nil {
 				g.t.Fatal(err)
 			}
@@ -309,7 +345,7 @@ func TestAuditor(t *testing.T) {
 			if err != nil {
 				g.t.Fatal(err)
 			}
-			n.auditor = again
+			g.set(func() { n.auditor = again })
 			again.Start()
 			g.apply("a save", nil)
 			g.check(time.Second, "ok ok stopped")
