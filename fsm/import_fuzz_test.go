@@ -122,9 +122,16 @@ func materialiseAll(t *testing.T, m *fsm.Machine, items [][]byte) {
 	}
 }
 
-// Claim: that of FuzzImport. Method: random edits of random histories.
+// Claim: that of FuzzImport. Method: random edits of random histories, and those
+// that once broke it: a segment that an agent has twice.
 func TestImport_Mangled(t *testing.T) {
-	seed := rand.Uint64()
+	for _, seed := range []uint64{rand.Uint64(), 18323725650863098409} {
+		testMangled(t, seed)
+	}
+}
+
+func testMangled(t *testing.T, seed uint64) {
+	t.Helper()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 4))
 	g := newGenerator(t, rng)
