@@ -24,10 +24,10 @@ func (m *importer) segment(item *snapshot.Segment) (refusal, err error) {
 		return fmt.Errorf("segment %d is of no agent", item.ID), nil
 	case item.ID > maxCounter:
 		return fmt.Errorf("segment %d is absurd", item.ID), nil
-	case item.ID == m.rec.segment:
-		return fmt.Errorf("segment %d comes twice", item.ID), nil
 	case s != nil && (!s.shared || !item.Shared || s.parent != parent || s.first != item.First):
 		return fmt.Errorf("segment %d came before, and is not shared or another one", item.ID), nil
+	case item.ID == m.rec.segment:
+		return fmt.Errorf("segment %d comes twice", item.ID), nil
 	}
 	if s == nil && item.Parent != 0 {
 		if _, refusal, err := m.reach(parent); refusal != nil || err != nil {
