@@ -41,7 +41,11 @@ func StartJudge(ctx context.Context, dir string, recorder *history.Recorder) (*J
 		if _, err := os.Stat(j.Socket); err == nil {
 			return j, nil
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), j.Close(ctx))
+		}
 	}
 	return nil, errors.Join(errors.New("the judge does not listen"), j.Close(ctx))
 }

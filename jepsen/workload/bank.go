@@ -102,9 +102,7 @@ func (b *Bank) serve(ctx context.Context, a *client.Agent) {
 		now.Txn = req.ID.ID
 		return json.Marshal(now)
 	}})
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
-	defer cancel()
-	_ = own.Release(releasing) // if it fails, the claim ends with its TTL
+	_ = release(ctx, own) // if it fails, it ends with its TTL
 }
 
 func (b *Bank) transfer(ctx context.Context, id int, conn *client.Client, rng *rand.Rand) {

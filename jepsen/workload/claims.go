@@ -56,10 +56,8 @@ func (c *Claims) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.
 		}
 		pause(ctx, rng, 50*time.Millisecond)
 	}
-	end() // before anybody else can own it
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
-	defer cancel()
-	err = claim.Release(releasing) // if it fails, the claim ends with its TTL
+	end()                     // before anybody else can own it
+	err = release(ctx, claim) // if it fails, the claim ends with its TTL
 	if err == nil && rng.IntN(3) == 0 {
 		save(ctx, r, history.Op{Client: id, Agent: name, Epoch: epoch, Deposed: true}, func(ctx context.Context, state []byte) (hawser.Version, error) {
 			return a.Save(ctx, state, client.Overwrite(), client.WithFence(claim.Fence().Token))

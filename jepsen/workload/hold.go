@@ -17,6 +17,7 @@ type held interface {
 	Fence() hawser.Fence
 	Done() <-chan struct{}
 	Do(ctx context.Context, f func(context.Context) error) error
+	Release(ctx context.Context) error
 }
 
 const (
@@ -41,6 +42,13 @@ func own(ctx context.Context, r *history.Recorder, id int, agent string, h held)
 		close(stop)
 		<-done
 	})
+}
+
+// release gives back what a client holds, also when its time is over.
+func release(ctx context.Context, h held) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	return h.Release(ctx)
 }
 
 // look notes when it was certain last that op is held, until it is lost or stop is

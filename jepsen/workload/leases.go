@@ -55,10 +55,8 @@ func (l *Leases) tenure(ctx context.Context, id int, a *client.Agent, rng *rand.
 		})
 		pause(ctx, rng, 400*time.Millisecond)
 	}
-	end() // before anybody else can own it
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
-	defer cancel()
-	_ = claim.Release(releasing) // if it fails, the claim ends with its TTL
+	end()                   // before anybody else can own it
+	_ = release(ctx, claim) // if it fails, it ends with its TTL
 }
 
 // Check implements Workload. That leases end neither early nor late is checked of

@@ -60,9 +60,7 @@ func (l *Locks) tenure(ctx context.Context, id int, conn *client.Client, name st
 		l.write(ctx, id, name, lock.Fence())
 	}
 	end()
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
-	defer cancel()
-	_ = lock.Release(releasing) // if it fails, the lock ends with its TTL
+	_ = release(ctx, lock) // if it fails, it ends with its TTL
 	if rng.IntN(4) == 0 {
 		pause(ctx, rng, 100*time.Millisecond)
 		l.write(ctx, id, name, lock.Fence())

@@ -139,9 +139,7 @@ func (m *Messages) work(ctx context.Context, id int, conn *client.Client, stage 
 		m.step(ctx, id, stage, a, own, rng)
 		pause(ctx, rng, 50*time.Millisecond)
 	}
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
-	defer cancel()
-	_ = own.Release(releasing) // if it fails, the claim ends with its TTL
+	_ = release(ctx, own) // if it fails, it ends with its TTL
 }
 
 // step consumes some of the messages that are there, and sends on what it makes of
