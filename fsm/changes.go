@@ -214,15 +214,16 @@ func (c *changes) finish() {
 	c.finishTxns()
 }
 
-// putState writes the state, and how far it has come.
+// putState writes the state, and how far it has come. Neither is of an entry, so
+// they go past the sum for the replica digest, in which each entry has its state.
 func (c *changes) putState(meta Meta, marks Marks, newConfiguration bool) {
 	applied, configuration, stateKey := metaKeys()
 	c.value = c.state.append(c.value[:0])
-	c.batch.Set(stateKey, c.value)
+	c.batch.Batch.Set(stateKey, c.value)
 	c.value = appendMeta(c.value[:0], meta, marks)
-	c.batch.Set(applied, c.value)
+	c.batch.Batch.Set(applied, c.value)
 	if newConfiguration {
-		c.batch.Set(configuration, meta.Configuration)
+		c.batch.Batch.Set(configuration, meta.Configuration)
 	}
 }
 
