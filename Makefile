@@ -145,9 +145,10 @@ demo: ## three nodes, kill -9 of the leader, every version verified (STATES=dir 
 jepsen: ## clients and faults for DURATION (2m), and what the clients saw is checked; see jepsen/README.md
 	$(GO) run ./jepsen -duration $(or $(DURATION),2m)
 
-jepsen-short: ## two short runs, one with a seed that stays and one with a fresh one
+jepsen-short: ## short runs, with a seed that stays, with a fresh one, and as without root
 	$(GO) run ./jepsen -duration 20s -seed 1
 	$(GO) run ./jepsen -duration 40s
+	$(GO) run ./jepsen -duration 10s -network proxies -workloads register,bank,claims -faults cut-leader,one-way-one,flap-one,slow-links,poor-links
 
 jepsen-soak: ## run after run for DURATION (8h); the report is OUT/soak.md (/tmp/hawser-soak)
 	$(GO) run ./jepsen -duration 1m -soak $(or $(DURATION),8h) -out $(or $(OUT),/tmp/hawser-soak)

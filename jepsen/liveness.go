@@ -61,7 +61,7 @@ func liveness(ctx context.Context, plan Plan, hold time.Duration) (code int, err
 	var skipped []string
 	rng := rand.New(rand.NewPCG(plan.Seed, 1))
 	for _, f := range faults {
-		if f.Network && r.LAN == nil || f.Disks && r.WithoutDisks != "" {
+		if f.Network && r.Network == nil || f.Disks && r.WithoutDisks != "" {
 			skipped = append(skipped, f.Name)
 			continue
 		}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hawserdb/hawser/jepsen/crew"
 	"github.com/hawserdb/hawser/jepsen/judge"
+	"github.com/hawserdb/hawser/jepsen/rig"
 )
 
 func main() {
@@ -73,7 +74,7 @@ func command(ctx context.Context, args []string) (code int, err error) {
 	flags.StringVar(&faults, "faults", "", "faults by name, separated by commas (default: all that this machine can inject; none: none)")
 	flags.StringVar(&plan.Program, "program", "", "the hawser executable (default: built from this checkout)")
 	flags.StringVar(&plan.Previous, "previous", "", "an executable of an older version, to and from which nodes are upgraded (default: none, and the fault is skipped)")
-	flags.BoolVar(&plan.Loopback, "loopback", false, "do without a network of namespaces")
+	flags.StringVar(&plan.Network, "network", "", "what joins the nodes: "+strings.Join(rig.Joints, ", ")+" (default: the first of them that this machine allows)")
 	flags.StringVar(&mutants, "mutants", "", "build programs with known defects instead, by name, separated by commas, or all, and find them")
 	flags.DurationVar(&soaking, "soak", 0, "repeat with one seed after the other for so long, and write soak.md")
 	flags.BoolVar(&lives, "liveness", false, "hold lasting faults instead, one after the other, and judge whether clients go on saving")

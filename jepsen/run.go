@@ -39,8 +39,9 @@ type Plan struct {
 	// Previous is a program of an older version, "" for none.
 	Previous string
 	Dir      string
-	Loopback bool
-	Log      *slog.Logger
+	// Network is what joins the nodes, see [rig.Config].
+	Network string
+	Log     *slog.Logger
 }
 
 // recoverTime is how long a cluster may take to serve once all faults are over.
@@ -58,8 +59,8 @@ func (p *Plan) Again() string {
 	if p.Previous != "" {
 		flags += " -previous " + p.Previous
 	}
-	if p.Loopback {
-		flags += " -loopback"
+	if p.Network != "" {
+		flags += " -network " + p.Network
 	}
 	return flags
 }
@@ -88,15 +89,12 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 }
 
 func (p *Plan) rig() rig.Config {
-	return rig.Config{Program: p.Program, Previous: p.Previous, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Loopback: p.Loopback, Log: p.Log}
+	return rig.Config{Program: p.Program, Previous: p.Previous, Dir: p.Dir, Nodes: p.Nodes, Seed: p.Seed, Joined: p.Network, Log: p.Log}
 }
 
 // level says what of a rig can be spoilt.
 func level(r *rig.Rig) string {
-	level := "joined by namespaces"
-	if r.LAN == nil {
-		level = "joined by loopback (" + r.WithoutLAN + ")"
-	}
+	level := "joined by " + r.Joined
 	if r.WithoutDisks == "" {
 		level += ", with disks of our own"
 	} else {
@@ -180,7 +178,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 		return nil, err
 	}
 	for _, f := range faults {
-		if f.Network && r.rig.LAN == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" ||
+		if f.Network && r.rig.Network == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" ||
 			f.Clients && r.Clients < 2 || f.Previous && r.rig.Previous == "" {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue

@@ -34,7 +34,7 @@ func Adopt(cfg Config, dir string, meta fsm.Meta) error {
 	r.latch = newLatch(cfg.Dir, cfg.Timeouts.Hang, cfg.Logger, func(error) {})
 	err := r.open()
 	if err == nil {
-		r.stable.running.Store(false) // raft does not run: errors return
+		r.latch.running.Store(false) // raft does not run: errors return
 		r.logs.onConfiguration = nil
 		r.fsm.onConfiguration = func(uint64) {}
 		err = r.adopt(dir, meta)

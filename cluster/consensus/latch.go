@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -24,6 +26,11 @@ import (
 // (raft#614, #612) or stand still with a hung disk while its heartbeats keep
 // others from taking over (raft#503). And after a failed fsync the kernel
 // counts the pages as clean, so a repeated fsync that succeeds proves nothing.
+//
+// Where raft does not go on, it panics: when its term cannot be stored, when a
+// committed entry cannot be read. To let the node stop in order, such a call that
+// fails while raft runs does not return: it waits until the replica closes and
+// then ends raft's goroutine.
 type latch struct {
 	dir     string
 	hang    time.Duration
@@ -31,12 +38,17 @@ type latch struct {
 	halt    halt.Func
 	stopped chan struct{} // closed by the first failure
 
+	// running: raft runs, so its failed calls park. parked is closed by unpark.
+	running atomic.Bool
+	parked  chan struct{}
+	once    sync.Once
+
 	mu  sync.Mutex
 	err error // guarded by mu; set before stopped is closed
 }
 
 func newLatch(dir string, hang time.Duration, logger *slog.Logger, h halt.Func) *latch {
-	return &latch{dir: dir, hang: hang, logger: logger, halt: h, stopped: make(chan struct{})}
+	return &latch{dir: dir, hang: hang, logger: logger, halt: h, stopped: make(chan struct{}), parked: make(chan struct{})}
 }
 
 // Err returns the failure, nil while there is none.
@@ -107,3 +119,16 @@ func guarded(where, what string, op func() error) (err error) {
 	}()
 	return op()
 }
+
+// park returns err, unless raft runs: then it does not return after an error.
+func (l *latch) park(err error) error {
+	if err == nil || !l.running.Load() {
+		return err
+	}
+	<-l.parked
+	runtime.Goexit()
+	return nil
+}
+
+// unpark ends the goroutines that are parked.
+func (l *latch) unpark() { l.once.Do(func() { close(l.parked) }) }

@@ -102,7 +102,7 @@ func (s *logStore) LastIndex() (uint64, error) {
 func (s *logStore) GetLog(index uint64, out *raft.Log) error {
 	err := s.get(index, out)
 	if err != nil && err != raft.ErrLogNotFound { //nolint:errorlint // raft's contract is identity
-		return err
+		return s.latch.park(err)
 	}
 	s.mu.Lock()
 	installed := s.installed

@@ -127,7 +127,7 @@ func (r *Replica) open() error {
 		machine: cfg.Machine, latch: r.latch, dir: cfg.Dir, onApplied: cfg.OnApplied, onSwapped: cfg.OnSwapped,
 		onConfiguration: func(index uint64) { r.logs.configurationCommitted(index); r.notify() }, reset: r.resetLog, afterStep: cfg.afterStep,
 	}
-	r.stable.running.Store(true)
+	r.latch.running.Store(true)
 	return nil
 }
 
@@ -135,11 +135,22 @@ func (r *Replica) open() error {
 func (r *Replica) startRaft() error {
 	conf := r.raftConfig()
 	var instance *raft.Raft
-	err := guarded(r.cfg.Dir, "start raft", func() (err error) {
-		instance, err = raft.NewRaft(conf, r.fsm, r.logs, r.stable, r.snaps, r.trans)
-		return err
-	})
-	if err != nil {
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = guarded(r.cfg.Dir, "start raft", func() (err error) {
+			instance, err = raft.NewRaft(conf, r.fsm, r.logs, r.stable, r.snaps, r.trans)
+			return err
+		})
+	}()
+	select {
+	case <-ended:
+	case <-r.latch.stopped:
+		r.latch.unpark() // it may wait for the replica to close
+		<-ended
+	}
+	if instance == nil {
 		if lerr := r.latch.Err(); lerr != nil {
 			return lerr
 		}
@@ -201,7 +212,7 @@ func (r *Replica) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeouts.Close)
 	defer cancel()
 	future := r.raft.Load().Shutdown()
-	r.stable.unpark()
+	r.latch.unpark()
 	// Connections go first, so that raft's calls to others end at once.
 	err := r.trans.stop()
 	if werr := await(ctx, future); werr != nil {

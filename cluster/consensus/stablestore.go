@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"runtime"
 	"sync"
-	"sync/atomic"
 
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
@@ -68,18 +66,9 @@ func decodeHardState(b []byte) (hardState, error) {
 // crash between them would leave the new term with the old candidate, who
 // would then get a second vote without a look at its log (raft#661). So the
 // term of a vote is held back until the candidate comes.
-//
-// raft panics when its term cannot be stored. To let the node stop in order,
-// a call that fails while raft runs does not return: it waits until the
-// replica closes and then ends raft's goroutine.
 type stableStore struct {
 	path  string
 	latch *latch
-
-	// running: raft runs, so failed calls park. parked is closed by unpark.
-	running atomic.Bool
-	parked  chan struct{}
-	once    sync.Once
 
 	mu     sync.Mutex
 	db     *raftboltdb.BoltStore
@@ -89,7 +78,7 @@ type stableStore struct {
 
 // openStable opens the store at path, or makes it if create is set.
 func openStable(path string, create bool, l *latch) (*stableStore, error) {
-	s := &stableStore{path: path, latch: l, parked: make(chan struct{})}
+	s := &stableStore{path: path, latch: l}
 	err := guarded(path, "open term and vote", func() error { return s.open(create) })
 	if err != nil {
 		if s.db != nil {
@@ -164,27 +153,27 @@ func (s *stableStore) SetUint64(key []byte, value uint64) error {
 	case keyVoteTerm:
 		s.staged = value
 		s.mu.Unlock()
-		return s.park(s.latch.Err())
+		return s.latch.park(s.latch.Err())
 	default:
 		s.mu.Unlock()
-		return s.park(s.unknown(key))
+		return s.latch.park(s.unknown(key))
 	}
 	err := s.writeLocked(next)
 	s.mu.Unlock()
-	return s.park(err)
+	return s.latch.park(err)
 }
 
 // Set implements raft.StableStore. A candidate is written with its staged term.
 func (s *stableStore) Set(key, value []byte) error {
 	if string(key) != keyVoteCand {
-		return s.park(s.unknown(key))
+		return s.latch.park(s.unknown(key))
 	}
 	s.mu.Lock()
 	next := s.state
 	next.voteTerm, next.voteFor = s.staged, string(value)
 	err := s.writeLocked(next)
 	s.mu.Unlock()
-	return s.park(err)
+	return s.latch.park(err)
 }
 
 func (s *stableStore) writeLocked(next hardState) error {
@@ -228,22 +217,9 @@ func (s *stableStore) unknown(key []byte) error {
 	return s.latch.fail(halt.Wrap(halt.Stable, s.path, fmt.Errorf("unknown key %q", key)))
 }
 
-// park returns err, unless raft runs: then it does not return after an error.
-func (s *stableStore) park(err error) error {
-	if err == nil || !s.running.Load() {
-		return err
-	}
-	<-s.parked
-	runtime.Goexit()
-	return nil
-}
-
-// unpark ends the goroutines that are parked.
-func (s *stableStore) unpark() { s.once.Do(func() { close(s.parked) }) }
-
 // Close closes the file.
 func (s *stableStore) Close() error {
-	s.unpark()
+	s.latch.unpark()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.db == nil {

@@ -90,37 +90,6 @@ func TestStableStore_NeverGoesBack(t *testing.T) {
 	}
 }
 
-// While raft runs, a failed write does not return (raft would panic): its
-// goroutine ends, running its deferred calls, when the replica closes.
-func TestStableStore_FailedWriteParks(t *testing.T) {
-	s, h := openTestStable(t, t.TempDir())
-	s.running.Store(true)
-	_ = s.latch.fail(halt.Wrap(halt.Log, "wal", filepath.ErrBadPattern))
-	returned, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = s.SetUint64([]byte(keyTerm), 9)
-		close(returned)
-	}()
-	select {
-	case <-ended:
-		t.Fatal("the write returned")
-	case <-time.After(20 * time.Millisecond):
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	<-ended
-	select {
-	case <-returned:
-		t.Error("the write returned to raft")
-	default:
-	}
-	if h.reason() != halt.Log {
-		t.Errorf("halted with %v", h.reason())
-	}
-}
-
 // No input makes the record's decoder panic, and what it takes is what was
 // encoded.
 func FuzzDecodeHardState(f *testing.F) {

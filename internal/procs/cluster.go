@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -75,8 +76,12 @@ func (c *Cluster) Args(i int) []string {
 	n := c.cfg.Nodes[i]
 	args := []string{
 		"server", "--stop-with-stdin", "--name", n.Name, "--data-dir", n.Dir,
-		"--client-addr", n.Client, "--peer-addr", n.Peer, "--gossip-addr", n.Gossip, "--http-addr", n.HTTP,
+		"--client-addr", n.at(n.Client), "--peer-addr", n.at(n.Peer), "--gossip-addr", n.at(n.Gossip), "--http-addr", n.at(n.HTTP),
 		"--cluster-secret-file", c.cfg.SecretFile,
+	}
+	if n.Listens != "" {
+		host, _, _ := net.SplitHostPort(n.Peer)
+		args = append(args, "--advertise-host", host)
 	}
 	if i < c.cfg.Founders {
 		args = append(args, "--bootstrap-expect", strconv.Itoa(c.cfg.Founders))

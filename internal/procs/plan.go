@@ -20,6 +20,18 @@ type Node struct {
 	Dir, Log string
 	// Addresses, host:port.
 	Client, Peer, Gossip, HTTP string
+	// Listens is the host at whose ports it listens, if that is another one than
+	// others reach it at.
+	Listens string
+}
+
+// at returns where the node listens for what others reach at an address.
+func (n Node) at(address string) string {
+	if n.Listens == "" {
+		return address
+	}
+	_, port, _ := net.SplitHostPort(address)
+	return net.JoinHostPort(n.Listens, port)
 }
 
 // Ports that the addresses of a node have apart, as in the defaults 7420,
@@ -65,6 +77,21 @@ func PlanFree(dir string, nodes int) ([]Node, error) {
 		plan[i] = node(dir, i, [4]int(ports[i*4:]))
 	}
 	return plan, nil
+}
+
+// PlanBehind is PlanFree, with each node to be reached at a host of its own, where
+// the caller hands on what comes to the same port of loopback.
+func PlanBehind(dir string, hosts []string) ([]Node, error) {
+	plan, err := PlanFree(dir, len(hosts))
+	for i := range plan {
+		n := &plan[i]
+		n.Listens, _, _ = net.SplitHostPort(n.Client)
+		for _, address := range []*string{&n.Client, &n.Peer, &n.Gossip, &n.HTTP} {
+			_, port, _ := net.SplitHostPort(*address)
+			*address = net.JoinHostPort(hosts[i], port)
+		}
+	}
+	return plan, err
 }
 
 // PlanHosts lays out one node under dir for each host, all with the ports of

@@ -86,6 +86,27 @@ func TestPlanHosts(t *testing.T) {
 	}
 }
 
+// Claim: a node behind a host listens on loopback, at the same ports, and says
+// where it is reached.
+func TestPlanBehind(t *testing.T) {
+	nodes, err := PlanBehind("d", []string{"127.9.0.1", "127.9.0.2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := NewCluster(Config{Path: "hawser", Nodes: nodes}).Args(1)
+	for flag, reached := range map[string]string{
+		"--client-addr": nodes[1].Client, "--peer-addr": nodes[1].Peer, "--gossip-addr": nodes[1].Gossip, "--http-addr": nodes[1].HTTP,
+	} {
+		port, ok := strings.CutPrefix(reached, "127.9.0.2:")
+		if got := args[slices.Index(args, flag)+1]; !ok || got != "127.0.0.1:"+port {
+			t.Errorf("%s %s, reached at %s", flag, got, reached)
+		}
+	}
+	if got := args[slices.Index(args, "--advertise-host")+1]; got != "127.9.0.2" {
+		t.Errorf("advertises %s", got)
+	}
+}
+
 // The nodes after the founders join: they found nothing, and nobody waits for them.
 func TestCluster_Founders(t *testing.T) {
 	c := NewCluster(Config{Path: "hawser", Nodes: PlanHosts("dir", []string{"a", "b", "c", "d"}), Founders: 3})

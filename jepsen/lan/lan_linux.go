@@ -184,33 +184,14 @@ func (l *LAN) Within(host int) []string {
 // Spoil makes links worse until mend is called, once. Links are pairs of the
 // host that sends and the one that receives. What several calls do to a link adds
 // up.
-func (l *LAN) Spoil(links [][2]int, q Quality) (mend func()) {
-	for _, k := range links {
-		l.links[k].spoil(&q)
-	}
-	return func() {
-		for _, k := range links {
-			l.links[k].mend(&q)
-		}
-	}
-}
+func (l *LAN) Spoil(links [][2]int, q Quality) (mend func()) { return spoil(l.links, links, q) }
 
 // Lost returns how many packets the links have lost so far: cut, by chance, or
 // because too many were under way.
-func (l *LAN) Lost() (lost uint64) {
-	for _, k := range l.links {
-		lost += k.lost.Load()
-	}
-	return lost
-}
+func (l *LAN) Lost() uint64 { return lost(l.links) }
 
 // Delayed returns how many packets were held back by a delay so far.
-func (l *LAN) Delayed() (delayed uint64) {
-	for _, k := range l.links {
-		delayed += k.delayed.Load()
-	}
-	return delayed
-}
+func (l *LAN) Delayed() uint64 { return delayed(l.links) }
 
 // Close removes the network. What runs on its hosts must have ended. Closing
 // again does nothing.

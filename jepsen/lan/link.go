@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package lan is a network whose every link can be spoilt: one way or both, for
-// some hosts or all. Hosts are network namespaces, each with a TUN device, and
-// this process carries every packet from one to another.
+// some hosts or all.
+//
+// Hosts of a [LAN] are network namespaces, each with a TUN device, and this process
+// carries every packet from one to another. Without the rights for that there are
+// [Proxies]: hosts are addresses of loopback, at which this process accepts
+// connections and datagrams and hands them on. They spoil streams, not packets.
 package lan
 
 import (
@@ -31,17 +35,18 @@ type Quality struct {
 // router.
 const maxUnderWay = 4096
 
-// link carries packets one way.
+// link carries packets one way, and streams, see stream.go.
 type link struct {
 	to            io.Writer
 	quality       atomic.Pointer[Quality] // what all of spoilt comes to
 	lost, delayed atomic.Uint64
-	rng           *rand.Rand // send's own
 	underWay      chan packet
 	done          chan struct{}
 
 	mu     sync.Mutex
-	spoilt []*Quality // guarded by mu
+	rng    *rand.Rand    // guarded by mu
+	spoilt []*Quality    // guarded by mu
+	change chan struct{} // closed when quality changes; guarded by mu
 }
 
 type packet struct {
@@ -50,7 +55,7 @@ type packet struct {
 }
 
 func newLink(to io.Writer, rng *rand.Rand) *link {
-	k := &link{to: to, rng: rng, underWay: make(chan packet, maxUnderWay), done: make(chan struct{})}
+	k := &link{to: to, rng: rng, underWay: make(chan packet, maxUnderWay), done: make(chan struct{}), change: make(chan struct{})}
 	k.quality.Store(&Quality{})
 	return k
 }
@@ -77,12 +82,34 @@ func (k *link) sumLocked() {
 		sum.Delay, sum.Jitter = sum.Delay+q.Delay, sum.Jitter+q.Jitter
 	}
 	k.quality.Store(sum)
+	close(k.change)
+	k.change = make(chan struct{})
+}
+
+// loses reports whether a packet is lost by chance.
+func (k *link) loses(q *Quality) bool {
+	if q.Loss == 0 {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.rng.Float64() < q.Loss
+}
+
+// holds returns for how long a packet is held back.
+func (k *link) holds(q *Quality) time.Duration {
+	if q.Jitter == 0 {
+		return q.Delay
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return q.Delay + time.Duration(k.rng.Int64N(int64(q.Jitter)))
 }
 
 // send is called by one goroutine. It does not keep data.
 func (k *link) send(data []byte) {
 	q := k.quality.Load()
-	if q.Cut || q.Loss > 0 && k.rng.Float64() < q.Loss {
+	if q.Cut || k.loses(q) {
 		k.lost.Add(1)
 		return
 	}
@@ -91,11 +118,8 @@ func (k *link) send(data []byte) {
 		return
 	}
 	p := packet{data: slices.Clone(data)}
-	if q.Delay > 0 {
-		p.at = time.Now().Add(q.Delay)
-		if q.Jitter > 0 {
-			p.at = p.at.Add(time.Duration(k.rng.Int64N(int64(q.Jitter))))
-		}
+	if hold := k.holds(q); hold > 0 {
+		p.at = time.Now().Add(hold)
 	}
 	select {
 	case k.underWay <- p:
@@ -127,3 +151,29 @@ func (k *link) run() {
 }
 
 func (k *link) close() { close(k.done) }
+
+// spoil spoils some of all links until mend is called.
+func spoil(all map[[2]int]*link, some [][2]int, q Quality) (mend func()) {
+	for _, k := range some {
+		all[k].spoil(&q)
+	}
+	return func() {
+		for _, k := range some {
+			all[k].mend(&q)
+		}
+	}
+}
+
+func lost(all map[[2]int]*link) (sum uint64) {
+	for _, k := range all {
+		sum += k.lost.Load()
+	}
+	return sum
+}
+
+func delayed(all map[[2]int]*link) (sum uint64) {
+	for _, k := range all {
+		sum += k.delayed.Load()
+	}
+	return sum
+}

@@ -110,14 +110,14 @@ type linksOf func(r *rig.Rig, core, outside []int) [][2]int
 func spoilt(name string, leaderOutside bool, how lan.Quality, which linksOf) Lasting {
 	name = title(name, leaderOutside)
 	return Lasting{Name: name, Network: true, leaderOutside: leaderOutside, begin: func(r *rig.Rig, core, outside []int) (Injury, error) {
-		before := r.LAN.Lost() + r.LAN.Delayed()
-		mend := r.LAN.Spoil(which(r, core, outside), how)
+		before := r.Network.Lost() + r.Network.Delayed()
+		mend := r.Network.Spoil(which(r, core, outside), how)
 		heal := func(context.Context) error {
 			mend()
 			return nil
 		}
 		proof := func() error {
-			if r.LAN.Lost()+r.LAN.Delayed() == before {
+			if r.Network.Lost()+r.Network.Delayed() == before {
 				return errors.New("no packet was lost or held back")
 			}
 			return nil

@@ -25,7 +25,6 @@ import (
 	"github.com/hawserdb/hawser/jepsen/clock"
 	"github.com/hawserdb/hawser/jepsen/crew"
 	"github.com/hawserdb/hawser/jepsen/faultfs"
-	"github.com/hawserdb/hawser/jepsen/lan"
 )
 
 // Config describes a rig.
@@ -40,9 +39,10 @@ type Config struct {
 	Nodes int
 	// Seed decides what links do by chance.
 	Seed uint64
-	// Loopback does without a network of namespaces.
-	Loopback bool
-	Log      *slog.Logger
+	// Joined is by what the nodes are joined, one of [Joints]; "" is the first of
+	// them that this machine allows.
+	Joined string
+	Log    *slog.Logger
 }
 
 // Rig is a running cluster of Size nodes, and a place for one more that may join
@@ -50,10 +50,11 @@ type Config struct {
 type Rig struct {
 	*procs.Cluster
 
-	// LAN joins the nodes and this process, which is host Hosts(); nil when they are
-	// joined by loopback, and WithoutLAN says why.
-	LAN        *lan.LAN
-	WithoutLAN string
+	// Network joins the nodes, and this process with all others, which is host
+	// Hosts(); nil when they are joined by loopback. Joined says by what, and why by
+	// nothing better.
+	Network Network
+	Joined  string
 	// Disks are those of the nodes; nil when they use the machine's, and
 	// WithoutDisks says why.
 	Disks        []*faultfs.Disk
@@ -88,37 +89,17 @@ func Start(ctx context.Context, cfg Config) (*Rig, error) {
 
 func (r *Rig) start(ctx context.Context, cfg Config) error {
 	r.dir, r.program, r.Previous = cfg.Dir, cfg.Program, cfg.Previous
-	places := cfg.Nodes + 1
-	if r.WithoutLAN = "it was not asked for"; !cfg.Loopback {
-		var err error
-		if r.LAN, err = lan.New(places, cfg.Seed); err != nil {
-			cfg.Log.Warn("no network of namespaces: faults of the network are skipped", "error", err)
-			r.WithoutLAN = err.Error()
-		} else {
-			r.WithoutLAN = ""
-		}
-	}
 	secret := filepath.Join(cfg.Dir, "secret")
 	if out, err := exec.CommandContext(ctx, cfg.Program, "secret", "generate", "-f", secret).CombinedOutput(); err != nil {
 		return fmt.Errorf("make a secret: %w: %s", err, out)
 	}
 	plan := procs.Config{Path: cfg.Program, Founders: cfg.Nodes, SecretFile: secret, Args: []string{"--insecure", "--log-level", "debug"}}
-	if r.LAN != nil {
-		hosts := make([]string, places)
-		for i := range hosts {
-			hosts[i] = r.LAN.Address(i)
-		}
-		plan.Nodes, plan.Within = procs.PlanHosts(cfg.Dir, hosts), r.LAN.Within
-	} else {
-		nodes, err := procs.PlanFree(cfg.Dir, places)
-		if err != nil {
-			return err
-		}
-		plan.Nodes = nodes
+	if err := r.join(cfg, &plan); err != nil {
+		return err
 	}
 	r.mount(cfg, plan.Nodes)
 	r.Cluster = procs.NewCluster(plan)
-	r.roles = newRoles(cfg.Nodes, places)
+	r.roles = newRoles(cfg.Nodes, len(plan.Nodes))
 	if err := r.StartAll(); err != nil {
 		return err
 	}
@@ -325,8 +306,8 @@ func (r *Rig) Close(ctx context.Context) error {
 	for _, d := range r.Disks {
 		errs = append(errs, d.Close())
 	}
-	if r.LAN != nil {
-		errs = append(errs, r.LAN.Close())
+	if r.Network != nil {
+		errs = append(errs, r.Network.Close())
 	}
 	return errors.Join(errs...)
 }
