@@ -123,6 +123,9 @@ func (c *core) liveness(id string) policy.Liveness {
 	return policy.Unknown
 }
 
+// answered returns the part of gossip's probes of late that a node has answered.
+func (c *core) answered(id string) float64 { return c.members()[id].Answered }
+
 // clientAddress returns where the node id serves clients, as far as known.
 func (c *core) clientAddress(id string) string {
 	if addrs, known := c.addresses.Load(id); known {

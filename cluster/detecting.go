@@ -23,7 +23,7 @@ func (c *core) newDetector() *detect.Detector {
 		Standing:  func() consensus.Standing { return get(c.replica, (*consensus.Replica).Standing) },
 		LastEntry: c.replica.lastEntry, Voters: c.replica.voters, Campaign: c.replica.campaign,
 		Fetching: func() bool { return c.catchUp.Progress().Source != "" },
-		Liveness: c.liveness, Refused: peer.Refused, Ping: c.ping, Ask: c.askSuspicion, Logger: n.part("detect"),
+		Liveness: c.liveness, Answered: c.answered, Refused: peer.Refused, Ping: c.ping, Ask: c.askSuspicion, Logger: n.part("detect"),
 		Dial: func(ctx context.Context, id string) (detect.Line, error) {
 			line, err := n.port.DialLine(ctx, id)
 			if err != nil {

@@ -23,6 +23,8 @@ const (
 	rejoinAlone = time.Second
 	// streamTimeout bounds one TCP exchange.
 	streamTimeout = 2 * time.Second
+	// probeInterval is how often one of the others is probed, all by turns.
+	probeInterval = 200 * time.Millisecond
 	// updateTimeout bounds the wait until new metadata was sent to anybody.
 	updateTimeout = time.Second
 
@@ -98,7 +100,7 @@ func (c *Config) library(d *delegate) *memberlist.Config {
 	m.Label = c.ClusterLabel
 	m.SecretKey = c.Key
 	m.EnableCompression = false // its decoder has no limit in this version
-	m.ProbeInterval = 200 * time.Millisecond
+	m.ProbeInterval = probeInterval
 	m.ProbeTimeout = 80 * time.Millisecond // direct and indirect probe fit into one interval
 	m.SuspicionMult = 2
 	m.SuspicionMaxTimeoutMult = 2

@@ -81,9 +81,10 @@ func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.table.put(n) }
 // NotifyLeave implements memberlist.EventDelegate.
 func (d *delegate) NotifyLeave(n *memberlist.Node) { d.table.gone(n) }
 
-// NotifyPingComplete implements memberlist.PingDelegate.
-func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ []byte) {
-	d.table.answered(n.Name, rtt)
+// NotifyPingComplete implements memberlist.PingDelegate: the answer was direct and
+// came within the probe timeout.
+func (d *delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+	d.table.answered(n.Name)
 }
 
 // AckPayload implements memberlist.PingDelegate.

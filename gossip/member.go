@@ -51,12 +51,16 @@ type Member struct {
 	// Meta zero, when this binary cannot read it.
 	Meta      Meta
 	MetaKnown bool
-	// LastAnswer is when the node last answered a probe of this node
-	// directly, and RTT how long that took; zero before the first and for
-	// this node itself.
-	LastAnswer time.Time
-	RTT        time.Duration
+	// Answered is about what part of the last ten probes of this node it has
+	// answered directly and in time, from 0 to 1; of fewer when it has not been alive
+	// for so long, and 1 at first, for this node itself, and for one that is gone. A node that is short of processor probes less,
+	// and then all have answered less.
+	Answered float64
 }
+
+// answeredOf is how many probes Answered looks back at, answeredOfLeast the fewest
+// that say something.
+const answeredOf, answeredOfLeast = 10, 5
 
 const (
 	// keepGone is how long, and maxGone how many, dead and left members stay
@@ -71,6 +75,8 @@ type table struct {
 	// that the reader has yet to look.
 	changes chan struct{}
 
+	self string
+
 	mu      sync.Mutex
 	members map[string]*row
 }
@@ -78,10 +84,33 @@ type table struct {
 type row struct {
 	Member
 	leaving bool
+	// answers are when it last answered a probe, next is the oldest of them.
+	answers [answeredOf]time.Time
+	next    int
 }
 
-func newTable() *table {
-	return &table{changes: make(chan struct{}, 1), members: map[string]*row{}}
+// answered returns the part of the probes that it has answered, of which there is
+// one in every interval.
+func (r *row) answered(now time.Time, interval time.Duration) float64 {
+	probes := answeredOf
+	if interval > 0 {
+		probes = int(min(now.Sub(r.Since)/interval, answeredOf))
+	}
+	if r.Liveness != Alive || probes < answeredOfLeast {
+		return 1
+	}
+	since := now.Add(-time.Duration(probes) * interval)
+	n := 0
+	for _, at := range r.answers {
+		if at.After(since) {
+			n++
+		}
+	}
+	return min(1, float64(n)/float64(probes))
+}
+
+func newTable(self string) *table {
+	return &table{changes: make(chan struct{}, 1), self: self, members: map[string]*row{}}
 }
 
 func (t *table) signal() {
@@ -103,7 +132,6 @@ func (t *table) put(n *memberlist.Node) {
 	}
 	if r.Liveness != Alive {
 		r.Liveness, r.Since = Alive, time.Now()
-		r.LastAnswer, r.RTT = time.Time{}, 0
 	}
 	r.GossipAddress, r.Meta, r.MetaKnown, r.leaving = n.Address(), meta, err == nil, leaving
 	t.signal()
@@ -126,11 +154,12 @@ func (t *table) gone(n *memberlist.Node) {
 }
 
 // answered records a direct answer to a probe.
-func (t *table) answered(id string, rtt time.Duration) {
+func (t *table) answered(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.members[id]; r != nil {
-		r.LastAnswer, r.RTT = time.Now(), rtt
+		r.answers[r.next] = time.Now()
+		r.next = (r.next + 1) % answeredOf
 	}
 }
 
@@ -159,10 +188,21 @@ func (t *table) pruneLocked(now time.Time) {
 func (t *table) list() []Member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pruneLocked(time.Now())
+	now := time.Now()
+	t.pruneLocked(now)
+	alive := 0
+	for _, r := range t.members {
+		if r.Liveness == Alive {
+			alive++
+		}
+	}
 	members := make([]Member, 0, len(t.members))
 	for _, r := range t.members {
-		members = append(members, r.Member)
+		m := r.Member
+		if m.Answered = 1; m.ID != t.self { // the others are probed by turns
+			m.Answered = r.answered(now, time.Duration(alive-1)*probeInterval)
+		}
+		members = append(members, m)
 	}
 	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 	return members

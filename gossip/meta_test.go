@@ -39,7 +39,7 @@ func TestMeta_FitsByConstruction(t *testing.T) {
 	if err != nil || got.PeerAddress != "" || got.Version != "" || got.ClientAddress != full.ClientAddress {
 		t.Fatalf("decoded %+v, %v", got, err)
 	}
-	d := &delegate{table: newTable(), own: over}
+	d := &delegate{table: newTable("a"), own: over}
 	if n := len(d.NodeMeta(memberlist.MetaMaxSize)); n > memberlist.MetaMaxSize {
 		t.Fatalf("NodeMeta returns %d bytes", n)
 	}

@@ -56,7 +56,7 @@ func open(ctx context.Context, cfg *Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &delegate{table: newTable(), log: cfg.Logger, own: cfg.Meta}
+	d := &delegate{table: newTable(cfg.ID), log: cfg.Logger, own: cfg.Meta}
 	settings := cfg.library(d)
 	inner, err := listen(bind, settings)
 	if err != nil {

@@ -16,7 +16,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 
 	"github.com/hawserdb/hawser"
 )
@@ -117,7 +120,63 @@ func TestPool_ConvergesAndSpreadsMetadata(t *testing.T) {
 		within(t, 5*time.Second, "update spreads", func() bool { return member(p, "a").Meta == want })
 	}
 	within(t, 5*time.Second, "change is signalled", func() bool { return len(c.Changes()) == 1 })
-	within(t, 10*time.Second, "probes are answered", func() bool { m := member(b, "a"); return !m.LastAnswer.IsZero() && m.RTT > 0 })
+	within(t, 10*time.Second, "probes are answered", func() bool {
+		row := b.delegate.table.members
+		b.delegate.table.mu.Lock()
+		defer b.delegate.table.mu.Unlock()
+		return !row["a"].answers[0].IsZero()
+	})
+	if m := member(b, "a"); m.Answered != 1 {
+		t.Errorf("a has answered %v of the probes", m.Answered)
+	}
+}
+
+// Claim: the part of the last ten probes that were answered is known once they
+// could have been, and those of a node that is short of processor are too few of
+// all.
+func TestTable_Answered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab := newTable("a")
+		for _, id := range []string{"a", "b", "c"} {
+			tab.put(&memberlist.Node{Name: id})
+		}
+		answered := func() (b, c float64) {
+			for _, m := range tab.list() {
+				switch m.ID {
+				case "a":
+					if m.Answered != 1 {
+						t.Errorf("itself: %v", m.Answered)
+					}
+				case "b":
+					b = m.Answered
+				case "c":
+					c = m.Answered
+				}
+			}
+			return b, c
+		}
+		if b, c := answered(); b != 1 || c != 1 {
+			t.Errorf("at first %v and %v, want 1", b, c)
+		}
+		for i := range 30 { // each is probed once in two intervals
+			time.Sleep(2 * probeInterval)
+			tab.answered("b")
+			if i%5 < 2 {
+				tab.answered("c")
+			}
+		}
+		if b, c := answered(); b != 1 || c != 0.4 {
+			t.Errorf("%v and %v, want 1 and 0.4", b, c)
+		}
+		time.Sleep(10 * probeInterval)
+		if b, c := answered(); b != 0.5 || c > 0.2 {
+			t.Errorf("%v and %v after half a window without a probe", b, c)
+		}
+		tab.gone(&memberlist.Node{Name: "c"})
+		if _, c := answered(); c != 1 {
+			t.Errorf("dead, and %v", c)
+		}
+	})
 }
 
 // Claim: a pool that closes without a word is dead for the others within
@@ -451,7 +510,7 @@ func TestPool_CloseLeavesNothingBehind(t *testing.T) {
 // Claim: dead and left members are bounded in number, the newest stay; alive
 // ones are never dropped.
 func TestTable_BoundsTheGone(t *testing.T) {
-	tab := newTable()
+	tab := newTable("self")
 	for i := range 3 * maxGone {
 		tab.members[fmt.Sprint(i)] = &row{Member: Member{ID: fmt.Sprint(i), Liveness: Dead, Since: time.Now().Add(time.Duration(i-500) * time.Second)}}
 	}

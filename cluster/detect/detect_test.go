@@ -25,6 +25,7 @@ type world struct {
 	boot     uint64
 	lines    []*fakeLine
 	gossip   policy.Liveness
+	answered map[string]float64 // the part of probes, 1 for who is not there
 	contact  time.Time
 	beating  bool // raft has contact all the time
 	mute     bool
@@ -82,6 +83,15 @@ func (w *world) start(t *testing.T) *Detector {
 			return s
 		},
 		Liveness: func(string) (l policy.Liveness) { w.do(func() { l = w.gossip }); return l },
+		Answered: func(id string) (part float64) {
+			w.do(func() {
+				var ok bool
+				if part, ok = w.answered[id]; !ok {
+					part = 1
+				}
+			})
+			return part
+		},
 		Dial: func(_ context.Context, id string) (Line, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -159,6 +169,14 @@ func TestDetector_Faults(t *testing.T) {
 			w.do(func() { w.beating, w.contact, w.mute = false, time.Now(), true })
 			time.AfterFunc(750*time.Millisecond, func() { w.do(func() { w.gossip = policy.Dead }) })
 		}, 750 * time.Millisecond, 830 * time.Millisecond},
+		"poor links": {func(w *world) {
+			w.do(func() { w.beating, w.contact, w.answered = false, time.Now(), map[string]float64{"n1": 0.4} })
+			time.AfterFunc(700*time.Millisecond, func() { w.do(func() { w.beating = true }) })
+		}, 500 * time.Millisecond, 560 * time.Millisecond},
+		"short of processor": {func(w *world) { w.do(func() { w.answered = map[string]float64{"n1": 0.4} }) }, never, 0},
+		"poor links of all": {func(w *world) {
+			w.do(func() { w.answered = map[string]float64{"n1": 0.4, "n3": 0.6} })
+		}, never, 0},
 		"a disk that stalls": {func(w *world) { w.do(func() { w.beating, w.contact = false, time.Now() }) }, never, 0},
 		"gossip alone":       {func(w *world) { w.do(func() { w.gossip = policy.Dead }) }, never, 0},
 		"gossip and silence, but it answers": {func(w *world) {

@@ -22,6 +22,8 @@ const (
 	retryEvery   = 20 * time.Millisecond
 	patientEvery = 200 * time.Millisecond
 	patience     = time.Second
+	// falteredFor is how long it is remembered that raft had no contact for a while.
+	falteredFor = 4 * time.Second
 	// askTimeout bounds the question to the other voters.
 	askTimeout = 100 * time.Millisecond
 )
@@ -39,6 +41,8 @@ type Config struct {
 	Fetching func() bool
 	// Liveness is what gossip says about a node.
 	Liveness func(id string) policy.Liveness
+	// Answered is the part of gossip's probes of late that an alive node has answered.
+	Answered func(id string) float64
 	// Dial opens a line, within ctx. Refused tells an error of it that says that
 	// nobody listens.
 	Dial    func(ctx context.Context, id string) (Line, error)
@@ -72,6 +76,7 @@ type Detector struct {
 	line      policy.Line // to of
 	of        target
 	mute      time.Time // first ping without an answer since, zero for none
+	faltered  time.Time // when raft was last without contact for too long, zero for never
 	pinging   bool
 	attempted time.Time
 	notes     []string
@@ -162,7 +167,9 @@ func (d *Detector) electorate(s consensus.Standing) policy.Electorate {
 		e.Silent = time.Since(s.Contact)
 	}
 	if e.Leader != "" && e.Leader != e.Self {
-		e.Gossip = d.cfg.Liveness(e.Leader)
+		if e.Gossip = d.cfg.Liveness(e.Leader); e.Gossip == policy.Alive {
+			e.Answered, e.OthersAnswer = d.cfg.Answered(e.Leader), d.othersAnswer(e)
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -171,11 +178,27 @@ func (d *Detector) electorate(s consensus.Standing) policy.Electorate {
 		if !d.mute.IsZero() {
 			e.Mute = time.Since(d.mute)
 		}
+		if e.Heard && e.Silent > policy.FaltersAfter {
+			d.faltered = time.Now()
+		}
+		e.Falters = !d.faltered.IsZero() && time.Since(d.faltered) < falteredFor
 	}
 	if e.Attempted = !d.attempted.IsZero(); e.Attempted {
 		e.SinceAttempt = time.Since(d.attempted)
 	}
 	return e
+}
+
+// othersAnswer reports whether this node is well connected to a majority without
+// the leader.
+func (d *Detector) othersAnswer(e policy.Electorate) bool {
+	well := 1
+	for _, v := range e.Voters {
+		if v != e.Self && v != e.Leader && d.cfg.Liveness(v) == policy.Alive && d.cfg.Answered(v) >= policy.WellAnswered {
+			well++
+		}
+	}
+	return e.Majority(well)
 }
 
 func (d *Detector) log() policy.Log {

@@ -41,7 +41,7 @@ func (d *Detector) follow(ctx context.Context, to target) {
 	}
 	d.watched = to
 	d.mu.Lock()
-	d.of, d.line, d.mute = to, policy.LineNone, time.Time{}
+	d.of, d.line, d.mute, d.faltered = to, policy.LineNone, time.Time{}, time.Time{}
 	d.mu.Unlock()
 	if to.leader == "" || to.leader == d.cfg.Self {
 		return

@@ -122,6 +122,9 @@ func (d *Election) note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
+// Majority reports whether so many of the voters are one.
+func (e Electorate) Majority(n int) bool { return n >= quorum(len(e.Voters)) }
+
 // MayLead reports whether the node would stand for election if the leader were
 // gone.
 func (e Electorate) MayLead() bool { return e.barred() == "" }

@@ -30,6 +30,9 @@ func follower(changes ...func(*Electorate)) Electorate {
 func refused(e *Electorate)   { e.Line = LineRefused }
 func restarted(e *Electorate) { e.Line = LineRestarted }
 
+// poor is a leader that has answered half of the probes.
+func poor(e *Electorate) { e.Answered, e.OthersAnswer, e.Falters = 0.6, true, true }
+
 // frozen is a leader that has stopped to do anything, its connections open.
 func frozen(e *Electorate) {
 	e.Gossip, e.Silent, e.Mute = Dead, 900*time.Millisecond, 300*time.Millisecond
@@ -91,6 +94,13 @@ func TestElect(t *testing.T) {
 		"leader's disk stalls for a second":    {changes: changes{set(func(e *Electorate) { e.Silent = time.Second })}},
 		"nobody gossips, raft silent":          {changes: changes{frozen, set(func(e *Electorate) { e.Gossip = Unknown })}, note: "raft's own timeout decides"},
 		"never heard of, gossip has forgotten": {changes: changes{set(func(e *Electorate) { e.Heard, e.Gossip = false, Unknown })}},
+
+		// A leader that loses packets, and so many that it is not alone with that.
+		"poor":                          {changes: changes{poor, answered("c", true, same)}, move: Campaign, note: "it has answered 60 % of the probes"},
+		"poor, the other sees it well":  {changes: changes{poor, answered("c", false, same)}, note: "1 of 3 voters"},
+		"not that poor":                 {changes: changes{poor, set(func(e *Electorate) { e.Answered = 0.7 })}},
+		"short of processor":            {changes: changes{poor, set(func(e *Electorate) { e.Falters = false })}},
+		"poor, as the other voters are": {changes: changes{poor, set(func(e *Electorate) { e.OthersAnswer = false })}},
 
 		// Asymmetric cuts: this node alone cannot reach the leader.
 		"cut off alone": {changes: changes{frozen, answered("c", false, same)}, note: "1 of 3 voters take the leader for gone, 2 are needed: c sees what it sees"},

@@ -17,6 +17,16 @@ const (
 	SilentAfter = 600 * time.Millisecond
 	// MuteAfter is for how long pings must have gone unanswered.
 	MuteAfter = 300 * time.Millisecond
+	// WellAnswered is the part of gossip's probes from which on a node counts as
+	// well connected, and PoorlyAnswered the one up to which a leader counts as
+	// badly: a fifth of the packets is lost each way, and what TCP makes of that
+	// serves nobody, though heartbeats arrive sooner or later.
+	WellAnswered, PoorlyAnswered = 0.8, 0.6
+	// FaltersAfter is the age of the last raft contact that one with a poor network
+	// reaches again and again, and one that is short of processor does not: that
+	// answers late, too, but by less than the time after which TCP sends again what
+	// was lost, and then once more.
+	FaltersAfter = 500 * time.Millisecond
 )
 
 // Line is what a node's idle connection to the leader shows.
@@ -60,6 +70,13 @@ type Sight struct {
 	// Mute is for how long all pings have gone unanswered; 0 after an answer,
 	// and when none was sent.
 	Mute time.Duration
+	// Answered is the part of gossip's probes of late that the leader has answered,
+	// OthersAnswer that this node and voters that answer them well are a majority
+	// without it.
+	Answered     float64
+	OthersAnswer bool
+	// Falters: of late raft had no contact for longer than FaltersAfter.
+	Falters bool
 }
 
 // Suspects reports whether the node takes the leader of its term for gone, and
@@ -74,6 +91,8 @@ func (s Sight) Suspects() (suspects bool, reason string) {
 		return true, "its process is gone: the connection to it was closed and a new one is refused"
 	case s.Line == LineRestarted:
 		return true, "its process was restarted"
+	case s.Answered <= PoorlyAnswered && s.OthersAnswer && s.Falters:
+		return true, fmt.Sprintf("its network is poor: it has answered %.0f %% of the probes of late, the others have, and raft loses contact", 100*s.Answered)
 	case gossipGone && silent && s.Mute >= MuteAfter:
 		return true, fmt.Sprintf("gossip says it is %s, %s, and it does not answer", s.Gossip, s.contact())
 	case gossipGone && silent:
