@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/jepsen/rig"
 )
@@ -287,7 +288,8 @@ func (p *patient) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Agent(a.ID.Name).Restore(ctx); err != nil {
+		_, err := conn.Agent(a.ID.Name).Restore(ctx)
+		if err != nil && !errors.Is(err, hawser.ErrNotFound) { // deleted meanwhile, which the checkers judge
 			return fmt.Errorf("restore %s: %w", a.ID.Name, err)
 		}
 	}
