@@ -7,56 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"slices"
-	"testing"
 	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
 	"github.com/hawserdb/hawser/hawsertest"
 )
-
-// exampleTB lets an example use what tests use.
-type exampleTB struct {
-	testing.TB
-
-	cleanups []func()
-}
-
-func (e *exampleTB) Helper()                           {}
-func (e *exampleTB) Name() string                      { return "Example" }
-func (e *exampleTB) Failed() bool                      { return false }
-func (e *exampleTB) Log(...any)                        {}
-func (e *exampleTB) Logf(string, ...any)               {}
-func (e *exampleTB) Cleanup(f func())                  { e.cleanups = append(e.cleanups, f) }
-func (e *exampleTB) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
-func (e *exampleTB) Error(args ...any)                 { panic(fmt.Sprint(args...)) }
-func (e *exampleTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (e *exampleTB) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (e *exampleTB) Output() io.Writer                 { return io.Discard }
-func (e *exampleTB) Context() context.Context          { return context.Background() }
-
-func (e *exampleTB) TempDir() string {
-	dir, err := os.MkdirTemp("", "hawser-example")
-	if err != nil {
-		panic(err)
-	}
-	e.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
-// exampleCluster starts a cluster of one node.
-func exampleCluster() (endpoint string, stop func()) {
-	t := &exampleTB{}
-	cluster := hawsertest.StartCluster(t, 1)
-	return cluster.Endpoint(0), func() {
-		for _, f := range slices.Backward(t.cleanups) {
-			f()
-		}
-	}
-}
 
 func exampleInstance(endpoint, instance string) *client.Client {
 	c, err := client.Dial(client.Config{Endpoints: []string{endpoint}, Instance: instance})
@@ -69,7 +25,7 @@ func exampleInstance(endpoint, instance string) *client.Client {
 // Two instances of one agent: the second waits until the first has released it,
 // and goes on from what that has saved.
 func ExampleAgent_Claim() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	a, b := exampleInstance(endpoint, "worker-a"), exampleInstance(endpoint, "worker-b")
 	defer a.Close()
@@ -107,7 +63,7 @@ func ExampleAgent_Claim() {
 
 // A lock with a fence, which the system that is written to checks.
 func ExampleClient_Lock() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "worker-a")
 	defer c.Close()
@@ -136,7 +92,7 @@ func ExampleClient_Lock() {
 
 // A watch goes on where an earlier one has ended.
 func ExampleClient_Watch() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "worker-a")
 	defer c.Close()
@@ -176,7 +132,7 @@ func ExampleClient_Watch() {
 
 // A passive instance keeps up with the active one, and takes over warm.
 func ExampleAgent_Follow() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	active, passive := exampleInstance(endpoint, "active"), exampleInstance(endpoint, "passive")
 	defer active.Close()

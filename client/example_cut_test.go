@@ -10,11 +10,12 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/hawsertest"
 )
 
 // A crew goes back to Friday, all at once; a worker of before can not save.
 func ExampleClient_RollbackTo() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "operator")
 	defer c.Close()
@@ -60,7 +61,7 @@ func ExampleClient_RollbackTo() {
 
 // Two agents get their new states at one revision, or both keep the old ones.
 func ExampleClient_SaveAll() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "bookkeeper")
 	defer c.Close()

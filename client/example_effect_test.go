@@ -10,11 +10,12 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/hawsertest"
 )
 
 // A payment that is made once, though the agent is taken back to before it.
 func ExampleAgent_Effect() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "worker-a")
 	defer c.Close()
@@ -45,7 +46,7 @@ func ExampleAgent_Effect() {
 // The result and the state that holds it, in one entry; and a process that ended
 // between the call and the save.
 func ExampleEffectDone() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "worker-a")
 	defer c.Close()

@@ -8,12 +8,13 @@ import (
 	"fmt"
 
 	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/hawsertest"
 )
 
 // An agent takes what is in its inbox, and saves what follows from it together
 // with what it sends on: all of it happens, or nothing.
 func ExampleConsume() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	ctx := context.Background()
 	c := exampleInstance(endpoint, "front-1")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/hawsertest"
 )
 
 // wallet takes part in transfers for one agent: its state is a number, and what a
@@ -35,7 +36,7 @@ func wallet(agent *client.Agent) client.Participant {
 // Two agents change together, or not at all. Each is owned by a process that
 // votes; anybody may begin.
 func ExampleClient_Transact() {
-	endpoint, stop := exampleCluster()
+	endpoint, stop := hawsertest.StartExample()
 	defer stop()
 	c := exampleInstance(endpoint, "worker-a")
 	defer c.Close()

@@ -18,10 +18,12 @@ const (
 	// MuteAfter is for how long pings must have gone unanswered.
 	MuteAfter = 300 * time.Millisecond
 	// WellAnswered is the part of gossip's probes from which on a node counts as
-	// well connected, and PoorlyAnswered the one up to which a leader counts as
-	// badly: a fifth of the packets is lost each way, and what TCP makes of that
-	// serves nobody, though heartbeats arrive sooner or later.
-	WellAnswered, PoorlyAnswered = 0.8, 0.6
+	// well connected.
+	WellAnswered = 0.8
+	// PoorlyAnswered is the part up to which a leader counts as badly connected: a
+	// fifth of the packets is lost each way, and what TCP makes of that serves
+	// nobody, though heartbeats arrive sooner or later.
+	PoorlyAnswered = 0.6
 	// FaltersAfter is the age of the last raft contact that one with a poor network
 	// reaches again and again, and one that is short of processor does not: that
 	// answers late, too, but by less than the time after which TCP sends again what
