@@ -111,14 +111,20 @@ func (c *Config[S]) withDefaults() error {
 // Errors: that of a step; *SchemaError; one that matches hawser.ErrCorrupt when the
 // agent has versions and none is good; that of a save that no repeat can heal, such
 // as hawser.ErrTooLarge. The agent is then free for another instance.
-func Run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S]) (err error) {
+func Run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S]) error {
+	return run(ctx, c, cfg, step, true)
+}
+
+// run is Run; follows says whether to keep up with the agent while another one owns
+// it.
+func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S], follows bool) (err error) {
 	if step == nil {
 		return &hawser.Error{Code: hawser.CodeInvalid, Op: "run", Key: cfg.Name, Msg: "it needs a step"}
 	}
 	if err := cfg.withDefaults(); err != nil {
 		return err
 	}
-	r := &runner[S]{cfg: &cfg, client: c, step: step}
+	r := &runner[S]{cfg: &cfg, client: c, step: step, follows: follows}
 	defer func() { r.tell(Event{Kind: Ended, Err: err}) }()
 	for {
 		err := r.own(ctx)
@@ -151,6 +157,8 @@ type runner[S any] struct {
 	cfg    *Config[S]
 	client *client.Client
 	step   Step[S]
+	// follows: it keeps up with the agent while it waits.
+	follows bool
 }
 
 func (r *runner[S]) tell(e Event) {
@@ -195,19 +203,27 @@ func (r *runner[S]) own(ctx context.Context) error {
 // then.
 func (r *runner[S]) wait(ctx context.Context) (*client.Claim, error) {
 	r.tell(Event{Kind: Waiting})
-	following, stop := context.WithCancel(ctx)
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		for _, err := range r.client.Agent(r.cfg.Name).Follow(following) {
-			if err != nil {
-				return // it is a help only: what is not here at the grant is fetched then
-			}
-		}
-	}()
-	defer func() {
-		stop()
-		<-followed
-	}()
+	if r.follows {
+		following, stop := context.WithCancel(ctx)
+		followed := make(chan struct{})
+		go func() {
+			defer close(followed)
+			r.follow(following)
+		}()
+		defer func() {
+			stop()
+			<-followed
+		}()
+	}
 	return r.client.Agent(r.cfg.Name).Claim(ctx, client.TTL(r.cfg.TTL), client.Priority(r.cfg.Priority))
+}
+
+// follow keeps up with the agent until ctx ends. It is a help only: what is not here
+// at the grant is fetched then.
+func (r *runner[S]) follow(ctx context.Context) {
+	for _, err := range r.client.Agent(r.cfg.Name).Follow(ctx) {
+		if err != nil {
+			return
+		}
+	}
 }
