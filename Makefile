@@ -39,7 +39,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-liveness jepsen-mutants failover calm takeover pool claims-judge bank messages examples examples-soak clean
+	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-liveness jepsen-mutants failover calm takeover pool drill claims-judge bank messages examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -158,6 +158,9 @@ jepsen-liveness: ## lasting faults that leave a majority in touch, 8 s each: cli
 
 jepsen-mutants: ## build programs with known defects, and have each found
 	$(GO) run ./jepsen -mutants all -duration 40s
+
+drill: ## 20 agents under supervision, with faults of all kinds, for DURATION (3m)
+	$(GO) test -count=1 -v -timeout 40m -run '^TestDrill$$' ./client/recovery -args -drill.agents=20 -drill.duration=$(or $(DURATION),3m)
 
 pool: ## cut off one of 5 processes that run 1,000 agents, and measure how soon they go on
 	$(GO) test -count=1 -v -timeout 10m -run '^TestRunPool$$' ./client/agent -args -pool.agents=1000 -pool.members=5 -pool.nodes=3

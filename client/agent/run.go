@@ -108,7 +108,7 @@ func (c *Config[S]) withDefaults() error {
 // and when ctx has ended and what was done is saved. It goes on through the loss of
 // the ownership, after which it waits for it again.
 //
-// Errors: that of a step; *SchemaError; one that matches hawser.ErrCorrupt when the
+// Errors: that of a step; *SchemaError; *QuarantinedError; one that matches hawser.ErrCorrupt when the
 // agent has versions and none is good; that of a save that no repeat can heal, such
 // as hawser.ErrTooLarge. The agent is then free for another instance.
 func Run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S]) error {
@@ -180,10 +180,15 @@ func (r *runner[S]) tell(e Event) {
 // ctx ends.
 func (r *runner[S]) own(ctx context.Context) error {
 	claim, err := r.wait(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil // there is nothing to save
+	if err == nil {
+		if err = r.allowed(ctx); err != nil {
+			r.release(ctx, claim)
 		}
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil //nolint:nilerr // stopped, and there is nothing to save
+	case err != nil:
 		return err
 	}
 	r.tell(Event{Kind: Owned})
@@ -192,11 +197,24 @@ func (r *runner[S]) own(ctx context.Context) error {
 	if gone := claim.Err(); gone != nil && err != nil {
 		return errors.Join(gone, err)
 	}
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	r.release(ctx, claim)
+	return err
+}
+
+// allowed returns an error if the agent is in quarantine.
+func (r *runner[S]) allowed(ctx context.Context) error {
+	record, err := ReadRecord(ctx, r.client, r.cfg.Name)
+	if err == nil && record.Quarantined {
+		err = &QuarantinedError{Agent: r.cfg.Name, Record: record}
+	}
+	return err
+}
+
+func (r *runner[S]) release(ctx context.Context, claim *client.Claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	// If it cannot be released it ends with its time to live.
-	_ = claim.Release(releasing)
-	return err
+	_ = claim.Release(ctx)
 }
 
 // wait waits until the agent is this process's, and keeps up with its state until
