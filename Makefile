@@ -19,8 +19,9 @@ LINT := $(TOOLS_DIR)/golangci-lint
 
 # Packages that share state between goroutines run under the race detector.
 RACE_PACKAGES := /(client|cluster|fsm|gossip|hawsertest|internal/engine|jepsen)(/|$$)
-# Long tests of one goroutine, in which there is nothing for it to find.
-RACE_SKIP := ^(TestEffects_(Model|Bounds)|TestMachine_Model|TestView_ShowsNothingStaged|TestAcquire_LongQueue)$$
+# Long tests of one goroutine, in which there is nothing for it to find, and one whose
+# processes have less address space than it takes.
+RACE_SKIP := ^(TestDrill|TestEffects_(Model|Bounds)|TestMachine_Model|TestView_ShowsNothingStaged|TestAcquire_LongQueue)$$
 
 # Seconds for the fuzz targets of one `make check` together, and for one in `make fuzz`.
 FUZZ_TOTAL ?= 60

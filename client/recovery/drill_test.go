@@ -38,8 +38,8 @@ import (
 )
 
 var (
-	drillDuration = flag.Duration("drill.duration", 15*time.Second, "how long the agents of TestDrill work, about")
-	drillAgents   = flag.Int("drill.agents", 5, "agents of TestDrill")
+	drillDuration = flag.Duration("drill.duration", 8*time.Second, "how long the agents of TestDrill work, about")
+	drillAgents   = flag.Int("drill.agents", 3, "agents of TestDrill")
 	drillSeed     = flag.Uint64("drill.seed", 0, "decides the faults of TestDrill; 0 is a fresh one")
 )
 
