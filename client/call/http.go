@@ -103,7 +103,7 @@ func repeat(req *http.Request, again bool) (*http.Request, error) {
 func (t *transport) send(ctx context.Context, req *http.Request) (*http.Response, error) {
 	whole, cancel := context.WithCancel(req.Context())
 	stop := context.AfterFunc(ctx, cancel)
-	resp, err := t.base.RoundTrip(req.WithContext(whole)) //nolint:bodyclose,contextcheck // the body is the caller's, and outlives ctx
+	resp, err := t.base.RoundTrip(req.WithContext(whole)) //nolint:contextcheck // the body is the caller's, and outlives ctx
 	stop()
 	if err != nil {
 		cancel()
