@@ -62,6 +62,9 @@ func find(ctx context.Context, plan Plan, m mutant.Mutant, root string) (how str
 	if len(m.Faults) > 0 {
 		plan.Faults = m.Faults
 	}
+	if len(m.Workloads) > 0 {
+		plan.Workloads = m.Workloads
+	}
 	dir := plan.Dir
 	for run := range maxRuns {
 		plan.Dir = filepath.Join(dir, fmt.Sprintf("%s-%d", m.Name, run+1))

@@ -179,7 +179,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 	}
 	for _, f := range faults {
 		if f.Network && r.rig.Network == nil || f.Disks && r.rig.WithoutDisks != "" || f.Clocks && r.rig.WithoutClocks != "" ||
-			f.Clients && r.Clients < 2 || f.Previous && r.rig.Previous == "" {
+			f.Clients && !r.crewed() || f.Previous && r.rig.Previous == "" {
 			r.report.Skipped = append(r.report.Skipped, f.Name)
 			continue
 		}
@@ -292,8 +292,20 @@ func (r *run) member(i, turn int) crew.Member {
 	return crew.Member{ID: 100*i + turn, Workload: r.workloads[i].Name(), Know: endpoints}
 }
 
+// crewed reports whether some clients are processes of their own: not those that
+// share what they know.
+func (r *run) crewed() bool {
+	return r.Clients > 1 && slices.ContainsFunc(r.workloads, func(w workload.Workload) bool {
+		_, together := w.(workload.Together)
+		return !together
+	})
+}
+
 // startCrews starts the processes of clients, each with one of every workload.
 func (r *run) startCrews() error {
+	if !r.crewed() {
+		return nil
+	}
 	for turn := 1; turn < r.Clients; turn += 2 {
 		task := crew.Task{Seed: r.Seed, Judge: r.judge.Socket}
 		for i, w := range r.workloads {

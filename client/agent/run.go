@@ -51,6 +51,10 @@ type Config[S any] struct {
 	// seconds.
 	Grace time.Duration
 
+	// StepLimit is how long a step may take, without its waits for messages, until
+	// [HealthHandler] says that the agent has a problem; 0 is for ever.
+	StepLimit time.Duration
+
 	// Participant takes part in transactions; its zero value in none.
 	Participant Participant[S]
 
@@ -125,6 +129,9 @@ func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[
 		return err
 	}
 	r := &runner[S]{cfg: &cfg, client: c, step: step, follows: follows}
+	vitals, discharge := admit(cfg.Name, cfg.StepLimit)
+	defer discharge()
+	r.vitals = vitals
 	defer func() { r.tell(Event{Kind: Ended, Err: err}) }()
 	for {
 		err := r.own(ctx)
@@ -159,10 +166,12 @@ type runner[S any] struct {
 	step   Step[S]
 	// follows: it keeps up with the agent while it waits.
 	follows bool
+	vitals  *vitals
 }
 
 func (r *runner[S]) tell(e Event) {
 	e.Agent, e.At = r.cfg.Name, time.Now()
+	r.vitals.note(e)
 	attrs := []any{"agent", e.Agent}
 	if e.Version != 0 {
 		attrs = append(attrs, "version", e.Version)

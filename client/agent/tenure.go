@@ -118,7 +118,9 @@ func (t *tenure[S]) doStep(ctx, owned context.Context) (done bool, err error) {
 			cancel()
 		}
 	})()
+	t.vitals.beginStep()
 	err = t.step(stepping, turn)
+	t.vitals.endStep()
 	if done = errors.Is(err, Done); err != nil && !done {
 		return false, fmt.Errorf("agent %q: step: %w", t.cfg.Name, err)
 	}
@@ -277,7 +279,9 @@ func (t *tenure[S]) message(ctx context.Context, turn *Turn[S]) (hawser.Message,
 	default:
 	}
 	t.turns.give(stepper)
+	t.vitals.pause()
 	d, err := t.delivery(ctx)
+	t.vitals.resume()
 	if turnErr := t.turns.take(t.ctx, nil, stepper); turnErr != nil { //nolint:contextcheck // the step goes on after its caller's context
 		return d.message, errors.Join(err, turnErr)
 	}

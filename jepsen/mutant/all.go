@@ -169,7 +169,7 @@ func All() []Mutant {
 		{
 			Name: "rollback-repeat-forgotten", Defect: "a rollback to a cut that is asked for again is done again",
 			File: "fsm/cut_rollback.go", Change: []string{"if k.rollbacks[i].nonce == q.Request.Nonce {", "if k.rollbacks[i].nonce == q.Request.Nonce && i < 0 {"},
-			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"},
+			Faults: []string{"kill-leader", "pause-leader", "unplug-leader"}, Workloads: []string{"cuts"},
 		},
 		{
 			Name: "archive-behind", Defect: "an archive leaves the newest version of an agent out now and then",

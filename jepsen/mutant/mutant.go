@@ -23,8 +23,9 @@ type Mutant struct {
 	File   string
 	// Change is what stands there and what stands there instead, by turns.
 	Change []string
-	// Faults are those that are injected to find it; none of them is all.
-	Faults []string
+	// Faults are those that are injected to find it, Workloads those that run; none of
+	// them is all.
+	Faults, Workloads []string
 }
 
 // Build builds the program with the defect into dir, from the module's root. It
