@@ -282,7 +282,7 @@ func (d *drill) run(ctx context.Context, name string, builds []recovery.Build) e
 	d.mu.Unlock()
 	return recovery.Supervise(ctx, recovery.Config{
 		Agent: name, Client: d.cluster.Client(), Subject: child, Limits: recovery.Limits{IdleAfter: 3 * time.Second},
-		Attempts: 20, Pause: 200 * time.Millisecond, OnDecision: d.note(name), Logger: slog.New(slog.DiscardHandler),
+		Attempts: 20, StableFor: 500 * time.Millisecond, Pause: 200 * time.Millisecond, OnDecision: d.note(name), Logger: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -82,9 +82,10 @@ type Config struct {
 	// Subject runs it. Required.
 	Subject Subject
 	Limits  Limits
-	// Attempts within Window are followed by quarantine; 0 is 5 in 10 minutes.
-	Attempts int
-	Window   time.Duration
+	// Attempts in a row are followed by quarantine; 0 is 5. An agent that has been well
+	// for StableFor since the last one begins anew; 0 is 10 minutes.
+	Attempts  int
+	StableFor time.Duration
 	// Pause is what passes before the second attempt, twice as long each time up to
 	// MaxPause; 0 is 1 s and 1 minute. The first one is made at once.
 	Pause, MaxPause time.Duration
@@ -115,7 +116,7 @@ func (c *Config) withDefaults() error {
 	if c.Attempts == 0 {
 		c.Attempts = 5
 	}
-	set(&c.Window, 10*time.Minute)
+	set(&c.StableFor, 10*time.Minute)
 	set(&c.Pause, time.Second)
 	set(&c.MaxPause, time.Minute)
 	set(&c.VerifyWithin, 30*time.Second)
@@ -154,8 +155,9 @@ func Supervise(ctx context.Context, cfg Config) error {
 type supervisor struct {
 	Config
 
-	// attempts are when recovery was begun, within the window.
-	attempts []time.Time
+	// attempts counts those in a row, the last of which was over at rested.
+	attempts int
+	rested   time.Time
 }
 
 // observe returns what is wrong, and from what that is seen.
@@ -184,11 +186,12 @@ func (s *supervisor) wait(ctx context.Context, d time.Duration) {
 func (s *supervisor) recover(ctx context.Context, kind Failure, evidence []string) error {
 	began := time.Now()
 	attempt := s.count(began)
+	defer func() { s.rested = time.Now() }()
 	d := agent.Decision{At: began, By: s.Client.Instance(), Failure: kind.String(), Evidence: evidence, Attempt: attempt}
 	action := For(kind)
 	if attempt > s.Attempts {
 		action = Stop
-		d.Evidence = append(d.Evidence, fmt.Sprintf("%d attempts within %v have not helped", s.Attempts, s.Window))
+		d.Evidence = append(d.Evidence, fmt.Sprintf("%d attempts have not helped for %v", s.Attempts, s.StableFor))
 	}
 	d.Action = action.String()
 	if action == Stop {
@@ -199,6 +202,7 @@ func (s *supervisor) recover(ctx context.Context, kind Failure, evidence []strin
 	}
 	if kind == Stuck && s.lives(ctx) {
 		d.Action, d.Outcome = "none", "it has shown a sign of life"
+		s.attempts--
 		s.tell(ctx, agent.Record{Last: d})
 		return nil
 	}
@@ -227,16 +231,13 @@ func (s *supervisor) act(ctx context.Context, action Action, d agent.Decision) {
 	s.tell(ctx, agent.Record{Last: d})
 }
 
-// count counts this attempt with those within the window.
+// count counts this attempt with those before it, unless the agent was well for long.
 func (s *supervisor) count(now time.Time) int {
-	kept := s.attempts[:0]
-	for _, at := range s.attempts {
-		if now.Sub(at) < s.Window {
-			kept = append(kept, at)
-		}
+	if now.Sub(s.rested) >= s.StableFor {
+		s.attempts = 0
 	}
-	s.attempts = append(kept, now)
-	return len(s.attempts)
+	s.attempts++
+	return s.attempts
 }
 
 // rest waits, whatever changes meanwhile.
