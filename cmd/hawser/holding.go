@@ -4,11 +4,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +26,19 @@ const (
 	flagCapacity = "capacity"
 	flagInstance = "instance"
 	flagGrace    = "grace"
+	flagRestart  = "restart"
 )
+
+// When a command is run again.
+const (
+	restartNever     = "never"
+	restartOnFailure = "on-failure"
+	restartAlways    = "always"
+)
+
+// The pause before a command is run again: none at first, then minRestart, twice as
+// long each time up to maxRestart. One that ran for longer than that begins anew.
+const minRestart, maxRestart = time.Second, time.Minute
 
 // What a command that runs under a claim or lock finds in its environment.
 const (
@@ -74,8 +88,11 @@ hand it on to the client (WithFence).
 
 Examples:
    hawser agent run researcher-7 -- env
-   hawser agent run researcher-7 --ttl 10s --instance worker-a -- date`,
-		Flags: holdFlags(),
+   hawser agent run researcher-7 --ttl 10s --instance worker-a -- date
+   hawser agent run researcher-7 --restart on-failure -- env`,
+		Flags: append(holdFlags(), &cli.StringFlag{
+			Name: flagRestart, Value: restartNever, Usage: "run COMMAND again when it ends: `WHEN` is never, on-failure or always; when the agent is lost, wait for it again",
+		}),
 		Action: func(c *cli.Context) error {
 			return p.hold(c, func(ctx context.Context, conn *client.Client) (held, string, error) {
 				agent := conn.Agent(c.Args().First())
@@ -116,6 +133,9 @@ func (p *program) hold(c *cli.Context, acquire func(context.Context, *client.Cli
 	if c.Duration(flagGrace) < 0 {
 		return usageErrorf("--%s %s: must not be negative", flagGrace, c.Duration(flagGrace))
 	}
+	if when := restart(c); !slices.Contains([]string{restartNever, restartOnFailure, restartAlways}, when) {
+		return usageErrorf("--%s %q: is never, on-failure or always", flagRestart, when)
+	}
 	program, err := exec.LookPath(c.Args().Get(1))
 	if err != nil {
 		return usageErrorf("COMMAND: %v", err)
@@ -130,20 +150,72 @@ func (p *program) hold(c *cli.Context, acquire func(context.Context, *client.Cli
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	for {
+		lost, err := p.holdOnce(c, conn, program, acquire)
+		if !lost || c.Context.Err() != nil || restart(c) == restartNever {
+			return err
+		}
+	}
+}
+
+// restart is when the command is run again.
+func restart(c *cli.Context) string { return cmp.Or(c.String(flagRestart), restartNever) }
+
+// holdOnce runs the command until it is over or what it runs under is lost.
+func (p *program) holdOnce(
+	c *cli.Context, conn *client.Client, program string, acquire func(context.Context, *client.Client) (held, string, error),
+) (lost bool, err error) {
 	h, name, err := acquire(c.Context, conn)
 	if err != nil {
-		return explain(err, endpoints(c))
+		return false, explain(err, endpoints(c))
 	}
-	child := exec.Command(program, c.Args().Slice()[2:]...)
-	child.Stdin, child.Stdout, child.Stderr = p.stdin, p.stdout, p.stderr
-	child.Env = append(child.Environ(), name, fmt.Sprintf("%s=%d", envFence, h.Fence().Token), envInstance+"="+conn.Instance())
-	err = p.supervise(c.Context, child, h, limits{grace: c.Duration(flagGrace), lost: c.Duration(flagTTL) / 10})
+	command := func() *exec.Cmd {
+		child := exec.Command(program, c.Args().Slice()[2:]...)
+		child.Stdin, child.Stdout, child.Stderr = p.stdin, p.stdout, p.stderr
+		child.Env = append(child.Environ(), name, fmt.Sprintf("%s=%d", envFence, h.Fence().Token), envInstance+"="+conn.Instance())
+		return child
+	}
+	err = p.superviseAgain(c.Context, command, h, limits{grace: c.Duration(flagGrace), lost: c.Duration(flagTTL) / 10}, restart(c))
+	lost = h.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), releaseTime)
 	defer cancel()
 	if releaseErr := h.Release(ctx); releaseErr != nil && err == nil {
 		say(p.stderr, "hawser: %v; the next one waits until the time to live is over\n", releaseErr)
 	}
-	return err
+	return lost, err
+}
+
+// superviseAgain runs a command, again when that is asked for, until what it runs
+// under is lost.
+func (p *program) superviseAgain(ctx context.Context, command func() *exec.Cmd, h held, limit limits, when string) error {
+	pause := time.Duration(0)
+	for {
+		began := time.Now()
+		err := p.supervise(ctx, command(), h, limit)
+		exit, ran := errors.AsType[*exitError](err)
+		switch {
+		case ctx.Err() != nil || h.Err() != nil || err != nil && !ran:
+			return err
+		case when == restartNever || when == restartOnFailure && err == nil:
+			return err
+		}
+		if time.Since(began) > maxRestart {
+			pause = 0
+		}
+		code := 0
+		if ran {
+			code = exit.code
+		}
+		say(p.stderr, "hawser: the command ended with exit code %d, and is run again after %v\n", code, pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return &exitError{code: codeInterrupted}
+		case <-h.Done():
+			return &exitError{code: codeConflict}
+		}
+		pause = min(max(2*pause, minRestart), maxRestart)
+	}
 }
 
 // releaseTime bounds the release after the command has ended.

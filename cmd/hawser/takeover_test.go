@@ -247,6 +247,51 @@ func TestHolding_PausedOwner(t *testing.T) {
 	}
 }
 
+// Claim: a command is run again as asked for, under the same claim, and under a new
+// one when that was taken away; one that succeeds is run again only if always.
+func TestHolding_Restarts(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, 1)
+	counter := filepath.Join(t.TempDir(), "runs")
+	script := `echo "$HAWSER_FENCE" >> ` + counter + `; [ $(wc -l < ` + counter + `) -ge 3 ]`
+	got := f.want(t, 0, "", "agent", "run", "a", "--restart", "on-failure", "--", "sh", "-c", script)
+	runs, err := os.ReadFile(counter)
+	if fences := strings.Fields(string(runs)); err != nil || len(fences) != 3 || fences[0] != fences[2] {
+		t.Errorf("runs under the fences %q, %v", fences, err)
+	}
+	if strings.Count(got.stderr, "is run again") != 2 {
+		t.Errorf("told: %s", got.stderr)
+	}
+	f.want(t, 3, "", "agent", "run", "a", "--", "sh", "-c", "exit 3")
+	f.want(t, 2, "", "agent", "run", "a", "--restart", "sometimes", "--", "true")
+
+	file := filepath.Join(t.TempDir(), "fences")
+	cmd := exec.Command(f.bin, "agent", "run", "b", "--restart", "always", "--", "sh", "-c", `echo "$HAWSER_FENCE" >> `+file+`; sleep 60`)
+	cmd.Env = append(os.Environ(), "HAWSER_ENDPOINTS="+strings.Join(f.Endpoints(), ","))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() }()
+	started := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			runs, err := os.ReadFile(file)
+			if err == nil && len(strings.Fields(string(runs))) == n {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("runs %q, %v; want %d", runs, err, n)
+			}
+		}
+	}
+	started(1)
+	f.want(t, 0, "", "agent", "unclaim", "b", "--reason", "a test")
+	started(2)
+	if runs, err := os.ReadFile(file); err != nil || strings.Fields(string(runs))[0] == strings.Fields(string(runs))[1] {
+		t.Errorf("under the fences %q, %v", runs, err)
+	}
+}
+
 // A command under a claim or lock: its environment and exit code, who else
 // waits, a lost claim, a killed parent.
 func TestHolding_Commands(t *testing.T) {
