@@ -170,12 +170,13 @@ func TestDetector_Faults(t *testing.T) {
 			time.AfterFunc(750*time.Millisecond, func() { w.do(func() { w.gossip = policy.Dead }) })
 		}, 750 * time.Millisecond, 830 * time.Millisecond},
 		"poor links": {func(w *world) {
-			w.do(func() { w.beating, w.contact, w.answered = false, time.Now(), map[string]float64{"n1": 0.4} })
-			time.AfterFunc(700*time.Millisecond, func() { w.do(func() { w.beating = true }) })
-		}, 500 * time.Millisecond, 560 * time.Millisecond},
+			w.do(func() { w.mute, w.answered = true, map[string]float64{"n1": 0.4} })
+			time.AfterFunc(700*time.Millisecond, func() { w.do(func() { w.mute = false }) })
+		}, 500 * time.Millisecond, 620 * time.Millisecond},
 		"short of processor": {func(w *world) { w.do(func() { w.answered = map[string]float64{"n1": 0.4} }) }, never, 0},
 		"poor links of all": {func(w *world) {
-			w.do(func() { w.answered = map[string]float64{"n1": 0.4, "n3": 0.6} })
+			w.do(func() { w.mute, w.answered = true, map[string]float64{"n1": 0.4, "n3": 0.7} })
+			time.AfterFunc(700*time.Millisecond, func() { w.do(func() { w.mute = false }) })
 		}, never, 0},
 		"a disk that stalls": {func(w *world) { w.do(func() { w.beating, w.contact = false, time.Now() }) }, never, 0},
 		"gossip alone":       {func(w *world) { w.do(func() { w.gossip = policy.Dead }) }, never, 0},

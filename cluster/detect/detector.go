@@ -22,7 +22,7 @@ const (
 	retryEvery   = 20 * time.Millisecond
 	patientEvery = 200 * time.Millisecond
 	patience     = time.Second
-	// falteredFor is how long it is remembered that raft had no contact for a while.
+	// falteredFor is how long it is remembered that pings went unanswered for a while.
 	falteredFor = 4 * time.Second
 	// askTimeout bounds the question to the other voters.
 	askTimeout = 100 * time.Millisecond
@@ -76,7 +76,7 @@ type Detector struct {
 	line      policy.Line // to of
 	of        target
 	mute      time.Time // first ping without an answer since, zero for none
-	faltered  time.Time // when raft was last without contact for too long, zero for never
+	faltered  time.Time // when pings last went unanswered for too long, zero for never
 	pinging   bool
 	attempted time.Time
 	notes     []string
@@ -139,7 +139,7 @@ func (d *Detector) look(ctx context.Context) time.Duration {
 	standing := d.cfg.Standing()
 	d.follow(ctx, target{standing.Leader, standing.Term})
 	e := d.electorate(standing)
-	d.pingIfSilent(ctx, e.Sight)
+	d.pingIfDoubtful(ctx, e.Sight)
 	election := policy.Elect(e)
 	if election.Move == policy.Ask {
 		e.Log, e.Answers, e.Asked = d.log(), d.ask(ctx, e), true
@@ -178,7 +178,7 @@ func (d *Detector) electorate(s consensus.Standing) policy.Electorate {
 		if !d.mute.IsZero() {
 			e.Mute = time.Since(d.mute)
 		}
-		if e.Heard && e.Silent > policy.FaltersAfter {
+		if e.Mute > policy.FaltersAfter {
 			d.faltered = time.Now()
 		}
 		e.Falters = !d.faltered.IsZero() && time.Since(d.faltered) < falteredFor

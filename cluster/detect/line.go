@@ -111,14 +111,14 @@ func (d *Detector) signal() {
 	}
 }
 
-// pingIfSilent asks a leader from which raft has not heard for a while whether
-// its process answers, one question at a time.
-func (d *Detector) pingIfSilent(ctx context.Context, s policy.Sight) {
+// pingIfDoubtful asks a leader from which raft has not heard for a while, or whose
+// network is poor, whether its process answers, one question at a time.
+func (d *Detector) pingIfDoubtful(ctx context.Context, s policy.Sight) {
 	to := target{s.Leader, s.Term}
-	silent := to.leader != "" && to.leader != d.cfg.Self && (!s.Heard || s.Silent > pingAfter)
+	doubtful := s.Poor() || to.leader != "" && to.leader != d.cfg.Self && (!s.Heard || s.Silent > pingAfter)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !silent {
+	if !doubtful {
 		d.mute = time.Time{}
 		return
 	}

@@ -24,10 +24,10 @@ const (
 	// fifth of the packets is lost each way, and what TCP makes of that serves
 	// nobody, though heartbeats arrive sooner or later.
 	PoorlyAnswered = 0.6
-	// FaltersAfter is the age of the last raft contact that one with a poor network
-	// reaches again and again, and one that is short of processor does not: that
-	// answers late, too, but by less than the time after which TCP sends again what
-	// was lost, and then once more.
+	// FaltersAfter is for how long a ping of one with a poor network goes unanswered
+	// now and then, and one of a leader that is short of processor does not: that
+	// answers late, too, but by less than the time after which TCP sends again what was
+	// lost, and then once more.
 	FaltersAfter = 500 * time.Millisecond
 )
 
@@ -77,8 +77,14 @@ type Sight struct {
 	// without it.
 	Answered     float64
 	OthersAnswer bool
-	// Falters: of late raft had no contact for longer than FaltersAfter.
+	// Falters: of late pings went unanswered for longer than FaltersAfter.
 	Falters bool
+}
+
+// Poor reports whether the leader answers few probes, and others well. It is asked
+// directly then.
+func (s Sight) Poor() bool {
+	return s.Leader != "" && s.Leader != s.Self && s.OthersAnswer && s.Answered <= PoorlyAnswered
 }
 
 // Suspects reports whether the node takes the leader of its term for gone, and
@@ -93,8 +99,8 @@ func (s Sight) Suspects() (suspects bool, reason string) {
 		return true, "its process is gone: the connection to it was closed and a new one is refused"
 	case s.Line == LineRestarted:
 		return true, "its process was restarted"
-	case s.Answered <= PoorlyAnswered && s.OthersAnswer && s.Falters:
-		return true, fmt.Sprintf("its network is poor: it has answered %.0f %% of the probes of late, the others have, and raft loses contact", 100*s.Answered)
+	case s.Poor() && s.Falters:
+		return true, fmt.Sprintf("its network is poor: it has answered %.0f %% of the probes of late, the others have, and pings wait for longer than %v", 100*s.Answered, FaltersAfter)
 	case gossipGone && silent && s.Mute >= MuteAfter:
 		return true, fmt.Sprintf("gossip says it is %s, %s, and it does not answer", s.Gossip, s.contact())
 	case gossipGone && silent:
