@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -73,13 +74,20 @@ func TestDetector_IsDeterministic(t *testing.T) {
 	if other := judge(8); reflect.DeepEqual(first, other) {
 		t.Error("another seed gives the same verdicts")
 	}
-	forests := map[float64]bool{}
-	for _, v := range first {
-		forests[v.Threshold] = true
+	// The first forest is made of 100 vectors and judges the next one; each later one is
+	// begun 100 vectors after the one before, and judges when half of the next are there.
+	var changes []uint64
+	for i, v := range first[1:] {
+		if v.Threshold != first[i].Threshold {
+			changes = append(changes, v.Number)
+		}
 	}
-	// One of 100 vectors, then one for each 100 more.
-	if len(forests) != 30 { // and 0, before the first
-		t.Errorf("%d thresholds", len(forests))
+	want := []uint64{101}
+	for n := uint64(251); n <= 3000; n += 100 {
+		want = append(want, n)
+	}
+	if !slices.Equal(changes, want) {
+		t.Errorf("forests judge from the vectors %d on, want %d", changes, want)
 	}
 }
 
