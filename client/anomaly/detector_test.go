@@ -398,3 +398,15 @@ func BenchmarkObserve(b *testing.B) {
 	}
 	b.ReportMetric(float64(longest.Microseconds())/1000, "ms/longest")
 }
+
+// Claim: what makes a vector odd is said in words, also when no single metric does.
+func TestVerdict_Why(t *testing.T) {
+	causes := []anomaly.Cause{{Metric: "latency", Value: 4000.5, Median: 1.0 / 3}, {Metric: "errors"}}
+	for want, v := range map[string]anomaly.Verdict{
+		"": {Judged: true}, "no metric alone": {Anomaly: true}, "latency is 4000.5, its median 0.333333": {Anomaly: true, Causes: causes},
+	} {
+		if got := v.Why(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

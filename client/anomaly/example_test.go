@@ -5,7 +5,6 @@ package anomaly_test
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/hawserdb/hawser/client/anomaly"
@@ -20,8 +19,7 @@ func ExampleDetector() {
 	defer d.Close()
 	begin := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	for n := range 500 {
-		x := float64(n)
-		if _, err := d.Observe(begin.Add(time.Duration(n)*time.Second), []float64{200 + 20*math.Sin(x), 1500 + 300*math.Cos(7*x)}); err != nil {
+		if _, err := d.Observe(begin.Add(time.Duration(n)*time.Second), []float64{float64(180 + n*37%41), float64(1200 + n*53%600)}); err != nil {
 			panic(err)
 		}
 	}
@@ -29,10 +27,10 @@ func ExampleDetector() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(v.Anomaly, v.Causes[0].Metric, v.Causes[0].Value)
+	fmt.Println(v.Why())
 	s := d.Summary(begin.Add(time.Hour), time.Time{})
 	fmt.Println(s.Count, s.Anomalies, s.Rate)
 	// Output:
-	// true latency_ms 4000
+	// latency_ms is 4000, its median 200
 	// 1 1 1
 }

@@ -4,6 +4,7 @@
 package anomaly
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -36,6 +37,19 @@ type Cause struct {
 	// Drop is by how much the score would be less if the metric had its median and
 	// everything else were as it is. Always above 0.
 	Drop float64 `json:"drop"`
+}
+
+// Why says in words what makes a vector odd: "latency_ms is 4000, its median 210". It
+// is "" for one that is not odd.
+func (v Verdict) Why() string {
+	switch {
+	case !v.Anomaly:
+		return ""
+	case len(v.Causes) == 0:
+		return "no metric alone"
+	}
+	c := v.Causes[0]
+	return fmt.Sprintf("%s is %.6g, its median %.6g", c.Metric, c.Value, c.Median)
 }
 
 // lastKept is how many anomalies a summary shows.

@@ -65,10 +65,12 @@ type Monitor struct {
 	closing sync.Once
 	closed  error
 
-	mu       sync.Mutex // guards the judges, and what follows
+	// What follows is set before a goroutine is started, and stays.
 	watchers []*watcher
 	progress *Judge // nil if it has no limit
-	steps    uint64
+
+	mu    sync.Mutex // guards what the judges hold, and what follows
+	steps uint64
 }
 
 // Start begins to run checks, each at once and then by its interval. The caller must
