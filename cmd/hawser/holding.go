@@ -152,7 +152,7 @@ func (p *program) hold(c *cli.Context, acquire func(context.Context, *client.Cli
 	defer func() { _ = conn.Close() }()
 	for {
 		lost, err := p.holdOnce(c, conn, program, acquire)
-		if !lost || c.Context.Err() != nil || restart(c) == restartNever {
+		if !lost || c.Err() != nil || restart(c) == restartNever {
 			return err
 		}
 	}

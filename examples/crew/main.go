@@ -202,7 +202,7 @@ func supervise(ctx context.Context, c *client.Client, program, name string) erro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = child.Close() }()
+	defer func() { _ = child.Close() }() //nolint:contextcheck // it ends the process also after ctx has ended
 	fmt.Fprintf(os.Stderr, "%s is process %d\n", name, child.PID())
 	return recovery.Supervise(ctx, recovery.Config{Agent: name, Client: c, Subject: child, StableFor: 1})
 }
