@@ -110,7 +110,9 @@ func (c *Config[S]) withDefaults() error {
 // Run runs an agent: it waits until this process owns it, restores its state, and
 // does one step after the other. It returns nil when a step has returned [Done],
 // and when ctx has ended and what was done is saved. It goes on through the loss of
-// the ownership, after which it waits for it again.
+// the ownership, and through errors of the store that pass (hawser.ErrUnavailable,
+// ErrOverloaded, ErrDeadline and others), also those that a step returns: it waits for
+// the ownership again, and goes on from what was saved last.
 //
 // Errors: that of a step; *SchemaError; *QuarantinedError; one that matches hawser.ErrCorrupt when the
 // agent has versions and none is good; that of a save that no repeat can heal, such
@@ -133,17 +135,22 @@ func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[
 	defer discharge()
 	r.vitals = vitals
 	defer func() { r.tell(Event{Kind: Ended, Err: err}) }()
-	for {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		began := time.Now()
 		err := r.own(ctx)
 		switch {
 		case err == nil:
 			return nil
-		case !lost(err):
+		case !lost(err) && !passing(err):
 			return err
 		case ctx.Err() != nil:
 			return fmt.Errorf("agent %q: stopped, and what it did last is not saved: %w", cfg.Name, err)
 		}
 		r.tell(Event{Kind: Lost, Err: err})
+		if time.Since(began) > maxPause {
+			pause = firstPause
+		}
+		_ = sleep(ctx, pause) // then own says so
 	}
 }
 

@@ -531,6 +531,42 @@ func TestRun_Transactions(t *testing.T) {
 	}
 }
 
+// Claim: while the store is away an agent does no step that could be lost, and goes on
+// when it is back, from what was saved last.
+func TestRun_Outage(t *testing.T) {
+	t.Parallel()
+	cluster := hawsertest.StartCluster(t, 1)
+	c, err := client.Dial(client.Config{Endpoints: []string{cluster.Endpoint(0)}, RequestTimeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	cfg, events := config("a")
+	var steps atomic.Int64
+	stop := start(t, c, cfg, func(_ context.Context, turn *agent.Turn[tally]) error {
+		turn.State.N++
+		steps.Add(1)
+		time.Sleep(10 * time.Millisecond)
+		return nil
+	})
+	eventually(t, "it works", func() bool { return len(events.of(agent.Saved)) > 5 })
+	cluster.Kill(0)
+	time.Sleep(3 * time.Second)
+	before := steps.Load()
+	saved := len(events.of(agent.Saved))
+	cluster.Restart(0)
+	eventually(t, "it goes on", func() bool { return len(events.of(agent.Saved)) > saved+5 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	// One step may have been done before the end of the ownership was known, and was
+	// dropped or saved.
+	state, _ := head(t, cluster.Client(), "a")
+	if lost := steps.Load() - int64(state.N); lost < 0 || lost > 2 || before > int64(saved)+2 {
+		t.Errorf("%d steps were done, %d of them before the store was back, of which %d were saved; %d are in the state", steps.Load(), before, saved, state.N)
+	}
+}
+
 func TestRun_RefusesBadConfigs(t *testing.T) {
 	t.Parallel()
 	step := upTo(1)

@@ -251,7 +251,7 @@ func (t *tenure[S]) save(ctx context.Context, state []byte, opts []client.SaveOp
 	}
 }
 
-// passing is for errors of a save that another attempt may not have.
+// passing is for errors of the store that another attempt may not have.
 func passing(err error) bool {
 	return errors.Is(err, hawser.ErrTxnLocked) || errors.Is(err, hawser.ErrStorageFull) || errors.Is(err, hawser.ErrDeadline) ||
 		hawser.CodeOf(err).Retry() != hawser.RetryNever

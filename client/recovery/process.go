@@ -54,6 +54,11 @@ type Process struct {
 	// ReadyAfter is when one counts as ready that waits for the agent, owned by
 	// another instance; 0 is 5 s.
 	ReadyAfter time.Duration
+	// HealthURL is asked every second once the process is ready: see [health.Monitor] and
+	// [agent.HealthHandler]. An answer of 503 is a failing check, which counts as stuck, or
+	// as short of memory if it is called so; three times none in 5 s is one, too. Empty:
+	// nothing is asked.
+	HealthURL string
 	// Output takes what it writes, nil nothing.
 	Output io.Writer
 }
@@ -75,8 +80,10 @@ type Child struct {
 	began    time.Time
 	ready    bool
 	progress time.Time
-	exit     *Exit
-	ended    chan struct{} // closed when the newest process has
+	// unhealthy is what it says is wrong with it.
+	unhealthy []string
+	exit      *Exit
+	ended     chan struct{} // closed when the newest process has
 }
 
 // maxTail bounds what is kept of what a process writes.
@@ -96,6 +103,9 @@ func StartProcess(ctx context.Context, p Process) (*Child, error) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Child{Process: p, changed: make(chan struct{}, 1), cancel: cancel}
 	c.tasks.Go(func() { c.watch(watching) })
+	if p.HealthURL != "" {
+		c.tasks.Go(func() { c.probe(watching) })
+	}
 	if err := c.start(); err != nil { //nolint:contextcheck // what is given back for a dead process outlives ctx
 		return nil, errors.Join(err, c.Close()) //nolint:contextcheck // as above
 	}
@@ -146,7 +156,7 @@ func (c *Child) Observe(context.Context) (Evidence, error) {
 	defer c.mu.Unlock()
 	e := Evidence{Exit: c.exit, FailedStarts: c.failed}
 	if e.Ready = c.ready; c.exit == nil {
-		e.Idle = time.Since(c.progress)
+		e.Idle, e.Unhealthy = time.Since(c.progress), slices.Clone(c.unhealthy)
 		e.Ready = e.Ready || time.Since(c.began) > c.ReadyAfter
 	}
 	return e, nil
@@ -175,7 +185,7 @@ func (c *Child) start() error {
 	// What it leaves behind may hold its output open.
 	cmd.WaitDelay = time.Second
 	now := time.Now()
-	c.cmd, c.began, c.progress, c.ready, c.exit = cmd, now, now, false, nil
+	c.cmd, c.began, c.progress, c.ready, c.exit, c.unhealthy = cmd, now, now, false, nil, nil
 	ended := make(chan struct{})
 	c.ended = ended
 	c.failed++ // until it is ready
