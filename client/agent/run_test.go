@@ -459,6 +459,53 @@ func TestRun_MessagesAndEffects(t *testing.T) {
 	}
 }
 
+// Claim: steps that take and send more than one save carries are saved in between, each
+// as it was at its end.
+func TestRun_FullSaves(t *testing.T) {
+	t.Parallel()
+	c := hawsertest.Start(t)
+	for _, name := range []string{"a", "out"} {
+		if _, err := c.Agent(name).Save(t.Context(), []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const messages = 250
+	for i := range messages {
+		if _, err := c.Send(t.Context(), "a", fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, events := config("a", func(c *agent.Config[tally]) { c.Every = 1000 })
+	err := agent.Run(t.Context(), c, cfg, func(ctx context.Context, turn *agent.Turn[tally]) error {
+		if turn.State.N == messages {
+			return agent.Done
+		}
+		for range 10 {
+			m, err := turn.Message(ctx)
+			if err != nil {
+				return err
+			}
+			turn.Send("out", append(m.Payload, make([]byte, 1<<10)...))
+			turn.State.N++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, _ := head(t, c, "a")
+	sent := 0
+	for _, err := range c.Agent("out").Messages(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent++
+	}
+	if saves := len(events.of(agent.Saved)); state.N != messages || sent != messages || saves < 4 || saves > 12 {
+		t.Errorf("counted %d, sent %d, in %d saves", state.N, sent, saves)
+	}
+}
+
 // Claim: transactions change the states of agents between their steps, those that
 // wait for messages too; nothing of either is lost.
 func TestRun_Transactions(t *testing.T) {

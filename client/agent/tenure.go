@@ -42,11 +42,11 @@ type tenure[S any] struct {
 
 // finished is what the steps up to now have come to and no save holds.
 type finished struct {
-	state    []byte // encoded; nil when all is saved
-	opts     []client.SaveOption
-	consumed int
-	steps    int
-	since    time.Time // of the last save
+	state []byte // encoded; nil when all is saved
+	opts  []client.SaveOption
+	load  load
+	steps int
+	since time.Time // of the last save
 }
 
 type delivery struct {
@@ -125,6 +125,11 @@ func (t *tenure[S]) doStep(ctx, owned context.Context) (done bool, err error) {
 		return false, fmt.Errorf("agent %q: step: %w", t.cfg.Name, err)
 	}
 	t.state = turn.State
+	if !t.carried().add(turn.load).fits() { // one save does not carry both
+		if err := t.saveFinished(owned); err != nil {
+			return false, err
+		}
+	}
 	due, err := t.finish(turn)
 	if err == nil && due && !done {
 		err = t.saveFinished(owned)
@@ -141,14 +146,15 @@ func (t *tenure[S]) finish(turn *Turn[S]) (due bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := &t.finished
-	f.state, f.opts, f.consumed, f.steps = data, append(f.opts, turn.opts...), f.consumed+turn.consumed, f.steps+1
-	return f.steps >= t.cfg.Every || time.Since(f.since) >= t.cfg.Interval, nil
+	f.state, f.opts, f.load, f.steps = data, append(f.opts, turn.opts...), f.load.add(turn.load), f.steps+1
+	return turn.urgent || f.steps >= t.cfg.Every || time.Since(f.since) >= t.cfg.Interval, nil
 }
 
-func (t *tenure[S]) consumed() int {
+// carried is what the next save carries by now.
+func (t *tenure[S]) carried() load {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.finished.consumed
+	return t.finished.load
 }
 
 func (t *tenure[S]) encode(state *S) ([]byte, error) {
@@ -213,7 +219,7 @@ func (t *tenure[S]) saveNow(ctx context.Context, turn *Turn[S]) (hawser.Version,
 	v, err := t.save(ctx, data, slices.Concat(f.opts, turn.opts))
 	if err == nil {
 		t.saved(f, v)
-		turn.opts, turn.consumed = nil, 0
+		turn.opts, turn.load, turn.urgent = nil, load{}, false
 	}
 	return v, err
 }
@@ -262,7 +268,8 @@ func (t *tenure[S]) saved(f finished, v hawser.Version) {
 	t.mu.Lock()
 	now := &t.finished
 	now.since = time.Now()
-	now.opts, now.consumed, now.steps = now.opts[len(f.opts):], now.consumed-f.consumed, now.steps-f.steps
+	now.opts, now.steps = now.opts[len(f.opts):], now.steps-f.steps
+	now.load = now.load.add(load{-f.load.consumed, -f.load.emitted, -f.load.bytes})
 	if now.steps == 0 {
 		now.state = nil
 	}

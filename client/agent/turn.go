@@ -24,8 +24,22 @@ type Turn[S any] struct {
 
 	tenure *tenure[S]
 	// opts is what the next save is to do besides.
-	opts     []client.SaveOption
-	consumed int
+	opts []client.SaveOption
+	load load
+	// urgent: it is to be saved when the step is over.
+	urgent bool
+}
+
+// load is how much of what a save may carry there is.
+type load struct{ consumed, emitted, bytes int }
+
+func (l load) add(m load) load {
+	return load{l.consumed + m.consumed, l.emitted + m.emitted, l.bytes + m.bytes}
+}
+
+// fits reports whether one save carries it, labels and names left aside.
+func (l load) fits() bool {
+	return l.consumed <= hawser.MaxConsumed && l.emitted <= hawser.MaxEmitted && l.bytes <= hawser.MaxEmittedBytes/2
 }
 
 // Claim is the ownership under which the step runs, for what the turn has no
@@ -58,27 +72,26 @@ func (t *Turn[S]) Effect(
 // next save. While it waits, a transaction may change the state: a step that takes
 // part in some waits first, before it changes anything. It ends with
 // [ErrStopping] when the agent is being stopped. A step takes at most
-// hawser.MaxConsumed messages without a save.
+// hawser.MaxConsumed messages.
 func (t *Turn[S]) Message(ctx context.Context) (hawser.Message, error) {
-	if t.consumed+t.tenure.consumed() >= hawser.MaxConsumed {
-		if _, err := t.Save(ctx); err != nil {
-			return hawser.Message{}, err
-		}
-	}
 	m, err := t.tenure.message(ctx, t)
 	if err != nil {
 		return m, err
 	}
-	t.consumed++
+	t.load.consumed++
 	t.opts = append(t.opts, client.Consume(m.Number))
 	return m, nil
 }
 
-// Send sends a message to another agent with the next save: both happen or neither.
+// Send sends a message to another agent with the next save: both happen or neither. A
+// step sends hawser.MaxEmitted messages at most, of hawser.MaxEmittedBytes together.
 func (t *Turn[S]) Send(to string, payload []byte, opts ...client.MessageOption) {
+	t.load = t.load.add(load{emitted: 1, bytes: len(payload)})
 	t.opts = append(t.opts, client.Emit(to, slices.Clone(payload), opts...))
 }
 
-// With has the next save carry further options, such as [client.Label] or
+// With has the save after this step carry further options, such as [client.Label] or
 // [client.EffectDone].
-func (t *Turn[S]) With(opts ...client.SaveOption) { t.opts = append(t.opts, opts...) }
+func (t *Turn[S]) With(opts ...client.SaveOption) {
+	t.opts, t.urgent = append(t.opts, opts...), true
+}
