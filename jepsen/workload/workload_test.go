@@ -43,7 +43,9 @@ func TestWorkloads(t *testing.T) {
 			t.Fatalf("prepare %s: %v", w.Name(), err)
 		}
 	}
-	run(t, all, conn, func() { cluster.KillLeader() })
+	run(t, all, conn, func() { cluster.KillLeader() }, func() bool {
+		return slices.ContainsFunc(recorder.Ended(), func(op history.Op) bool { return op.Kind == history.Archive && op.Outcome == history.OK })
+	})
 	ops, final, err := end(t.Context(), all, conn, recorder)
 	if err != nil {
 		t.Fatal(err)
@@ -60,10 +62,11 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// run lets clients work, and something happen half way.
-func run(t *testing.T, all []workload.Workload, conn *client.Client, happen func()) {
+// run lets clients work, and something happen half way. A busy machine gets longer,
+// until there is enough to look at.
+func run(t *testing.T, all []workload.Workload, conn *client.Client, happen func(), enough func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -72,6 +75,11 @@ func run(t *testing.T, all []workload.Workload, conn *client.Client, happen func
 	}
 	time.Sleep(duration / 2)
 	happen()
+	time.Sleep(duration / 2)
+	for !enough() && ctx.Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+	}
+	cancel()
 }
 
 // end returns what was recorded, and what there is at last.
