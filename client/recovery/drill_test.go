@@ -286,6 +286,9 @@ func (d *drill) run(ctx context.Context, name string, builds []recovery.Build) e
 	})
 }
 
+// errShed: an agent that does less by now does not take all memory any more.
+var errShed = errors.New("it was told to do less")
+
 // faults are what is done to one agent; each returns whether its supervisor is to
 // notice.
 func (d *drill) faults() map[string]func(name string) (decides bool, err error) {
@@ -299,8 +302,16 @@ func (d *drill) faults() map[string]func(name string) (decides bool, err error) 
 	}
 	return map[string]func(string) (bool, error){
 		"killed": signal(syscall.SIGKILL), "frozen": signal(syscall.SIGSTOP),
-		"loop":  func(name string) (bool, error) { d.judge.order(name, "loop"); return true, nil },
-		"hog":   func(name string) (bool, error) { d.judge.order(name, "hog"); return true, nil },
+		"loop": func(name string) (bool, error) { d.judge.order(name, "loop"); return true, nil },
+		"hog": func(name string) (bool, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if slices.ContainsFunc(d.decisions[name], func(made agent.Decision) bool { return made.Action == recovery.Shed.String() }) {
+				return false, errShed
+			}
+			d.judge.order(name, "hog")
+			return true, nil
+		},
 		"crash": signal(syscall.SIGABRT),
 		"corrupt": func(name string) (bool, error) {
 			_, err := d.cluster.Client().Agent(name).Save(d.t.Context(), []byte(`{"N":`), client.Overwrite(), client.Force())
@@ -317,9 +328,9 @@ func (d *drill) strike(ctx context.Context, fault, name string) error {
 	d.mu.Unlock()
 	w := wound{fault: fault, agent: name, at: time.Now()}
 	decides, err := d.faults()[fault](name) //nolint:contextcheck // that of the test
-	switch gone := errors.Is(err, syscall.ESRCH); {
-	case gone:
-		return nil // it has ended meanwhile, as those that are done do
+	switch spared := errors.Is(err, syscall.ESRCH) || errors.Is(err, errShed); {
+	case spared:
+		return nil // an agent that was done has ended meanwhile, too
 	case err != nil:
 		return fmt.Errorf("%s of %s: %w", fault, name, err)
 	}
