@@ -86,8 +86,12 @@ func (v *Verdict) judged(ops []history.Op, granted map[grant]history.Op) {
 			refused++
 		}
 	}
+	late := 0
 	for _, op := range ops {
 		is, known := judged[op.Value]
+		if op.Kind == history.Write && op.Outcome == history.Unknown && known && is.Call > op.Return {
+			late++
+		}
 		if op.Kind != history.Write || op.Outcome == history.Unknown {
 			continue
 		}
@@ -97,5 +101,8 @@ func (v *Verdict) judged(ops []history.Op, granted map[grant]history.Op) {
 	}
 	if refused > 0 {
 		v.note(fmt.Sprintf("%d writes with an old fence refused", refused))
+	}
+	if late > 0 {
+		v.note(fmt.Sprintf("%d judged when their writer had given up", late))
 	}
 }
