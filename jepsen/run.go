@@ -80,7 +80,7 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 	defer func() { err = errors.Join(err, r.Close(ctx)) }()
 	report.Level = level(r)
 	run := &run{Plan: p, rig: r, recorder: recorder, report: report}
-	if run.judge, err = crew.StartJudge(ctx, p.Dir, recorder); err != nil {
+	if r.Judge, err = crew.StartJudge(ctx, p.Dir, recorder); err != nil {
 		_, closeErr := recorder.Close()
 		return report, errors.Join(err, closeErr)
 	}
@@ -115,13 +115,12 @@ type run struct {
 	report    *Report
 	workloads []workload.Workload
 	watchers  map[string]*workload.Watcher
-	judge     *crew.Judge
 }
 
 func (r *run) all(ctx context.Context) error {
 	n, err := r.choose()
 	if err != nil {
-		err = errors.Join(err, r.judge.Close(ctx))
+		err = errors.Join(err, r.rig.Judge.Close(ctx))
 		_, closeErr := r.recorder.Close()
 		return errors.Join(err, closeErr)
 	}
@@ -136,7 +135,7 @@ func (r *run) all(ctx context.Context) error {
 		err = r.finish(ctx)
 	}
 	r.report.Events = n.Events()
-	err = errors.Join(err, r.judge.Close(ctx))
+	err = errors.Join(err, r.rig.Judge.Close(ctx))
 	var final check.Final
 	var told map[string][]check.Told
 	worked := err == nil
@@ -161,7 +160,7 @@ func (r *run) all(ctx context.Context) error {
 // choose makes the workloads, and the nemesis of the faults that can be injected
 // here.
 func (r *run) choose() (*nemesis.Nemesis, error) {
-	for _, w := range workload.All(r.recorder, r.judge.Socket) {
+	for _, w := range workload.All(r.recorder, r.rig.Judge.Socket) {
 		if len(r.Workloads) == 0 || slices.Contains(r.Workloads, w.Name()) {
 			r.workloads = append(r.workloads, w)
 		}
@@ -307,7 +306,7 @@ func (r *run) startCrews() error {
 		return nil
 	}
 	for turn := 1; turn < r.Clients; turn += 2 {
-		task := crew.Task{Seed: r.Seed, Judge: r.judge.Socket}
+		task := crew.Task{Seed: r.Seed, Judge: r.rig.Judge.Socket}
 		for i, w := range r.workloads {
 			if _, ok := w.(workload.Together); !ok {
 				task.Members = append(task.Members, r.member(i, turn))

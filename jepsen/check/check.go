@@ -60,6 +60,12 @@ func describe(op history.Op) string {
 	if op.Reason != "" {
 		s += fmt.Sprintf(" (%s)", op.Reason)
 	}
+	if op.To != "" {
+		s += " to " + op.To
+	}
+	if op.Lease != "" {
+		s += fmt.Sprintf(" with the lease %s", op.Lease)
+	}
 	if op.Sure != 0 {
 		s += fmt.Sprintf(" (certain until %.3fs)", op.Sure.Seconds())
 	}

@@ -4,6 +4,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -282,28 +283,43 @@ func late(op history.Op) history.Op {
 }
 
 func TestFencing(t *testing.T) {
-	ops := []history.Op{
-		at(0, 3, own(1, 1)), at(1, 2, saveUnder(1, 1, save("x", 1))), at(4, 7, own(2, 2)), at(5, 6, saveUnder(2, 2, save("y", 2))),
+	// The epochs are 1 and 3, from revision 10 to 20 and from 30 on.
+	told := []history.Op{at(0, 0, hold(history.Granted, -1, 1)), at(4, 4, ended(-1, 1, "released")), at(4, 4, hold(history.Granted, -1, 3))}
+	owners := []history.Op{
+		at(0, 3, own(1, 1)), at(1, 2, saveUnder(1, 1, save("x", 1))), at(4, 7, own(2, 3)), at(5, 6, saveUnder(2, 3, save("y", 2))),
 	}
-	good := Chain{under(1, Version{Value: "x"}), under(2, Version{Value: "y"})}
+	ops := slices.Concat(told, owners)
+	with := func(ops ...history.Op) []history.Op { return slices.Concat(told, ops, owners) }
+	first := func(op history.Op) []history.Op { return slices.Concat(told, []history.Op{op}, owners[1:]) }
+	x, y := under(1, Version{Value: "x", Revision: 15}), under(3, Version{Value: "y", Revision: 35})
+	moved := func(revision uint64, v Version) Version {
+		v.Revision = revision
+		return v
+	}
 	for name, tt := range map[string]struct {
 		ops   []history.Op
 		chain Chain
 		want  string
 	}{
-		"one after the other":          {ops, good, ""},
-		"two at a time":                {append([]history.Op{at(0, 5, own(1, 1))}, ops[1:]...), good, "two own it"},
-		"stood still, and learns late": {append([]history.Op{at(0, 5, paused(3, own(1, 1)))}, ops[1:]...), good, ""},
-		"stood still, yet was certain": {append([]history.Op{at(0, 6, paused(5, own(1, 1)))}, ops[1:]...), good, "two own it"},
-		"certain, and did not stand":   {append([]history.Op{at(0, 4, sure(5, own(1, 1)))}, ops[1:]...), good, "two own it"},
-		"an owner that never ends":     {append([]history.Op{at(0, 0, own(1, 1))}, ops[1:]...), good, "two own it"},
-		"late, refused":                {append([]history.Op{at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))}, ops...), good, ""},
-		"late, and done":               {append([]history.Op{at(8, 9, late(saveUnder(1, 1, save("z", 3))))}, ops...), good, "given back"},
-		"an epoch of two":              {append([]history.Op{at(8, 9, own(3, 2))}, ops...), good, "an epoch is two clients'"},
-		"epochs go back":               {append([]history.Op{at(8, 9, own(3, 1))}, ops[2:]...), good[1:], "goes back"},
-		"versions go back":             {ops, Chain{good[1], good[0]}, "one before it of 2"},
-		"deposed":                      {ops, Chain{good[0], under(1, good[1])}, "is of epoch 1, but"},
-		"nobody's":                     {ops, Chain{good[0], under(0, good[1])}, "nobody who owned it"},
+		"one after the other":           {ops, Chain{x, y}, ""},
+		"two at a time":                 {first(at(0, 5, own(1, 1))), Chain{x, y}, "two own it"},
+		"stood still, and learns late":  {first(at(0, 5, paused(3, own(1, 1)))), Chain{x, y}, ""},
+		"stood still, yet was certain":  {first(at(0, 6, paused(5, own(1, 1)))), Chain{x, y}, "two own it"},
+		"certain, and did not stand":    {first(at(0, 4, sure(5, own(1, 1)))), Chain{x, y}, "two own it"},
+		"an owner that never ends":      {first(at(0, 0, own(1, 1))), Chain{x, y}, "two own it"},
+		"late, refused":                 {with(at(8, 9, late(refused(0, saveUnder(1, 1, save("z", 0)))))), Chain{x, y}, ""},
+		"late, and done":                {with(at(8, 9, late(saveUnder(1, 1, save("z", 3))))), Chain{x, y}, "given back"},
+		"an epoch of two":               {with(at(8, 9, own(3, 3))), Chain{x, y}, "an epoch is two clients'"},
+		"epochs go back":                {slices.Concat(told, owners[2:], []history.Op{at(8, 9, own(3, 1))}), Chain{y}, "goes back"},
+		"versions go back":              {ops, Chain{y, x}, "one before it of 3"},
+		"deposed":                       {ops, Chain{x, under(1, y)}, "is of epoch 1, but"},
+		"nobody's":                      {ops, Chain{x, under(0, y)}, "is of epoch 0, but"},
+		"after its end":                 {ops, Chain{moved(21, x), y}, "did not last at revision 21"},
+		"unanswered, and after its end": {with(at(1, 1, unknown(saveUnder(1, 1, save("z", 0))))), Chain{x, under(1, Version{Value: "z", Revision: 25}), y}, "did not last at revision 25"},
+		"before its grant":              {ops, Chain{x, moved(29, y)}, "did not last at revision 29"},
+		"an epoch of nobody":            {with(at(5, 6, saveUnder(3, 5, save("z", 3)))), Chain{x, y, under(5, Version{Value: "z", Revision: 36})}, "of epoch 5, which did not last"},
+		"no watcher was told":           {with(at(8, 9, own(3, 5))), Chain{x, y}, "no watcher"},
+		"no number for the end":         {with(at(9, 9, hold(history.Granted, -1, 4))), Chain{x, y}, "does not rise with the end"},
 	} {
 		v := Fencing(tt.ops, Final{"n1": {"a": tt.chain}})
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
@@ -395,6 +411,11 @@ func hold(kind history.Kind, client int, number uint64) history.Op {
 	return history.Op{Kind: kind, Client: client, Epoch: number, Revision: 10 * number}
 }
 
+// ended is that a watcher was told of the end of a hold: half way to the next grant.
+func ended(client int, number uint64, reason string) history.Op {
+	return history.Op{Kind: history.Ended, Client: client, Epoch: number, Revision: 10*number + 10, Reason: reason}
+}
+
 func write(kind history.Kind, number uint64, value string) history.Op {
 	return history.Op{Kind: kind, Epoch: number, Value: value}
 }
@@ -439,10 +460,16 @@ func TestLocks(t *testing.T) {
 	}
 }
 
+// afterwards is of a revision after those of the first two grants.
+func afterwards(op history.Op) history.Op {
+	op.Revision = 30
+	return op
+}
+
 func TestHolds(t *testing.T) {
 	ended := func(client int, number uint64) history.Op {
-		o := hold(history.Ended, client, number)
-		o.Revision++
+		o := ended(client, number, "released")
+		o.Revision = 10*number + 1
 		return o
 	}
 	granted := func(client int, number uint64) history.Op { return hold(history.Granted, client, number) }
@@ -463,6 +490,10 @@ func TestHolds(t *testing.T) {
 		"granted while granted":  {[]history.Op{both[0], both[2]}, false},
 		"told something else":    {append(append([]history.Op{}, both[:3]...), at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 3))), false},
 		"an end before a grant":  {[]history.Op{both[2], at(4, 4, ended(-1, 1))}, false},
+		"another holder's place": {[]history.Op{both[0], both[2], at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, true},
+		"no place is left":       {[]history.Op{both[0], both[2], at(4, 4, granted(-1, 3)), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, false},
+		"the first place ends":   {[]history.Op{both[0], both[2], at(4, 4, afterwards(ended(-1, 1))), at(5, 5, granted(-1, 4)), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, true},
+		"a place ends twice":     {[]history.Op{both[0], both[2], at(4, 4, afterwards(ended(-1, 1))), at(5, 5, afterwards(ended(-1, 1))), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, false},
 		"an end of another time": {[]history.Op{both[0], at(2, 2, func() history.Op { o := ended(-1, 1); o.Revision = 3; return o }())}, false},
 	} {
 		if v := Holds(tt.ops); v.Good() != tt.good || v.Checked == 0 {

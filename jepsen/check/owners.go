@@ -22,28 +22,10 @@ const ownSlack = 250 * time.Millisecond
 // stood still may learn of its end when somebody else owns it; such overlaps are
 // counted. But it is never certain that it owns it then.
 func (v *Verdict) owners(ops []history.Op) {
-	type tenure struct {
-		agent  string
-		number uint64
-	}
-	owners := map[tenure]history.Op{}
-	owned := map[string][]history.Op{}
-	for _, op := range ops {
-		if op.Kind != history.Own {
-			continue
-		}
-		v.Checked++
-		at := tenure{op.Agent, op.Epoch}
-		if other, ok := owners[at]; ok && other.Client != op.Client {
-			v.add("an epoch is two clients': %s\n  and %s", describe(other), describe(op))
-		}
-		owners[at] = op
-		owned[op.Agent] = append(owned[op.Agent], op)
-	}
+	owned := v.numbers(ops)
 	allowed := 0
 	for _, agent := range slices.Sorted(maps.Keys(owned)) {
 		list := owned[agent]
-		slices.SortFunc(list, func(a, b history.Op) int { return cmp.Compare(a.Call, b.Call) })
 		for i := 1; i < len(list); i++ {
 			before, after := list[i-1], list[i]
 			if after.Epoch <= before.Epoch {
@@ -60,4 +42,27 @@ func (v *Verdict) owners(ops []history.Op) {
 	if allowed > 0 {
 		v.note(fmt.Sprintf("%d times one that stood still learned late that it was another's", allowed))
 	}
+}
+
+// numbers checks that each number of a claim or a lock is one client's, and returns
+// who owned each, in the order in which they began to.
+func (v *Verdict) numbers(ops []history.Op) map[string][]history.Op {
+	owners := map[grant]history.Op{}
+	owned := map[string][]history.Op{}
+	for _, op := range ops {
+		if op.Kind != history.Own {
+			continue
+		}
+		v.Checked++
+		at := grant{op.Agent, op.Epoch}
+		if other, ok := owners[at]; ok && other.Client != op.Client {
+			v.add("an epoch is two clients': %s\n  and %s", describe(other), describe(op))
+		}
+		owners[at] = op
+		owned[op.Agent] = append(owned[op.Agent], op)
+	}
+	for _, list := range owned {
+		slices.SortFunc(list, func(a, b history.Op) int { return cmp.Compare(a.Call, b.Call) })
+	}
+	return owned
 }

@@ -50,6 +50,9 @@ func StartJudge(ctx context.Context, dir string, recorder *history.Recorder) (*J
 	return nil, errors.Join(errors.New("the judge does not listen"), j.Close(ctx))
 }
 
+// Process returns its process.
+func (j *Judge) Process() *procs.Process { return j.process }
+
 // Close ends it.
 func (j *Judge) Close(ctx context.Context) error {
 	err := stop(ctx, j.process)

@@ -62,7 +62,7 @@ const (
 	// the leader of Term.
 	Renew Kind = "renew"
 	// Granted is that a watcher was told of a grant of the claim or lock Agent: its
-	// number Epoch, to the lease Value.
+	// number Epoch, to the lease Value of the instance To.
 	Granted Kind = "granted"
 	// Ended is that of the end of one, and Reason why.
 	Ended Kind = "ended"
@@ -105,6 +105,15 @@ const (
 	RollbackTo Kind = "roll back to"
 	// Archive writes all agents below Agent to a file, as of Revision; Value names it.
 	Archive Kind = "archive"
+	// HandOver takes the claim of the agent from its owner for the instance To, which
+	// waited for it under Lease. Value ends the reason of which watchers are told.
+	HandOver Kind = "hand over"
+	// Unclaim takes the claim of the agent from its owner, if it has one, and opens the
+	// agent to saves without a claim. Value is as of HandOver.
+	Unclaim Kind = "unclaim"
+	// Semaphore says that Number clients may hold the lock Agent at a time. One of
+	// which nobody says so is held by one.
+	Semaphore Kind = "semaphore"
 )
 
 // Op is one operation of a client.
@@ -133,6 +142,10 @@ type Op struct {
 	Epoch uint64 `json:"epoch,omitempty"`
 	// Deposed: the claim had been given back, and a save under it must be refused.
 	Deposed bool `json:"deposed,omitempty"`
+	// To is the instance that a claim or lock is granted to, or handed over to, and Lease
+	// the one under which it waited when that was seen.
+	To    string `json:"to,omitempty"`
+	Lease string `json:"lease,omitempty"`
 	// Sure is when it was last certain that it owned it, 0 for never after Call.
 	Sure time.Duration `json:"sure,omitempty"`
 	// Paused: the client stood still for a while, and could not notice an end.

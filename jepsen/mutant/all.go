@@ -70,6 +70,18 @@ func All() []Mutant {
 			Change: []string{"c.state.grants++", "if c.state.revision%5 != 0 || c.state.grants == 0 {\n\t\t\tc.state.grants++\n\t\t}"},
 		},
 		{
+			Name: "handover-forgotten", Defect: "a claim that is handed over goes to whoever waits first",
+			File: "fsm/release.go", Change: []string{"r.holders[0].successor = successor", "_ = successor"},
+		},
+		{
+			Name: "open-though-claimed", Defect: "an agent that was unclaimed stays open when it is claimed again",
+			File: "fsm/acquire.go", Change: []string{"a.fenced, a.changed = true, true", "a.fenced, a.changed = a.fenced || a.epoch == 1, true"},
+		},
+		{
+			Name: "place-too-many", Defect: "a semaphore has one place more than it is to have",
+			File: "fsm/resource.go", Change: []string{"uint64(len(r.holders)) < r.capacity", "uint64(len(r.holders)) < r.capacity+min(r.capacity-1, 1)"},
+		},
+		{
 			Name: "half-committed", Defect: "one transaction in five changes its first participant only",
 			File: "fsm/txn.go", Change: []string{
 				"case txn.Publish:\n", "case txn.Publish:\n\t\tif t.Participant(action.Agent) == 1 && c.state.revision%5 == 0 {\n\t\t\treturn c.discard(t, action.Agent)\n\t\t}\n",

@@ -15,7 +15,7 @@ func All() []Fault {
 		power(exposed), power(all), syncError("sync-error", 1, one), syncError("sync-errors", -1, leader),
 		slowDisk(one), slowDisk(leader), hungDisk(leader), fullDisk(one), fullDisk(all),
 		clockJump(one), clockJump(leader), transfers(), replace(), addRemove(), upgrade(),
-		killClient(), pauseClient(),
+		killClient(), pauseClient(), pauseJudge(),
 	}
 	return append(faults, rots()...)
 }

@@ -61,6 +61,9 @@ type Rig struct {
 	WithoutDisks string
 	// Crews are the processes of clients; who starts them sets and ends them.
 	Crews []*crew.Crew
+	// Judge is the process of the resource that locks guard; who starts it sets and
+	// ends it.
+	Judge *crew.Judge
 	// WithoutClocks is why the clock of a node cannot be set; "" when it can.
 	WithoutClocks string
 

@@ -84,7 +84,7 @@ func (w *Watcher) take(b client.Batch) {
 func (w *Watcher) record(kind history.Kind, e hawser.Event) {
 	_, number := hawser.SplitToken(e.Token)
 	w.recorder.Record(history.Op{
-		Client: w.id, Kind: kind, Agent: e.Name.Name, Epoch: number, Revision: uint64(e.Revision), Value: e.Lease.String(), Reason: e.Reason,
+		Client: w.id, Kind: kind, Agent: e.Name.Name, Epoch: number, Revision: uint64(e.Revision), Value: e.Lease.String(), To: e.Instance, Reason: e.Reason,
 		Stale: true, Outcome: history.OK,
 	})
 }

@@ -59,6 +59,7 @@ func All(r *history.Recorder, socket string) []Workload {
 	return []Workload{
 		&Register{recorder: r}, &Claims{recorder: r}, &Bank{recorder: r}, &Locks{recorder: r, judge: judge.Dial(socket)}, &Leases{recorder: r},
 		&Messages{recorder: r}, &Effects{recorder: r}, &Cuts{recorder: r}, &Archives{recorder: r},
+		&Semaphores{recorder: r},
 	}
 }
 

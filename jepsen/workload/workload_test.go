@@ -36,17 +36,19 @@ func TestWorkloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := cluster.Client()
-	// Locks takes a resource that they guard, and watchers.
+	// Locks takes a resource that they guard.
 	all := slices.DeleteFunc(workload.All(recorder, ""), func(w workload.Workload) bool { return w.Name() == "locks" })
 	for _, w := range all {
 		if err := w.Prepare(t.Context(), conn); err != nil {
 			t.Fatalf("prepare %s: %v", w.Name(), err)
 		}
 	}
+	watcher := workload.NewWatcher(conn, -1, recorder)
+	watch(t, watcher)
 	run(t, all, conn, func() { cluster.KillLeader() }, func() bool {
 		return slices.ContainsFunc(recorder.Ended(), func(op history.Op) bool { return op.Kind == history.Archive && op.Outcome == history.OK })
 	})
-	ops, final, err := end(t.Context(), all, conn, recorder)
+	ops, final, err := end(t.Context(), all, conn, watcher, recorder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +61,23 @@ func TestWorkloads(t *testing.T) {
 		if t.Logf("%s: %d checked", v.Name, v.Checked); !v.Good() || v.Checked == 0 {
 			t.Errorf("%+v", v)
 		}
+	}
+}
+
+// watch has a watcher watch until the test ends, and waits until it does.
+func watch(t *testing.T, w *workload.Watcher) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := w.Told(t.Context(), 0); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -83,7 +102,9 @@ func run(t *testing.T, all []workload.Workload, conn *client.Client, happen func
 }
 
 // end returns what was recorded, and what there is at last.
-func end(ctx context.Context, all []workload.Workload, conn *client.Client, recorder *history.Recorder) ([]history.Op, check.Final, error) {
+func end(
+	ctx context.Context, all []workload.Workload, conn *client.Client, watcher *workload.Watcher, recorder *history.Recorder,
+) ([]history.Op, check.Final, error) {
 	var errs []error
 	for _, w := range all {
 		if last, ok := w.(workload.Finisher); ok {
@@ -96,9 +117,11 @@ func end(ctx context.Context, all []workload.Workload, conn *client.Client, reco
 			undecided = undecided || err == nil && !txn.State.Decided()
 		}
 	}
-	ops, err := recorder.Close()
-	errs = append(errs, err)
 	last, err := conn.Agent("end").Save(ctx, []byte("of the run"), client.Overwrite())
+	errs = append(errs, err)
+	_, err = watcher.Told(ctx, last.Revision)
+	errs = append(errs, err)
+	ops, err := recorder.Close()
 	errs = append(errs, err)
 	chains, err := workload.Final(ctx, conn, max(last.Revision, hawser.Revision(1)), ops)
 	return ops, check.Final{"n": chains}, errors.Join(append(errs, err)...)
