@@ -116,6 +116,8 @@ func TestLine_Bounded(t *testing.T) {
 		}
 		defer l.Close()
 		lines[i] = l
+		// Which is the oldest is decided at the other end, and after the dial here returns.
+		heldBy(t, b, min(i+1, maxLines))
 	}
 	ended(t, lines[0])
 	select {
@@ -123,11 +125,21 @@ func TestLine_Bounded(t *testing.T) {
 		t.Error("the second line ended too")
 	case <-time.After(20 * time.Millisecond):
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.Port.mu.Lock()
-	defer b.Port.mu.Unlock()
-	if len(b.held) != maxLines {
-		t.Errorf("%d lines held", len(b.held))
+	heldBy(t, b, maxLines)
+}
+
+// heldBy waits until a node holds n lines.
+func heldBy(t *testing.T, b *node, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		b.Port.mu.Lock()
+		held := len(b.held)
+		b.Port.mu.Unlock()
+		switch {
+		case held == n:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("%d lines held, %d expected", held, n)
+		}
 	}
 }
