@@ -103,3 +103,10 @@ func HTTP(client *http.Client, address string, status int) func(context.Context)
 		return err
 	}
 }
+
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}

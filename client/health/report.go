@@ -6,7 +6,6 @@ package health
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -54,9 +53,8 @@ func (m *Monitor) Report() Report {
 	defer m.mu.Unlock()
 	r := Report{At: time.Now(), Healthy: true, Ready: true, Trend: Healthy}
 	for _, w := range m.watchers {
-		passed := slices.ContainsFunc(w.judge.results, func(r Result) bool { return r.Problem == "" })
-		r.add(CheckReport{Name: w.Name, ReadyOnly: w.ReadyOnly, Passed: passed, Verdict: w.judge.Verdict(r.At)})
-		r.Trend = worse(r.Trend, r.Checks[len(r.Checks)-1].Trend.State)
+		r.add(CheckReport{Name: w.Name, ReadyOnly: w.ReadyOnly, Passed: w.judge.Passed(), Verdict: w.judge.Verdict(r.At)})
+		r.Trend = r.Trend.Worse(r.Checks[len(r.Checks)-1].Trend.State)
 	}
 	if m.progress != nil {
 		v := m.progress.Verdict(r.At)

@@ -1,7 +1,7 @@
 // Copyright 2026 The Hawser Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package health
+package judge
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func at(d time.Duration) time.Time { return epoch.Add(d) }
 // "l" takes just as long as it may. The first one comes at the epoch.
 func noted(t *testing.T, limits Limits, results string) *Judge {
 	t.Helper()
-	j, err := NewJudge(limits)
+	j, err := New(limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestJudge_Progress(t *testing.T) {
 		"a wait of no time":    {func(j *Judge) { j.Step(at(0), 0); j.Wait(at(8 * s)); j.Resume(at(7 * s)) }, 9 * s, 9 * s},
 		"a time that lies":     {func(j *Judge) { j.Step(at(20*s), 0) }, 10 * s, 0},
 	} {
-		j, err := NewJudge(Limits{Progress: 10 * s})
+		j, err := New(Limits{Progress: 10 * s})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestJudge_Progress(t *testing.T) {
 			t.Errorf("%s: %+v, want idle for %v", name, v, c.idle)
 		}
 	}
-	j, err := NewJudge(Limits{})
+	j, err := New(Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,22 +166,22 @@ func TestJudge_Progress(t *testing.T) {
 func TestTrend(t *testing.T) {
 	for _, c := range []struct {
 		good, sample int
-		want         State
+		want         hawser.HealthState
 	}{
-		{0, 0, Unknown},
-		{9, 9, Unknown},
-		{0, 9, Unknown},
-		{10, 10, Healthy},
-		{19, 20, Healthy},
-		{95, 100, Healthy},
-		{100, 100, Healthy},
-		{94, 100, Degrading},
-		{9, 10, Degrading},
-		{7, 10, Degrading},
-		{70, 100, Degrading},
-		{69, 100, Unhealthy},
-		{0, 10, Unhealthy},
-		{0, 100, Unhealthy},
+		{0, 0, hawser.HealthUnknown},
+		{9, 9, hawser.HealthUnknown},
+		{0, 9, hawser.HealthUnknown},
+		{10, 10, hawser.HealthHealthy},
+		{19, 20, hawser.HealthHealthy},
+		{95, 100, hawser.HealthHealthy},
+		{100, 100, hawser.HealthHealthy},
+		{94, 100, hawser.HealthDegrading},
+		{9, 10, hawser.HealthDegrading},
+		{7, 10, hawser.HealthDegrading},
+		{70, 100, hawser.HealthDegrading},
+		{69, 100, hawser.HealthUnhealthy},
+		{0, 10, hawser.HealthUnhealthy},
+		{0, 100, hawser.HealthUnhealthy},
 	} {
 		got := trend(c.good, c.sample, 10)
 		if got.State != c.want || got.Sample != c.sample || c.sample > 0 && got.Share != float64(c.good)/float64(c.sample) {
@@ -242,13 +242,40 @@ func choose(n, k int) float64 {
 	return f(n) - f(k) - f(n-k)
 }
 
-func TestNewJudge_Refuses(t *testing.T) {
+func TestNew_Refuses(t *testing.T) {
 	for name, limits := range map[string]Limits{
 		"failures": {Failures: -1}, "too many": {Failures: 101}, "rate": {Rate: 1.1}, "negative": {Rate: -1}, "no number": {Rate: math.NaN()},
 		"window": {Window: -1}, "sample": {MinSample: 101}, "response": {ResponseTime: -1}, "progress": {Progress: -1},
 	} {
-		if _, err := NewJudge(limits); !errors.Is(err, hawser.ErrInvalid) {
+		if _, err := New(limits); !errors.Is(err, hawser.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Claim: a judge that is told to keep fewer results keeps the newest, in order, never
+// fewer than a sample takes, and can be told to keep more again.
+func TestJudge_Keep(t *testing.T) {
+	j := noted(t, Limits{Window: time.Hour}, strings.Repeat(".", 130))
+	for _, c := range []struct{ keep, more, first, len int }{
+		{20, 0, 110, 20}, {20, 5, 115, 20}, {1, 0, 125, 10}, {1000, 50, 125, 60}, {1000, 100, 185, 100},
+	} {
+		j.Keep(c.keep)
+		n := 130
+		if list := j.Results(); len(list) > 0 {
+			n = int(list[len(list)-1].At.Sub(epoch)/time.Second) + 1
+		}
+		for i := range c.more {
+			j.Note(Result{At: at(time.Duration(n+i) * time.Second)})
+		}
+		list := j.Results()
+		if len(list) != c.len || !list[0].At.Equal(at(time.Duration(c.first)*time.Second)) {
+			t.Errorf("keep %d, %d more: %d from %v on", c.keep, c.more, len(list), list[0].At.Sub(epoch))
+		}
+		for i := 1; i < len(list); i++ {
+			if list[i].At.Sub(list[i-1].At) != time.Second {
+				t.Errorf("keep %d: out of order at %d", c.keep, i)
+			}
 		}
 	}
 }

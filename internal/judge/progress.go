@@ -1,7 +1,7 @@
 // Copyright 2026 The Hawser Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package health
+package judge
 
 import "time"
 
