@@ -81,6 +81,8 @@ type Holder struct {
 	// holder has not acknowledged that yet. Its fence is void already.
 	Ending bool
 	Reason string
+	// Health is how the owner of an agent did when a leader last told the log.
+	Health HealthState
 }
 
 // Waiter is who waits for a resource.

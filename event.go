@@ -61,6 +61,15 @@ const (
 	EventEffectDone
 	// EventEffectResolved is an effect that somebody resolved by hand, for Reason.
 	EventEffectResolved
+	// EventHealthChanged is the owner of an agent that does otherwise than before, as
+	// the leader judges it: Number is the [HealthState], Reason why.
+	EventHealthChanged
+	// EventRuntimeStateBad is a version, Number, that the agent's program cannot go on
+	// with, for Reason.
+	EventRuntimeStateBad
+	// EventRuntimeRecovery is a decision of what supervises an agent: Reason says what
+	// is done and on which evidence.
+	EventRuntimeRecovery
 )
 
 var eventNames = [...]string{
@@ -72,6 +81,7 @@ var eventNames = [...]string{
 	EventMessageSent: "MESSAGE_SENT", EventMessageConsumed: "MESSAGE_CONSUMED",
 	EventCutMade: "CUT_MADE", EventCutRolledBack: "CUT_ROLLED_BACK",
 	EventEffectBegun: "EFFECT_BEGUN", EventEffectDone: "EFFECT_DONE", EventEffectResolved: "EFFECT_RESOLVED",
+	EventHealthChanged: "HEALTH_CHANGED", EventRuntimeStateBad: "RUNTIME_STATE_BAD", EventRuntimeRecovery: "RUNTIME_RECOVERY",
 }
 
 // EventKinds returns every kind, in order.
@@ -103,7 +113,8 @@ type Event struct {
 	// Number is the version that was saved, that a transaction made or that is
 	// bad, or the first one pruned; Last is the last one pruned. Of messages they
 	// are numbers of the inbox, of a cut it is how many agents,
-	// of an effect the version with which it was finished.
+	// of an effect the version with which it was finished, of an owner whose health
+	// has changed the [HealthState].
 	Number, Last uint64
 	// Size is the length of the state that was saved or of the message, in bytes.
 	Size int64
@@ -113,7 +124,7 @@ type Event struct {
 	// Instance saved, was granted, held, or sent.
 	Instance string
 	// Reason says why a hold ended, why a transaction was aborted or
-	// resolved, or what a cut is for.
+	// resolved, what a cut is for, or why an owner does as it does.
 	Reason string
 	// Lease is the holder's, of grants and ends.
 	Lease LeaseID

@@ -84,6 +84,8 @@ var (
 		&ResolveEffect{Agent: sampleSave.Agent, ID: "pay", State: hawser.EffectDone, Result: []byte("paid"), Reason: "r", Force: true, Generation: 300},
 		&ForgetEffects{Agent: sampleSave.Agent, Version: 300, Fence: 1 << 40, Generation: 300},
 		&Audit{Mark: Mark{Index: 300, Digest: 1 << 63}},
+		&SetHealth{Term: 300, Changes: []HealthChange{{sampleSave.Agent, 1 << 40, hawser.HealthUnhealthy, "r"}, {Agent: sampleRef.Agent, Token: 1}}},
+		&Note{Agent: sampleSave.Agent, Kind: hawser.EventRuntimeStateBad, Number: 300, Instance: "i", Reason: "r", Generation: 301},
 		&SweepTxns{IDs: []hawser.TxnID{sampleTxnID, {Namespace: "n", ID: "u"}}},
 		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},
 		&CloseSession{Namespace: "default", Session: hawser.SessionID{1}, Generation: 300},

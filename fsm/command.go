@@ -73,6 +73,8 @@ const (
 	kindResolveEffect
 	kindForgetEffects
 	kindAudit
+	kindSetHealth
+	kindNote
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -134,6 +136,9 @@ var commandTypes = [...]struct {
 	kindForgetEffects: {1, func() Command { return new(ForgetEffects) }},
 
 	kindAudit: {1, func() Command { return new(Audit) }},
+
+	kindSetHealth: {1, func() Command { return new(SetHealth) }},
+	kindNote:      {1, func() Command { return new(Note) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -249,7 +249,7 @@ func (v *View) holding(name hawser.Resource, rec resourceRecord) (hawser.Holding
 		h.Epoch = max(h.Epoch, holder.number)
 		h.Holders = append(h.Holders, hawser.Holder{
 			Lease: holder.lease, Instance: holder.instance, Token: v.token(holder.number), TTL: time.Duration(holder.ttl),
-			Since: unix(holder.since), Ending: holder.ended != "", Reason: holder.ended,
+			Since: unix(holder.since), Ending: holder.ended != "", Reason: holder.ended, Health: rec.health,
 		})
 	}
 	var err error

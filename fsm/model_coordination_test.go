@@ -29,6 +29,7 @@ type modelResource struct {
 	capacity, sequence int
 	holders            []modelHolder
 	queue              []modelWaiter
+	health             hawser.HealthState
 }
 
 type modelHolder struct {
@@ -140,6 +141,20 @@ func (m *model) coordinate(c fsm.Command, res fsm.Result) hawser.Code {
 			}
 		}
 		m.released(res, false)
+	case *fsm.SetHealth:
+		if c.Term != m.coordination.term {
+			return hawser.CodeRefused
+		}
+		changed := false
+		for _, h := range c.Changes {
+			r := m.resource(claim(h.Agent))
+			if live := r.live(); live != nil && m.generation<<32+live.number == h.Token && r.health != h.State {
+				r.health, changed = h.State, true
+			}
+		}
+		if changed {
+			m.revision++
+		}
 	}
 	return hawser.CodeOK
 }
@@ -185,7 +200,7 @@ func (m *model) leave(name hawser.Resource, lease hawser.LeaseID, ranking []haws
 	if !h.ended && name.Kind == hawser.ResourceClaim {
 		m.agent(name.Name).epoch++
 	}
-	r.holders = slices.Delete(r.holders, i, i+1)
+	r.holders, r.health = slices.Delete(r.holders, i, i+1), hawser.HealthUnknown
 	m.serve(name, slices.Concat([]hawser.LeaseID{h.successor}, ranking))
 	return true
 }
@@ -325,7 +340,7 @@ func (m *model) checkHoldings(v *fsm.View) {
 			m.t.Fatalf("%s: %+v, expected %+v", name, got, r)
 		}
 		for i, h := range got.Holders {
-			if want := r.holders[i]; h.Lease != want.lease || h.Token != m.generation<<32+want.number || h.Ending != want.ended {
+			if want := r.holders[i]; h.Lease != want.lease || h.Token != m.generation<<32+want.number || h.Ending != want.ended || h.Health != r.health {
 				m.t.Fatalf("%s: holder %+v, expected %+v", name, h, want)
 			}
 		}
@@ -362,7 +377,16 @@ func (g *generator) coordinate() fsm.Command {
 		term++
 	}
 	ranking := []hawser.LeaseID{g.lease(), g.lease()}
-	switch n := g.rng.IntN(100); {
+	switch n := g.rng.IntN(104); {
+	case n >= 100:
+		h := &fsm.SetHealth{Term: term}
+		for range 1 + g.rng.IntN(3) {
+			h.Changes = append(h.Changes, fsm.HealthChange{Agent: g.name(), State: hawser.HealthState(g.rng.IntN(4)), Reason: "why"})
+			if live := g.model.resource(claim(h.Changes[len(h.Changes)-1].Agent)).live(); live != nil && g.rng.IntN(5) > 0 {
+				h.Changes[len(h.Changes)-1].Token = g.model.generation<<32 + live.number
+			}
+		}
+		return h
 	case n < 25:
 		return &fsm.OpenLease{Lease: id, Instance: fmt.Sprintf("i%d", id[0]%4), TTL: hawser.DefaultTTL, Generation: g.model.generation}
 	case n < 32:

@@ -138,7 +138,7 @@ func (c *changes) vacate(r *resource, l *lease, reason string, ranking []hawser.
 	if next := r.holders[i].successor; !next.IsZero() {
 		ranking = slices.Concat([]hawser.LeaseID{next}, ranking)
 	}
-	r.holders = slices.Delete(r.holders, i, i+1)
+	r.holders, r.health = slices.Delete(r.holders, i, i+1), hawser.HealthUnknown
 	c.drop(heldKey(l.id, r.name))
 	l.held, l.changed = l.held-1, true
 	if err := c.serve(r, ranking); err != nil {

@@ -29,6 +29,8 @@ type resourceRecord struct {
 	front turn
 	// holders are there in the order of their grants.
 	holders []holder
+	// health is how the owner of an agent does, as a leader has judged it last.
+	health hawser.HealthState
 }
 
 // holder is who holds a resource.
@@ -75,6 +77,9 @@ func (r *resourceRecord) append(dst []byte) []byte {
 		}
 		dst = append(appendBytes(dst, h.ended), h.successor[:]...)
 	}
+	if r.health != hawser.HealthUnknown {
+		dst = append(dst, byte(r.health))
+	}
 	return dst
 }
 
@@ -91,6 +96,10 @@ func parseResource(b []byte) (resourceRecord, error) {
 		rec.holders = append(rec.holders, holder{
 			lease: r.lease(), instance: r.string(), ttl: r.int63(), number: r.uvarint(), since: r.int63(), ended: r.string(), successor: r.lease(),
 		})
+	}
+	if len(r.b) > 0 {
+		rec.health = hawser.HealthState(r.byte())
+		r.bad = r.bad || rec.health == hawser.HealthUnknown || rec.health > hawser.HealthHealthy || len(rec.holders) != 1
 	}
 	if len(rec.holders) == 0 && rec.waiting == 0 || rec.capacity == 0 {
 		r.fail()

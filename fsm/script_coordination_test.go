@@ -50,6 +50,7 @@ func (p *parser) token(number uint64) uint64 {
 //	release RESOURCE LEASE [number=N] [next=LEASE,...]
 //	handover AGENT to=INSTANCE epoch=N · unclaim AGENT epoch=N
 //	succeed RESOURCE number=N term=N [next=LEASE,...] · trim REVISION
+//	health AGENT:STATE... epoch=N term=N · note AGENT kind=N [number=N] [reason=WORD]
 func (p *parser) coordination() fsm.Command {
 	var ranking []hawser.LeaseID
 	for word := range strings.SplitSeq(p.texts["next"], ",") {
@@ -78,6 +79,25 @@ func (p *parser) coordination() fsm.Command {
 		return &fsm.EndClaim{Agent: agentID(w[1]), Epoch: p.values["epoch"], To: p.texts["to"], Unclaim: w[0] == "unclaim", Reason: p.texts["reason"]}
 	case "succeed":
 		return &fsm.Succeed{Resource: resource(w[1]), Token: p.token(p.values["number"]), Term: p.values["term"], Ranking: ranking}
+	case "health":
+		h := &fsm.SetHealth{Term: p.values["term"]}
+		for _, word := range w[1:] {
+			name, state, ok := strings.Cut(word, ":")
+			if !ok {
+				continue
+			}
+			c := fsm.HealthChange{Agent: agentID(name), Token: p.token(p.values["epoch"]), Reason: p.texts["reason"]}
+			if err := c.State.UnmarshalText([]byte(state)); err != nil {
+				c.State = 99
+			}
+			h.Changes = append(h.Changes, c)
+		}
+		return h
+	case "note":
+		return &fsm.Note{
+			Agent: agentID(w[1]), Kind: hawser.EventKind(p.values["kind"]), Number: p.values["number"], Instance: p.texts["instance"], Reason: p.texts["reason"],
+			Generation: p.values["generation"],
+		}
 	case "trim":
 		return &fsm.TrimEvents{Before: hawser.Revision(p.number(1))}
 	}
@@ -96,6 +116,9 @@ func (s *script) askHolding(v *fsm.View, word string) string {
 		fmt.Fprintf(&b, "  %s holds %d as %q", leaseName(holder.Lease), holder.Token&(1<<32-1), holder.Instance)
 		if holder.Ending {
 			fmt.Fprintf(&b, ", ended: %s", holder.Reason)
+		}
+		if holder.Health != hawser.HealthUnknown {
+			fmt.Fprintf(&b, ", %s", holder.Health)
 		}
 		b.WriteString("\n")
 	}

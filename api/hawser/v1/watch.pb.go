@@ -49,6 +49,10 @@ const (
 	EventKind_EVENT_KIND_EFFECT_BEGUN     EventKind = 18
 	EventKind_EVENT_KIND_EFFECT_DONE      EventKind = 19
 	EventKind_EVENT_KIND_EFFECT_RESOLVED  EventKind = 20
+	// number is a HealthState.
+	EventKind_EVENT_KIND_HEALTH_CHANGED    EventKind = 21
+	EventKind_EVENT_KIND_RUNTIME_STATE_BAD EventKind = 22
+	EventKind_EVENT_KIND_RUNTIME_RECOVERY  EventKind = 23
 )
 
 // Enum value maps for EventKind.
@@ -75,29 +79,35 @@ var (
 		18: "EVENT_KIND_EFFECT_BEGUN",
 		19: "EVENT_KIND_EFFECT_DONE",
 		20: "EVENT_KIND_EFFECT_RESOLVED",
+		21: "EVENT_KIND_HEALTH_CHANGED",
+		22: "EVENT_KIND_RUNTIME_STATE_BAD",
+		23: "EVENT_KIND_RUNTIME_RECOVERY",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":      0,
-		"EVENT_KIND_VERSION_SAVED":    1,
-		"EVENT_KIND_VERSION_PRUNED":   2,
-		"EVENT_KIND_VERSION_BAD":      3,
-		"EVENT_KIND_AGENT_DELETED":    4,
-		"EVENT_KIND_CLAIM_GRANTED":    5,
-		"EVENT_KIND_CLAIM_ENDED":      6,
-		"EVENT_KIND_LOCK_GRANTED":     7,
-		"EVENT_KIND_LOCK_ENDED":       8,
-		"EVENT_KIND_TXN_BEGUN":        9,
-		"EVENT_KIND_TXN_PREPARED":     10,
-		"EVENT_KIND_TXN_COMMITTED":    11,
-		"EVENT_KIND_TXN_ABORTED":      12,
-		"EVENT_KIND_TXN_RESOLVED":     13,
-		"EVENT_KIND_MESSAGE_SENT":     14,
-		"EVENT_KIND_MESSAGE_CONSUMED": 15,
-		"EVENT_KIND_CUT_MADE":         16,
-		"EVENT_KIND_CUT_ROLLED_BACK":  17,
-		"EVENT_KIND_EFFECT_BEGUN":     18,
-		"EVENT_KIND_EFFECT_DONE":      19,
-		"EVENT_KIND_EFFECT_RESOLVED":  20,
+		"EVENT_KIND_UNSPECIFIED":       0,
+		"EVENT_KIND_VERSION_SAVED":     1,
+		"EVENT_KIND_VERSION_PRUNED":    2,
+		"EVENT_KIND_VERSION_BAD":       3,
+		"EVENT_KIND_AGENT_DELETED":     4,
+		"EVENT_KIND_CLAIM_GRANTED":     5,
+		"EVENT_KIND_CLAIM_ENDED":       6,
+		"EVENT_KIND_LOCK_GRANTED":      7,
+		"EVENT_KIND_LOCK_ENDED":        8,
+		"EVENT_KIND_TXN_BEGUN":         9,
+		"EVENT_KIND_TXN_PREPARED":      10,
+		"EVENT_KIND_TXN_COMMITTED":     11,
+		"EVENT_KIND_TXN_ABORTED":       12,
+		"EVENT_KIND_TXN_RESOLVED":      13,
+		"EVENT_KIND_MESSAGE_SENT":      14,
+		"EVENT_KIND_MESSAGE_CONSUMED":  15,
+		"EVENT_KIND_CUT_MADE":          16,
+		"EVENT_KIND_CUT_ROLLED_BACK":   17,
+		"EVENT_KIND_EFFECT_BEGUN":      18,
+		"EVENT_KIND_EFFECT_DONE":       19,
+		"EVENT_KIND_EFFECT_RESOLVED":   20,
+		"EVENT_KIND_HEALTH_CHANGED":    21,
+		"EVENT_KIND_RUNTIME_STATE_BAD": 22,
+		"EVENT_KIND_RUNTIME_RECOVERY":  23,
 	}
 )
 
@@ -453,7 +463,7 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	" \x01(\tR\x06reason\x12\x14\n" +
 	"\x05lease\x18\v \x01(\fR\x05lease\x12\x10\n" +
 	"\x03txn\x18\f \x01(\tR\x03txn\x12\x16\n" +
-	"\x06effect\x18\r \x01(\tR\x06effect*\xf4\x04\n" +
+	"\x06effect\x18\r \x01(\tR\x06effect*\xd6\x05\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_VERSION_SAVED\x10\x01\x12\x1d\n" +
@@ -476,7 +486,10 @@ const file_hawser_v1_watch_proto_rawDesc = "" +
 	"\x1aEVENT_KIND_CUT_ROLLED_BACK\x10\x11\x12\x1b\n" +
 	"\x17EVENT_KIND_EFFECT_BEGUN\x10\x12\x12\x1a\n" +
 	"\x16EVENT_KIND_EFFECT_DONE\x10\x13\x12\x1e\n" +
-	"\x1aEVENT_KIND_EFFECT_RESOLVED\x10\x14\"\x04\b\x15\x10(2E\n" +
+	"\x1aEVENT_KIND_EFFECT_RESOLVED\x10\x14\x12\x1d\n" +
+	"\x19EVENT_KIND_HEALTH_CHANGED\x10\x15\x12 \n" +
+	"\x1cEVENT_KIND_RUNTIME_STATE_BAD\x10\x16\x12\x1f\n" +
+	"\x1bEVENT_KIND_RUNTIME_RECOVERY\x10\x17\"\x04\b\x18\x10(2E\n" +
 	"\x05Watch\x12<\n" +
 	"\x05Watch\x12\x17.hawser.v1.WatchRequest\x1a\x18.hawser.v1.WatchResponse0\x01B3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
