@@ -13,13 +13,13 @@ import (
 type HealthState uint8
 
 const (
-	// HealthUnknown: nobody can tell, since too little is known of it.
+	// HealthUnknown is when nobody can tell, since too little is known of it.
 	HealthUnknown HealthState = iota
-	// HealthUnhealthy: it fails, or has failed more often than not of late.
+	// HealthUnhealthy is one that fails, or has failed more often than not of late.
 	HealthUnhealthy
-	// HealthDegrading: it has failed now and then.
+	// HealthDegrading is one that has failed now and then.
 	HealthDegrading
-	// HealthHealthy: it does well.
+	// HealthHealthy is one that does well.
 	HealthHealthy
 )
 
@@ -88,6 +88,9 @@ type HealthReport struct {
 	// those of them that were anomalies; LastOdd says what made the last one odd.
 	Observed, Odd uint64
 	LastOdd       string
+	// Yield asks for the agent to be handed over to a healthy instance that waits for it
+	// while this one is unhealthy. A fresh sign of life vetoes it.
+	Yield bool
 }
 
 // Metric is a number that an instance reports.

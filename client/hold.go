@@ -23,6 +23,7 @@ type holdOptions struct {
 	priority int32
 	noWait   bool
 	capacity uint32
+	reporter *Reporter
 }
 
 // TTL is how long the claim or lock outlives this process, 3 s unless it is
@@ -47,6 +48,8 @@ type hold struct {
 	lease    *lease
 	resource hawser.Resource
 	grant    *hawserv1.AcquireResponse
+	// unreport ends the reports of a claim.
+	unreport func()
 }
 
 // acquire opens a lease and waits for a resource under it.
@@ -59,7 +62,11 @@ func (c *Client) acquire(ctx context.Context, name hawser.Resource, o holdOption
 		l.await(name.Name)
 		defer l.await(hawser.AgentID{})
 	}
-	h := &hold{lease: l, resource: name}
+	h := &hold{lease: l, resource: name, unreport: func() {}}
+	var reporting *reporting
+	if name.Kind == hawser.ResourceClaim {
+		reporting, h.unreport = l.report(name.Name, o.reporter)
+	}
 	// Waiting ends with the lease too: the place in the queue went with it.
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -70,7 +77,11 @@ func (c *Client) acquire(ctx context.Context, name hawser.Resource, o holdOption
 		}
 		l.lose("it was given up")
 		c.background(l.end)
+		h.unreport()
 		return nil, err
+	}
+	if reporting != nil {
+		reporting.token.Store(h.grant.GetToken())
 	}
 	return h, nil
 }
@@ -188,7 +199,10 @@ func (h *hold) Do(ctx context.Context, f func(context.Context) error) error {
 
 // Release gives back what is held. The next one in the queue gets it at once.
 // To release twice, or what was lost, is no error.
-func (h *hold) Release(ctx context.Context) error { return h.lease.release(ctx) }
+func (h *hold) Release(ctx context.Context) error {
+	h.unreport()
+	return h.lease.release(ctx)
+}
 
 // Lock is a lock or a place in a semaphore that this process holds. Safe for
 // concurrent use. Make one with [Client.Lock].

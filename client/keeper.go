@@ -120,7 +120,9 @@ func (k *keeper) next() (leases []*lease, every time.Duration, ok bool) {
 	every = hawser.MaxTTL
 	for _, l := range k.leases {
 		leases = append(leases, l)
-		every = min(every, l.ttl/renewals)
+		if every = min(every, l.ttl/renewals); l.reports() {
+			every = min(every, reportEvery)
+		}
 	}
 	k.every = every
 	return leases, every, true
@@ -135,12 +137,15 @@ func (k *keeper) run() {
 			return
 		}
 		pause := every
-		for begin := 0; begin < len(leases); begin += maxRenewed {
-			if err := s.renew(k.ctx, leases[begin:min(begin+maxRenewed, len(leases))]); err != nil {
+		for len(leases) > 0 {
+			n := min(maxRenewed, len(leases))
+			again, err := s.renew(k.ctx, leases[:n])
+			if err != nil {
 				k.client.cfg.Logger.Debug("leases were not renewed", "error", err)
 				pause = min(every, renewPause)
 				break
 			}
+			leases = append(leases[n:], again...)
 		}
 		select {
 		case <-time.After(pause):
@@ -161,11 +166,12 @@ type renewing struct {
 	sequence uint64
 }
 
-// renew renews leases, on the stream that is there or a new one.
-func (r *renewing) renew(ctx context.Context, leases []*lease) error {
+// renew renews leases, on the stream that is there or a new one. It returns those of
+// which one message did not carry all reports.
+func (r *renewing) renew(ctx context.Context, leases []*lease) (again []*lease, err error) {
 	if r.stream == nil {
 		if err := r.open(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	guard := time.AfterFunc(renewTimeout, r.cancel)
@@ -176,6 +182,7 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) error {
 		req.Generation = max(req.GetGeneration(), l.generation)
 	}
 	asked := leases[:0:0]
+	size := 0
 	for _, l := range leases {
 		if l.generation != req.GetGeneration() {
 			l.lose("the cluster was restored")
@@ -186,6 +193,9 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) error {
 		// A hint only: it must not make the message too long.
 		if id, version := l.follows(); version != 0 && len(req.GetFollowed()) < maxFollowed {
 			req.Followed = append(req.Followed, &hawserv1.Followed{Lease: l.id[:], Agent: wire.AgentToProto(id), Version: version})
+		}
+		if !l.addReports(req, &size) {
+			again = append(again, l)
 		}
 	}
 	sent := bootNow()
@@ -199,11 +209,11 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) error {
 				l.lose("the cluster was restored: " + err.Error())
 			}
 		}
-		return err
+		return nil, err
 	}
 	r.client.router.succeededStream(resp.GetHeader())
 	r.take(resp, asked, sent)
-	return nil
+	return again, nil
 }
 
 // take confirms the leases that the answer does not name.

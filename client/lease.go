@@ -41,6 +41,8 @@ type lease struct {
 	// awaited is an agent that this process waits for, zero when it waits for
 	// none.
 	awaited hawser.AgentID
+	// reporting are those whose reports go with the renewals.
+	reporting []*reporting
 }
 
 // openLease opens a lease, and has it renewed from then on.

@@ -37,7 +37,7 @@ func (n *Node) belong(ctx context.Context) error {
 	n.service.Start(&service.Backend{
 		Self: n.id, Machine: n.machine, Gate: c.gate, Proposer: c.proposer, Reads: c.reads, Members: c.manager,
 		Leader: c.leader, Term: c.replica.Term, Conn: n.port.Conn, Describe: c.describe,
-		Compact: c.compact, Leases: c.leases, Hub: c.hub, Now: c.now,
+		Compact: c.compact, Leases: c.leases, Health: c.health, Hub: c.hub, Now: c.now,
 	})
 	c.catchUp.Start() //nolint:contextcheck // lives until core.close
 	close(n.settled)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hawserdb/hawser/cluster/health"
 	"github.com/hawserdb/hawser/cluster/lease"
 	"github.com/hawserdb/hawser/cluster/watch"
 )
@@ -19,7 +20,22 @@ func (c *core) leaseConfig() lease.Config {
 			_, err := c.reads.LeaderIndex(ctx)
 			return err
 		},
+		Health: c.health.State,
 		View: func() (lease.View, error) {
+			view, err := c.node.machine.View()
+			if err != nil {
+				return nil, err
+			}
+			return view, nil
+		},
+	}
+}
+
+// healthConfig is what instances are judged with.
+func (c *core) healthConfig() health.Config {
+	return health.Config{
+		Self: c.node.id, Submit: c.proposer.Submit, ReadyTerm: c.proposer.ReadyTerm, Logger: c.node.part("health"),
+		View: func() (health.View, error) {
 			view, err := c.node.machine.View()
 			if err != nil {
 				return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/hawserdb/hawser/cluster/catchup"
 	"github.com/hawserdb/hawser/cluster/consensus"
 	"github.com/hawserdb/hawser/cluster/detect"
+	"github.com/hawserdb/hawser/cluster/health"
 	"github.com/hawserdb/hawser/cluster/lease"
 	"github.com/hawserdb/hawser/cluster/membership"
 	"github.com/hawserdb/hawser/cluster/propose"
@@ -58,8 +59,9 @@ type core struct {
 	keeping    housekeeping
 	detector   *detect.Detector
 
-	// leases and hub follow what is applied from the start.
+	// leases, health and hub follow what is applied from the start.
 	leases *lease.Manager
+	health *health.Manager
 	hub    *watch.Hub
 
 	// scrubber works from belong on, and notes what is applied from the start.
@@ -112,6 +114,7 @@ func newCore(n *Node) (*core, error) {
 		return nil, errors.Join(err, c.source.Close())
 	}
 	c.reads = reads
+	c.health = health.New(c.healthConfig())
 	c.leases = lease.New(c.leaseConfig())
 	c.tracker = membership.NewTracker(membership.TrackerConfig{
 		Self: n.id, Raft: c.replica, Logger: n.part("membership"), Ask: c.askTerm,
@@ -151,6 +154,7 @@ func (c *core) raftConfig() consensus.Config {
 // applied tells what the machine has applied.
 func (c *core) applied(applied []fsm.Applied) {
 	c.leases.OnApplied(applied) // before those who wait for a result learn of it
+	c.health.OnApplied(applied)
 	c.hub.OnApplied(applied)
 	c.proposer.OnApplied(applied)
 	c.scrubber.OnApplied(applied)
@@ -254,6 +258,7 @@ func (c *core) close(ctx context.Context, goodbye bool) error {
 	c.elders.close()
 	c.hub.Close()
 	c.leases.Close()
+	c.health.Close()
 	c.reads.Close()
 	c.proposer.Close()
 	err := errors.Join(c.replica.end(ctx), c.source.Close())

@@ -69,6 +69,10 @@ var gauges = []struct {
 	{"hawser_raft_restarts", "Times since the start that raft was restarted within the process.", fromStats(func(s consensus.Stats) float64 { return float64(s.Restarts) })},
 	{"hawser_revision", "Revision of the state machine.", func(n *Node) float64 { return float64(n.machine.Info().Revision) }},
 	{"hawser_agents", "Agents that have a version.", func(n *Node) float64 { return float64(n.machine.Info().Agents) }},
+	{"hawser_instances_unhealthy", "Instances of agents that the node, as leader, judges to be unhealthy.", instancesOf(hawser.HealthUnhealthy)},
+	{"hawser_instances_degrading", "Those that fail now and then.", instancesOf(hawser.HealthDegrading)},
+	{"hawser_instances_healthy", "Those that do well.", instancesOf(hawser.HealthHealthy)},
+	{"hawser_instances_unknown", "Those of which too little is known.", instancesOf(hawser.HealthUnknown)},
 	{"hawser_machine_time_seconds", "The state machine's clock, unix seconds.", func(n *Node) float64 {
 		return float64(n.machine.Info().Time.UnixNano()) / float64(time.Second)
 	}},
@@ -106,6 +110,10 @@ var gauges = []struct {
 		}
 		return float64(s.free)
 	}},
+}
+
+func instancesOf(state hawser.HealthState) func(*Node) float64 {
+	return fromCore(func(c *core) float64 { return float64(c.health.Counts()[state]) })
 }
 
 func fromCore(read func(*core) float64) func(*Node) float64 {

@@ -45,6 +45,7 @@ func (n *Node) peersServer() *grpc.Server {
 	hawserv1.RegisterMessagesServer(server, n.service)
 	hawserv1.RegisterCutsServer(server, n.service)
 	hawserv1.RegisterEffectsServer(server, n.service)
+	hawserv1.RegisterHealthServer(server, n.service)
 	return server
 }
 

@@ -117,6 +117,7 @@ func (n *Node) clientServer(observe service.Observer, secure ...grpc.ServerOptio
 	hawserv1.RegisterMessagesServer(server, n.service)
 	hawserv1.RegisterCutsServer(server, n.service)
 	hawserv1.RegisterEffectsServer(server, n.service)
+	hawserv1.RegisterHealthServer(server, n.service)
 	hawserv1.RegisterWatchServer(server, n.service)
 	grpc_health_v1.RegisterHealthServer(server, n.health)
 	return server

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hawserdb/hawser/client/health"
 )
 
 // Status is how an agent does that is run by this process.
@@ -26,13 +28,18 @@ type Status struct {
 	Steps uint64        `json:"steps"`
 	Step  time.Duration `json:"step,omitempty"`
 	// Problem is what is wrong, "" for nothing: a save that fails, a step that takes
-	// longer than Config.StepLimit.
+	// longer than Config.StepLimit, a check of Config.Health that fails.
 	Problem string `json:"problem,omitempty"`
+	// Ready: it waits for the ownership or is active, and all checks have passed.
+	Ready bool `json:"ready"`
+	// Checks are those of Config.Health.
+	Checks []health.CheckReport `json:"checks,omitempty"`
 }
 
 // vitals are kept of each agent that is run.
 type vitals struct {
-	limit time.Duration
+	limit   time.Duration
+	monitor *health.Monitor // nil for none
 
 	mu      sync.Mutex
 	status  Status
@@ -48,8 +55,8 @@ var running struct {
 }
 
 // admit notes an agent that is run, until discharge is called.
-func admit(name string, limit time.Duration) (v *vitals, discharge func()) {
-	v = &vitals{limit: limit, status: Status{Agent: name, Since: time.Now()}}
+func admit(name string, limit time.Duration, monitor *health.Monitor) (v *vitals, discharge func()) {
+	v = &vitals{limit: limit, monitor: monitor, status: Status{Agent: name, Since: time.Now()}}
 	running.mu.Lock()
 	defer running.mu.Unlock()
 	if running.all == nil {
@@ -115,6 +122,13 @@ func (v *vitals) resume() {
 
 // now returns the status of an agent.
 func (v *vitals) now() Status {
+	s := v.own()
+	s.checked(v.monitor)
+	return s
+}
+
+// own is the status without the checks.
+func (v *vitals) own() Status {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := v.status
@@ -147,8 +161,8 @@ func Running() []Status {
 }
 
 // HealthHandler serves probes about the agents that this process runs: /health
-// answers 503 while one of them has a problem, /ready while one has not got as far as
-// to wait for its ownership or to be active, or none is run. Both answer with a JSON
+// answers 503 while one of them has a problem, /ready while one is not ready, or none is
+// run. Both answer with a JSON
 // list of [Status].
 func HealthHandler() http.Handler {
 	mux := http.NewServeMux()
@@ -158,7 +172,7 @@ func HealthHandler() http.Handler {
 	})
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
 		list := Running()
-		answer(w, list, len(list) > 0 && !slices.ContainsFunc(list, func(s Status) bool { return s.State != "waiting" && s.State != "active" }))
+		answer(w, list, len(list) > 0 && !slices.ContainsFunc(list, func(s Status) bool { return !s.Ready }))
 	})
 	return mux
 }

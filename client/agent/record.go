@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hawserdb/hawser"
@@ -76,14 +77,33 @@ func decodeRecord(name string, cp client.Checkpoint, r *Record) error {
 	return nil
 }
 
-// WriteRecord adds a decision to the record of an agent.
+// String says what was decided, in a line.
+func (d Decision) String() string {
+	s := d.Action
+	if d.Failure != "" {
+		s += " because of " + d.Failure
+	}
+	if len(d.Evidence) > 0 {
+		s += " (" + strings.Join(d.Evidence, "; ") + ")"
+	}
+	if d.Outcome != "" {
+		s += ": " + d.Outcome
+	}
+	return s
+}
+
+// WriteRecord adds a decision to the record of an agent, and makes an event of it
+// (hawser.EventRuntimeRecovery).
 func WriteRecord(ctx context.Context, c *client.Client, name string, r Record) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	_, err = c.Agent(RecordPrefix+name).Save(ctx, data, client.Overwrite(), client.ContentType("application/json"), client.Label("action", r.Last.Action))
-	return err
+	if err != nil {
+		return err
+	}
+	return c.Agent(name).Note(ctx, hawser.EventRuntimeRecovery, 0, r.Last.String())
 }
 
 // Records returns the decisions about an agent, newest first, at most n.

@@ -58,7 +58,7 @@ func (r *runner[S]) walkBack(ctx context.Context, claim *client.Claim, bad error
 		}
 		if newest == 0 {
 			newest = v.Number
-			r.tell(Event{Kind: Bad, Version: v.Number, Err: bad})
+			r.bad(ctx, v.Number, bad)
 			continue
 		}
 		cp, err := a.Restore(ctx, client.AtVersion(v.Number))
@@ -71,12 +71,19 @@ func (r *runner[S]) walkBack(ctx context.Context, claim *client.Claim, bad error
 		if !damage(err) && !errors.Is(err, hawser.ErrVersionGone) {
 			return restored[S]{}, err
 		}
-		r.tell(Event{Kind: Bad, Version: v.Number, Err: err})
+		r.bad(ctx, v.Number, err)
 	}
 	return restored[S]{}, &hawser.Error{
 		Code: hawser.CodeCorrupt, Op: "restore", Key: r.cfg.Name,
 		Msg: "it has versions and none of them is good; nothing was written", Err: bad,
 	}
+}
+
+// bad tells of a version with which the agent cannot go on.
+func (r *runner[S]) bad(ctx context.Context, version uint64, err error) {
+	e := Event{Kind: Bad, Version: version, Err: err}
+	r.tell(e)
+	r.note(ctx, e)
 }
 
 // rollBack makes a version of a good one, after it has pinned the newest bad one.

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client"
+	"github.com/hawserdb/hawser/client/health"
 )
 
 // Done is what a step returns that was the agent's last. What the step made of the
@@ -54,6 +56,16 @@ type Config[S any] struct {
 	// StepLimit is how long a step may take, without its waits for messages, until
 	// [HealthHandler] says that the agent has a problem; 0 is for ever.
 	StepLimit time.Duration
+
+	// Health are checks of this process, which the caller starts and closes: what they
+	// come to is part of what [HealthHandler] and the reports say. Nil is none.
+	Health *health.Monitor
+	// Report adds to what this instance reports to the cluster every second: metrics of
+	// its own, or what an anomaly.Detector finds. It must not block. See docs/health.md.
+	Report func(*hawser.HealthReport)
+	// Yield has the cluster give the agent to a healthy instance that waits for it while
+	// this one is unhealthy: it fails checks, or takes longer than StepLimit for a step.
+	Yield bool
 
 	// Participant takes part in transactions; its zero value in none.
 	Participant Participant[S]
@@ -131,9 +143,14 @@ func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[
 		return err
 	}
 	r := &runner[S]{cfg: &cfg, client: c, step: step, follows: follows}
-	vitals, discharge := admit(cfg.Name, cfg.StepLimit)
+	vitals, discharge := admit(cfg.Name, cfg.StepLimit, cfg.Health)
 	defer discharge()
 	r.vitals = vitals
+	reporting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var reporter sync.WaitGroup
+	reporter.Go(func() { r.report(reporting, &r.reporter) })
+	defer reporter.Wait()
+	defer stop()
 	defer func() { r.tell(Event{Kind: Ended, Err: err}) }()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		began := time.Now()
@@ -172,8 +189,9 @@ type runner[S any] struct {
 	client *client.Client
 	step   Step[S]
 	// follows: it keeps up with the agent while it waits.
-	follows bool
-	vitals  *vitals
+	follows  bool
+	vitals   *vitals
+	reporter client.Reporter
 }
 
 func (r *runner[S]) tell(e Event) {
@@ -249,7 +267,7 @@ func (r *runner[S]) wait(ctx context.Context) (*client.Claim, error) {
 			<-followed
 		}()
 	}
-	return r.client.Agent(r.cfg.Name).Claim(ctx, client.TTL(r.cfg.TTL), client.Priority(r.cfg.Priority))
+	return r.client.Agent(r.cfg.Name).Claim(ctx, client.TTL(r.cfg.TTL), client.Priority(r.cfg.Priority), client.Reports(&r.reporter))
 }
 
 // follow keeps up with the agent until ctx ends. It is a help only: what is not here

@@ -85,19 +85,32 @@ func (h *hints) remove(lease hawser.LeaseID, agent hawser.AgentID) {
 	h.count--
 }
 
-// rank orders waiters by priority, then by how far they follow the agent, then
-// as they are; empty when that is as they are.
-func (h *hints) rank(agent hawser.AgentID, waiters []hawser.Waiter) []hawser.LeaseID {
+// rank orders waiters by priority, then by how they do, then by how far they follow the
+// agent, then as they are; empty when that is as they are.
+func (h *hints) rank(agent hawser.AgentID, waiters []hawser.Waiter, states map[hawser.LeaseID]hawser.HealthState) []hawser.LeaseID {
 	versions := h.versions[agent]
-	if len(versions) == 0 {
+	order := func(a, b hawser.Waiter) int {
+		return cmp.Or(
+			cmp.Compare(b.Priority, a.Priority), byHealth(states[a.Lease], states[b.Lease]), cmp.Compare(versions[b.Lease], versions[a.Lease]))
+	}
+	if slices.IsSortedFunc(waiters, order) {
 		return nil
 	}
-	slices.SortStableFunc(waiters, func(a, b hawser.Waiter) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(versions[b.Lease], versions[a.Lease]))
-	})
+	slices.SortStableFunc(waiters, order)
 	ranking := make([]hawser.LeaseID, len(waiters))
 	for i, w := range waiters {
 		ranking[i] = w.Lease
 	}
 	return ranking
+}
+
+// byHealth orders the better one of two states first.
+func byHealth(a, b hawser.HealthState) int {
+	switch {
+	case a == b:
+		return 0
+	case a.Worse(b) == b:
+		return -1
+	}
+	return 1
 }

@@ -54,7 +54,9 @@ type Config struct {
 	// ReadyTerm returns the term of which the own LeaderStart is applied while
 	// this node leads, else 0.
 	ReadyTerm func() uint64
-	Logger    *slog.Logger
+	// Health returns how an instance does that waits for an agent.
+	Health func(hawser.AgentID, hawser.LeaseID) hawser.HealthState
+	Logger *slog.Logger
 }
 
 // Manager keeps the deadlines of leases while its node leads. Safe for
@@ -192,9 +194,6 @@ func (m *Manager) propose(j job) {
 // rankings are for what a lease holds, where the queue's order is not the one
 // to serve in.
 func (m *Manager) rankings(lease hawser.LeaseID) []fsm.Ranking {
-	if !m.hinted() {
-		return nil
-	}
 	view, err := m.cfg.View()
 	if err != nil {
 		return nil // the order of the queue is good enough
@@ -214,10 +213,10 @@ func (m *Manager) rankings(lease hawser.LeaseID) []fsm.Ranking {
 }
 
 // Ranking returns who waits for a resource in the order in which to serve them,
-// empty when that is the order of the queue: by priority, then by how far they
-// follow the agent, then by age.
+// empty when that is the order of the queue: by priority, then by health, then by how
+// far they follow the agent, then by age.
 func (m *Manager) Ranking(name hawser.Resource) []hawser.LeaseID {
-	if name.Kind != hawser.ResourceClaim || !m.hinted() {
+	if name.Kind != hawser.ResourceClaim {
 		return nil
 	}
 	view, err := m.cfg.View()
@@ -228,23 +227,21 @@ func (m *Manager) Ranking(name hawser.Resource) []hawser.LeaseID {
 	return m.rank(view, name)
 }
 
-func (m *Manager) hinted() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.table != nil && m.table.hints.count > 0
-}
-
 func (m *Manager) rank(view View, name hawser.Resource) []hawser.LeaseID {
 	waiters, err := view.Waiters(name, maxRanked)
 	if err != nil || len(waiters) < 2 {
 		return nil
+	}
+	states := make(map[hawser.LeaseID]hawser.HealthState, len(waiters))
+	for _, w := range waiters {
+		states[w.Lease] = m.cfg.Health(name.Name, w.Lease)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.table == nil {
 		return nil
 	}
-	return m.table.hints.rank(name.Name, waiters)
+	return m.table.hints.rank(name.Name, waiters, states)
 }
 
 // OnApplied takes what the own machine has applied, in order, before anybody

@@ -26,6 +26,7 @@ type cluster struct {
 	leases  []fsm.LeaseInfo
 	ended   []fsm.EndedHold
 	waiters []hawser.Waiter
+	health  map[hawser.LeaseID]hawser.HealthState
 	// submitted are the commands with the times at which they came; fail is what
 	// they get, more what the next end says.
 	submitted []submission
@@ -51,6 +52,11 @@ func start(t *testing.T) *cluster {
 			return round(ctx)
 		},
 		ReadyTerm: func() uint64 { c.mu.Lock(); defer c.mu.Unlock(); return c.term },
+		Health: func(_ hawser.AgentID, l hawser.LeaseID) hawser.HealthState {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.health[l]
+		},
 	})
 	t.Cleanup(c.m.Close)
 	return c
@@ -365,7 +371,7 @@ func TestManager_EndsInPieces(t *testing.T) {
 }
 
 // Who follows the agent further is ranked before who waits longer, and after
-// whom the priority puts first.
+// whom the priority puts first; who does better is ranked between those.
 func TestManager_Ranking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := start(t)
@@ -388,6 +394,16 @@ func TestManager_Ranking(t *testing.T) {
 		want := []hawser.LeaseID{first, third, second}
 		if got := c.nth(0).(*fsm.EndLease).Rankings; len(got) != 1 || !slices.Equal(got[0].Candidates, want) {
 			t.Errorf("ranked %+v, expected %v", got, want)
+		}
+		fourth := hawser.LeaseID{14}
+		c.set(func() {
+			c.waiters = []hawser.Waiter{{Lease: first, Priority: 1}, {Lease: second}, {Lease: third}, {Lease: fourth}}
+			c.health = map[hawser.LeaseID]hawser.HealthState{
+				first: hawser.HealthUnhealthy, second: hawser.HealthHealthy, third: hawser.HealthDegrading, // the fourth says nothing
+			}
+		})
+		if got, want := c.m.Ranking(claimed), []hawser.LeaseID{first, second, fourth, third}; !slices.Equal(got, want) {
+			t.Errorf("ranked %v by health, expected %v", got, want)
 		}
 	})
 }

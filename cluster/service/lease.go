@@ -168,8 +168,14 @@ func (b *Backend) renew(ctx context.Context, r *hawserv1.KeepAliveRequest) (*haw
 		}
 		followed = append(followed, lease.Followed{Lease: id, Agent: agent, Version: f.GetVersion()})
 	}
+	if err := checkReports(r.GetReports()); err != nil {
+		return nil, err
+	}
 	renewed, err := b.Leases.Renew(ctx, leases, followed)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.noteHealth(r.GetReports(), leases, renewed.Expired); err != nil {
 		return nil, err
 	}
 	resp := &hawserv1.KeepAliveResponse{Header: b.header(info, info.Revision), Sequence: r.GetSequence()}

@@ -39,6 +39,7 @@ const (
 	pageVersions
 	pageMembers
 	pageHoldings
+	pageHealth
 	pageTransactions
 	pageMessages
 	pageCuts

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/health"
 	"github.com/hawserdb/hawser/cluster/lease"
 	"github.com/hawserdb/hawser/cluster/watch"
 	"github.com/hawserdb/hawser/fsm"
@@ -52,8 +53,10 @@ type Backend struct {
 	Proposer Proposer
 	Reads    Reads
 	Members  Members
-	// Leases has the deadlines while the node leads, Hub what happens here.
+	// Leases has the deadlines while the node leads, Health how instances do, Hub what
+	// happens here.
 	Leases *lease.Manager
+	Health *health.Manager
 	Hub    *watch.Hub
 	// Leader returns the leader and its client address as far as known.
 	Leader func() wire.Leader
@@ -80,7 +83,7 @@ type Disk struct {
 }
 
 // Service implements the State, Archive, Coordination, Transactions, Messages,
-// Watch and Cluster services. Make one with [New].
+// Health, Watch and Cluster services. Make one with [New].
 type Service struct {
 	hawserv1.UnimplementedStateServer
 	hawserv1.UnimplementedClusterServer
@@ -91,6 +94,7 @@ type Service struct {
 	hawserv1.UnimplementedMessagesServer
 	hawserv1.UnimplementedCutsServer
 	hawserv1.UnimplementedEffectsServer
+	hawserv1.UnimplementedHealthServer
 
 	backend atomic.Pointer[Backend]
 	stopped atomic.Bool

@@ -97,6 +97,7 @@ type Judge struct {
 	results  []kept // a ring once it is full; the oldest is at next
 	next     int
 	keep     int
+	text     int // bytes of the problems that are kept
 	progress progress
 }
 
@@ -106,8 +107,11 @@ type kept struct {
 	problem     string
 }
 
-// KeptSize is about what a result takes, in bytes, without its text.
-const KeptSize = 32
+// keptSize is what a result takes, in bytes, without its text.
+const keptSize = 32
+
+// Size is about what the results take, in bytes.
+func (j *Judge) Size() int { return cap(j.results)*keptSize + j.text }
 
 // New returns a judge that knows nothing yet. Errors match hawser.ErrInvalid.
 func New(limits Limits) (*Judge, error) {
@@ -126,8 +130,12 @@ func (j *Judge) Keep(n int) {
 		return
 	}
 	ordered := make([]kept, 0, n)
-	for i := max(0, len(j.results)-n); i < len(j.results); i++ {
-		ordered = append(ordered, *j.at(i))
+	for i := range len(j.results) {
+		if k := j.at(i); len(j.results)-i > n {
+			j.text -= len(k.problem)
+		} else {
+			ordered = append(ordered, *k)
+		}
 	}
 	j.keep, j.results, j.next = n, ordered, 0
 }
@@ -145,10 +153,12 @@ func (j *Judge) Note(r Result) {
 		j.base = r.At
 	}
 	k := kept{r.At.Sub(j.base), r.Took, r.Problem}
+	j.text += len(k.problem)
 	if len(j.results) < j.keep {
 		j.results = append(j.results, k)
 		return
 	}
+	j.text -= len(j.results[j.next].problem)
 	j.results[j.next] = k
 	j.next = (j.next + 1) % len(j.results)
 }
@@ -192,22 +202,20 @@ func (j *Judge) Resume(at time.Time) { j.progress.resume(at) }
 
 // Verdict judges what was noted, as of now.
 func (j *Judge) Verdict(now time.Time) Verdict {
-	good, sample := j.count(now)
-	v := Verdict{Failures: j.inARow(), Trend: trend(good, sample, j.limits.MinSample)}
+	b := j.weigh(now)
+	v := Verdict{Failures: b.inARow, Trend: trend(b.good, b.sample, j.limits.MinSample), Idle: b.idle}
 	if n := len(j.results); n > 0 {
 		last := j.result(j.at(n - 1))
 		v.Last = &last
 	}
-	if v.Failures >= j.limits.Failures {
+	if b.streak {
 		v.because("%d failures in a row: %s", v.Failures, v.Last.Problem)
 	}
-	if bad := sample - good; sample >= j.limits.MinSample && float64(bad) >= j.limits.Rate*float64(sample) {
-		v.because("%d of %d failed within %v", bad, sample, j.limits.Window)
+	if b.rate {
+		v.because("%d of %d failed within %v", b.sample-b.good, b.sample, j.limits.Window)
 	}
-	if j.limits.Progress > 0 {
-		if v.Idle = j.progress.idle(now); v.Idle > j.limits.Progress {
-			v.because("no step for %v, more than %v", v.Idle.Round(time.Millisecond), j.limits.Progress)
-		}
+	if b.stalled {
+		v.because("no step for %v, more than %v", v.Idle.Round(time.Millisecond), j.limits.Progress)
 	}
 	return v
 }
@@ -215,6 +223,35 @@ func (j *Judge) Verdict(now time.Time) Verdict {
 func (v *Verdict) because(format string, args ...any) {
 	v.Failing = true
 	v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...))
+}
+
+// State is that of the [Verdict], without its texts: unhealthy if it fails, else as the
+// trend is.
+func (j *Judge) State(now time.Time) hawser.HealthState {
+	b := j.weigh(now)
+	if b.streak || b.rate || b.stalled {
+		return hawser.HealthUnhealthy
+	}
+	return stateOf(b.good, b.sample, j.limits.MinSample)
+}
+
+// balance is what there is to judge, and which limits are exceeded.
+type balance struct {
+	good, sample, inARow  int
+	idle                  time.Duration
+	streak, rate, stalled bool
+}
+
+func (j *Judge) weigh(now time.Time) balance {
+	b := balance{inARow: j.inARow()}
+	b.good, b.sample = j.count(now)
+	b.streak = b.inARow >= j.limits.Failures
+	b.rate = b.sample >= j.limits.MinSample && float64(b.sample-b.good) >= j.limits.Rate*float64(b.sample)
+	if j.limits.Progress > 0 {
+		b.idle = j.progress.idle(now)
+		b.stalled = b.idle > j.limits.Progress
+	}
+	return b
 }
 
 // count counts the results within the window, and those of them that are good.
@@ -240,13 +277,4 @@ func (j *Judge) inARow() int {
 		}
 	}
 	return len(j.results)
-}
-
-// State says in one word what a verdict comes to: it is unhealthy if it fails, else it
-// is as the trend is.
-func (v *Verdict) State() hawser.HealthState {
-	if v.Failing {
-		return hawser.HealthUnhealthy
-	}
-	return v.Trend.State
 }

@@ -79,6 +79,13 @@ func TestJudge_Results(t *testing.T) {
 		}
 		v := noted(t, c.limits, c.results).Verdict(at(now))
 		ok := slices.EqualFunc(v.Reasons, c.reasons, strings.HasPrefix)
+		state := v.Trend.State
+		if v.Failing {
+			state = hawser.HealthUnhealthy
+		}
+		if got := noted(t, c.limits, c.results).State(at(now)); got != state {
+			t.Errorf("%s: in short %s, at length %s", name, got, state)
+		}
 		if !ok || v.Failing != (len(c.reasons) > 0) || v.Failures != c.inARow || (v.Last == nil) != (c.results == "") {
 			t.Errorf("%s: %+v, want %d in a row, reasons %q", name, v, c.inARow, c.reasons)
 		}
@@ -271,6 +278,9 @@ func TestJudge_Keep(t *testing.T) {
 		list := j.Results()
 		if len(list) != c.len || !list[0].At.Equal(at(time.Duration(c.first)*time.Second)) {
 			t.Errorf("keep %d, %d more: %d from %v on", c.keep, c.more, len(list), list[0].At.Sub(epoch))
+		}
+		if j.Size() < 32*len(list) || j.text != 0 {
+			t.Errorf("keep %d: %d bytes, %d of text", c.keep, j.Size(), j.text)
 		}
 		for i := 1; i < len(list); i++ {
 			if list[i].At.Sub(list[i-1].At) != time.Second {

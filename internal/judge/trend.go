@@ -21,16 +21,21 @@ func trend(good, sample, minSample int) hawser.HealthTrend {
 	if sample > 0 {
 		t.Share = float64(good) / float64(sample)
 	}
+	t.State = stateOf(good, sample, minSample)
+	return t
+}
+
+func stateOf(good, sample, minSample int) hawser.HealthState {
+	share := float64(good) / float64(max(sample, 1))
 	switch {
 	case sample < minSample:
-	case t.Share >= healthyShare:
-		t.State = hawser.HealthHealthy
-	case t.Share >= degradingShare:
-		t.State = hawser.HealthDegrading
-	default:
-		t.State = hawser.HealthUnhealthy
+		return hawser.HealthUnknown
+	case share >= healthyShare:
+		return hawser.HealthHealthy
+	case share >= degradingShare:
+		return hawser.HealthDegrading
 	}
-	return t
+	return hawser.HealthUnhealthy
 }
 
 // z is the 97.5 % quantile of the normal distribution, for 95 % between both ends.

@@ -58,6 +58,7 @@ func HoldingToProto(h hawser.Holding) *hawserv1.Holding {
 		m.Holders = append(m.Holders, &hawserv1.Holder{
 			Lease: holder.Lease[:], Instance: holder.Instance, Token: holder.Token, Ttl: durationpb.New(holder.TTL),
 			Since: timestamppb.New(holder.Since), Ending: holder.Ending, Reason: holder.Reason,
+			Health: hawserv1.HealthState(holder.Health),
 		})
 	}
 	for _, w := range h.Waiters {
@@ -77,6 +78,7 @@ func HoldingFromProto(m *hawserv1.Holding) hawser.Holding {
 		h.Holders = append(h.Holders, hawser.Holder{
 			Lease: leaseFromNode(holder.GetLease()), Instance: holder.GetInstance(), Token: holder.GetToken(), TTL: holder.GetTtl().AsDuration(),
 			Since: timeFromProto(holder.GetSince()), Ending: holder.GetEnding(), Reason: holder.GetReason(),
+			Health: healthState(holder.GetHealth()),
 		})
 	}
 	for _, w := range m.GetWaiters() {

@@ -20,7 +20,7 @@ func TestConvert_CoordinationRoundTrips(t *testing.T) {
 	since := time.Unix(1_700_000_000, 5).UTC()
 	holding := hawser.Holding{
 		Resource: hawser.Resource{Kind: hawser.ResourceLock, Name: name}, Capacity: 3, Waiting: 7, Epoch: 9, Fenced: true,
-		Holders: []hawser.Holder{{Lease: hawser.LeaseID{1}, Instance: "i", Token: 4, TTL: time.Second, Since: since, Ending: true, Reason: "why"}},
+		Holders: []hawser.Holder{{Lease: hawser.LeaseID{1}, Instance: "i", Token: 4, TTL: time.Second, Since: since, Ending: true, Reason: "why", Health: hawser.HealthDegrading}},
 		Waiters: []hawser.Waiter{{Lease: hawser.LeaseID{2}, Instance: "j", Priority: -3, Since: since}},
 	}
 	if got := HoldingFromProto(HoldingToProto(holding)); !reflect.DeepEqual(got, holding) {

@@ -407,7 +407,9 @@ type KeepAliveRequest struct {
 	Sequence   uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Generation uint64 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
 	// How far instances that wait for an agent follow it.
-	Followed      []*Followed `protobuf:"bytes,4,rep,name=followed,proto3" json:"followed,omitempty"`
+	Followed []*Followed `protobuf:"bytes,4,rep,name=followed,proto3" json:"followed,omitempty"`
+	// How instances do, of the leases above: at most 1,024.
+	Reports       []*HealthReport `protobuf:"bytes,5,rep,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +468,13 @@ func (x *KeepAliveRequest) GetGeneration() uint64 {
 func (x *KeepAliveRequest) GetFollowed() []*Followed {
 	if x != nil {
 		return x.Followed
+	}
+	return nil
+}
+
+func (x *KeepAliveRequest) GetReports() []*HealthReport {
+	if x != nil {
+		return x.Reports
 	}
 	return nil
 }
@@ -1275,8 +1284,10 @@ type Holder struct {
 	Ttl      *durationpb.Duration   `protobuf:"bytes,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	Since    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// Ended by somebody else, not acknowledged yet.
-	Ending        bool   `protobuf:"varint,6,opt,name=ending,proto3" json:"ending,omitempty"`
-	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Ending bool   `protobuf:"varint,6,opt,name=ending,proto3" json:"ending,omitempty"`
+	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of the owner of an agent: as a leader last told the log.
+	Health        HealthState `protobuf:"varint,8,opt,name=health,proto3,enum=hawser.v1.HealthState" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1358,6 +1369,13 @@ func (x *Holder) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Holder) GetHealth() HealthState {
+	if x != nil {
+		return x.Health
+	}
+	return HealthState_HEALTH_STATE_UNKNOWN
 }
 
 type Waiter struct {
@@ -1811,7 +1829,7 @@ var File_hawser_v1_coordination_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_coordination_proto_rawDesc = "" +
 	"\n" +
-	"\x1chawser/v1/coordination.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15hawser/v1/state.proto\x1a\x15hawser/v1/types.proto\"]\n" +
+	"\x1chawser/v1/coordination.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16hawser/v1/health.proto\x1a\x15hawser/v1/state.proto\x1a\x15hawser/v1/types.proto\"]\n" +
 	"\bResource\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.hawser.v1.ResourceKindR\x04kind\x12$\n" +
 	"\x04name\x18\x02 \x01(\v2\x10.hawser.v1.AgentR\x04name\"\x91\x01\n" +
@@ -1830,14 +1848,15 @@ const file_hawser_v1_coordination_proto_rawDesc = "" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\"=\n" +
 	"\x10EndLeaseResponse\x12)\n" +
-	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\"\x97\x01\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\"\xca\x01\n" +
 	"\x10KeepAliveRequest\x12\x16\n" +
 	"\x06leases\x18\x01 \x01(\fR\x06leases\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
 	"generation\x12/\n" +
-	"\bfollowed\x18\x04 \x03(\v2\x13.hawser.v1.FollowedR\bfollowed\"b\n" +
+	"\bfollowed\x18\x04 \x03(\v2\x13.hawser.v1.FollowedR\bfollowed\x121\n" +
+	"\areports\x18\x05 \x03(\v2\x17.hawser.v1.HealthReportR\areports\"b\n" +
 	"\bFollowed\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\fR\x05lease\x12&\n" +
 	"\x05agent\x18\x02 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x18\n" +
@@ -1907,7 +1926,7 @@ const file_hawser_v1_coordination_proto_rawDesc = "" +
 	"\awaiters\x18\x04 \x03(\v2\x11.hawser.v1.WaiterR\awaiters\x12\x18\n" +
 	"\awaiting\x18\x05 \x01(\rR\awaiting\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x16\n" +
-	"\x06fenced\x18\a \x01(\bR\x06fenced\"\xdf\x01\n" +
+	"\x06fenced\x18\a \x01(\bR\x06fenced\"\x8f\x02\n" +
 	"\x06Holder\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
@@ -1915,7 +1934,8 @@ const file_hawser_v1_coordination_proto_rawDesc = "" +
 	"\x03ttl\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
 	"\x06ending\x18\x06 \x01(\bR\x06ending\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\x88\x01\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12.\n" +
+	"\x06health\x18\b \x01(\x0e2\x16.hawser.v1.HealthStateR\x06health\"\x88\x01\n" +
 	"\x06Waiter\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x1a\n" +
@@ -2012,9 +2032,11 @@ var file_hawser_v1_coordination_proto_goTypes = []any{
 	(*Agent)(nil),                 // 27: hawser.v1.Agent
 	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
 	(*Header)(nil),                // 29: hawser.v1.Header
-	(*Version)(nil),               // 30: hawser.v1.Version
-	(*ReadOptions)(nil),           // 31: hawser.v1.ReadOptions
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*HealthReport)(nil),          // 30: hawser.v1.HealthReport
+	(*Version)(nil),               // 31: hawser.v1.Version
+	(*ReadOptions)(nil),           // 32: hawser.v1.ReadOptions
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(HealthState)(0),              // 34: hawser.v1.HealthState
 }
 var file_hawser_v1_coordination_proto_depIdxs = []int32{
 	0,  // 0: hawser.v1.Resource.kind:type_name -> hawser.v1.ResourceKind
@@ -2023,59 +2045,61 @@ var file_hawser_v1_coordination_proto_depIdxs = []int32{
 	29, // 3: hawser.v1.OpenLeaseResponse.header:type_name -> hawser.v1.Header
 	29, // 4: hawser.v1.EndLeaseResponse.header:type_name -> hawser.v1.Header
 	8,  // 5: hawser.v1.KeepAliveRequest.followed:type_name -> hawser.v1.Followed
-	27, // 6: hawser.v1.Followed.agent:type_name -> hawser.v1.Agent
-	29, // 7: hawser.v1.KeepAliveResponse.header:type_name -> hawser.v1.Header
-	10, // 8: hawser.v1.KeepAliveResponse.ended:type_name -> hawser.v1.EndedHold
-	2,  // 9: hawser.v1.EndedHold.resource:type_name -> hawser.v1.Resource
-	2,  // 10: hawser.v1.AcquireRequest.resource:type_name -> hawser.v1.Resource
-	29, // 11: hawser.v1.AcquireResponse.header:type_name -> hawser.v1.Header
-	30, // 12: hawser.v1.AcquireResponse.head:type_name -> hawser.v1.Version
-	2,  // 13: hawser.v1.ReleaseRequest.resource:type_name -> hawser.v1.Resource
-	29, // 14: hawser.v1.ReleaseResponse.header:type_name -> hawser.v1.Header
-	2,  // 15: hawser.v1.ObserveRequest.resource:type_name -> hawser.v1.Resource
-	31, // 16: hawser.v1.ObserveRequest.read:type_name -> hawser.v1.ReadOptions
-	29, // 17: hawser.v1.ObserveResponse.header:type_name -> hawser.v1.Header
-	18, // 18: hawser.v1.ObserveResponse.holding:type_name -> hawser.v1.Holding
-	17, // 19: hawser.v1.ObserveResponse.hold:type_name -> hawser.v1.Hold
-	1,  // 20: hawser.v1.Hold.state:type_name -> hawser.v1.Hold.State
-	30, // 21: hawser.v1.Hold.head:type_name -> hawser.v1.Version
-	2,  // 22: hawser.v1.Holding.resource:type_name -> hawser.v1.Resource
-	19, // 23: hawser.v1.Holding.holders:type_name -> hawser.v1.Holder
-	20, // 24: hawser.v1.Holding.waiters:type_name -> hawser.v1.Waiter
-	28, // 25: hawser.v1.Holder.ttl:type_name -> google.protobuf.Duration
-	32, // 26: hawser.v1.Holder.since:type_name -> google.protobuf.Timestamp
-	32, // 27: hawser.v1.Waiter.since:type_name -> google.protobuf.Timestamp
-	27, // 28: hawser.v1.HandoverRequest.agent:type_name -> hawser.v1.Agent
-	29, // 29: hawser.v1.HandoverResponse.header:type_name -> hawser.v1.Header
-	27, // 30: hawser.v1.UnclaimRequest.agent:type_name -> hawser.v1.Agent
-	29, // 31: hawser.v1.UnclaimResponse.header:type_name -> hawser.v1.Header
-	0,  // 32: hawser.v1.HoldingsRequest.kind:type_name -> hawser.v1.ResourceKind
-	31, // 33: hawser.v1.HoldingsRequest.read:type_name -> hawser.v1.ReadOptions
-	29, // 34: hawser.v1.HoldingsResponse.header:type_name -> hawser.v1.Header
-	18, // 35: hawser.v1.HoldingsResponse.holdings:type_name -> hawser.v1.Holding
-	3,  // 36: hawser.v1.Coordination.OpenLease:input_type -> hawser.v1.OpenLeaseRequest
-	5,  // 37: hawser.v1.Coordination.EndLease:input_type -> hawser.v1.EndLeaseRequest
-	7,  // 38: hawser.v1.Coordination.KeepAlive:input_type -> hawser.v1.KeepAliveRequest
-	11, // 39: hawser.v1.Coordination.Acquire:input_type -> hawser.v1.AcquireRequest
-	13, // 40: hawser.v1.Coordination.Release:input_type -> hawser.v1.ReleaseRequest
-	15, // 41: hawser.v1.Coordination.Observe:input_type -> hawser.v1.ObserveRequest
-	21, // 42: hawser.v1.Coordination.Handover:input_type -> hawser.v1.HandoverRequest
-	23, // 43: hawser.v1.Coordination.Unclaim:input_type -> hawser.v1.UnclaimRequest
-	25, // 44: hawser.v1.Coordination.Holdings:input_type -> hawser.v1.HoldingsRequest
-	4,  // 45: hawser.v1.Coordination.OpenLease:output_type -> hawser.v1.OpenLeaseResponse
-	6,  // 46: hawser.v1.Coordination.EndLease:output_type -> hawser.v1.EndLeaseResponse
-	9,  // 47: hawser.v1.Coordination.KeepAlive:output_type -> hawser.v1.KeepAliveResponse
-	12, // 48: hawser.v1.Coordination.Acquire:output_type -> hawser.v1.AcquireResponse
-	14, // 49: hawser.v1.Coordination.Release:output_type -> hawser.v1.ReleaseResponse
-	16, // 50: hawser.v1.Coordination.Observe:output_type -> hawser.v1.ObserveResponse
-	22, // 51: hawser.v1.Coordination.Handover:output_type -> hawser.v1.HandoverResponse
-	24, // 52: hawser.v1.Coordination.Unclaim:output_type -> hawser.v1.UnclaimResponse
-	26, // 53: hawser.v1.Coordination.Holdings:output_type -> hawser.v1.HoldingsResponse
-	45, // [45:54] is the sub-list for method output_type
-	36, // [36:45] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	30, // 6: hawser.v1.KeepAliveRequest.reports:type_name -> hawser.v1.HealthReport
+	27, // 7: hawser.v1.Followed.agent:type_name -> hawser.v1.Agent
+	29, // 8: hawser.v1.KeepAliveResponse.header:type_name -> hawser.v1.Header
+	10, // 9: hawser.v1.KeepAliveResponse.ended:type_name -> hawser.v1.EndedHold
+	2,  // 10: hawser.v1.EndedHold.resource:type_name -> hawser.v1.Resource
+	2,  // 11: hawser.v1.AcquireRequest.resource:type_name -> hawser.v1.Resource
+	29, // 12: hawser.v1.AcquireResponse.header:type_name -> hawser.v1.Header
+	31, // 13: hawser.v1.AcquireResponse.head:type_name -> hawser.v1.Version
+	2,  // 14: hawser.v1.ReleaseRequest.resource:type_name -> hawser.v1.Resource
+	29, // 15: hawser.v1.ReleaseResponse.header:type_name -> hawser.v1.Header
+	2,  // 16: hawser.v1.ObserveRequest.resource:type_name -> hawser.v1.Resource
+	32, // 17: hawser.v1.ObserveRequest.read:type_name -> hawser.v1.ReadOptions
+	29, // 18: hawser.v1.ObserveResponse.header:type_name -> hawser.v1.Header
+	18, // 19: hawser.v1.ObserveResponse.holding:type_name -> hawser.v1.Holding
+	17, // 20: hawser.v1.ObserveResponse.hold:type_name -> hawser.v1.Hold
+	1,  // 21: hawser.v1.Hold.state:type_name -> hawser.v1.Hold.State
+	31, // 22: hawser.v1.Hold.head:type_name -> hawser.v1.Version
+	2,  // 23: hawser.v1.Holding.resource:type_name -> hawser.v1.Resource
+	19, // 24: hawser.v1.Holding.holders:type_name -> hawser.v1.Holder
+	20, // 25: hawser.v1.Holding.waiters:type_name -> hawser.v1.Waiter
+	28, // 26: hawser.v1.Holder.ttl:type_name -> google.protobuf.Duration
+	33, // 27: hawser.v1.Holder.since:type_name -> google.protobuf.Timestamp
+	34, // 28: hawser.v1.Holder.health:type_name -> hawser.v1.HealthState
+	33, // 29: hawser.v1.Waiter.since:type_name -> google.protobuf.Timestamp
+	27, // 30: hawser.v1.HandoverRequest.agent:type_name -> hawser.v1.Agent
+	29, // 31: hawser.v1.HandoverResponse.header:type_name -> hawser.v1.Header
+	27, // 32: hawser.v1.UnclaimRequest.agent:type_name -> hawser.v1.Agent
+	29, // 33: hawser.v1.UnclaimResponse.header:type_name -> hawser.v1.Header
+	0,  // 34: hawser.v1.HoldingsRequest.kind:type_name -> hawser.v1.ResourceKind
+	32, // 35: hawser.v1.HoldingsRequest.read:type_name -> hawser.v1.ReadOptions
+	29, // 36: hawser.v1.HoldingsResponse.header:type_name -> hawser.v1.Header
+	18, // 37: hawser.v1.HoldingsResponse.holdings:type_name -> hawser.v1.Holding
+	3,  // 38: hawser.v1.Coordination.OpenLease:input_type -> hawser.v1.OpenLeaseRequest
+	5,  // 39: hawser.v1.Coordination.EndLease:input_type -> hawser.v1.EndLeaseRequest
+	7,  // 40: hawser.v1.Coordination.KeepAlive:input_type -> hawser.v1.KeepAliveRequest
+	11, // 41: hawser.v1.Coordination.Acquire:input_type -> hawser.v1.AcquireRequest
+	13, // 42: hawser.v1.Coordination.Release:input_type -> hawser.v1.ReleaseRequest
+	15, // 43: hawser.v1.Coordination.Observe:input_type -> hawser.v1.ObserveRequest
+	21, // 44: hawser.v1.Coordination.Handover:input_type -> hawser.v1.HandoverRequest
+	23, // 45: hawser.v1.Coordination.Unclaim:input_type -> hawser.v1.UnclaimRequest
+	25, // 46: hawser.v1.Coordination.Holdings:input_type -> hawser.v1.HoldingsRequest
+	4,  // 47: hawser.v1.Coordination.OpenLease:output_type -> hawser.v1.OpenLeaseResponse
+	6,  // 48: hawser.v1.Coordination.EndLease:output_type -> hawser.v1.EndLeaseResponse
+	9,  // 49: hawser.v1.Coordination.KeepAlive:output_type -> hawser.v1.KeepAliveResponse
+	12, // 50: hawser.v1.Coordination.Acquire:output_type -> hawser.v1.AcquireResponse
+	14, // 51: hawser.v1.Coordination.Release:output_type -> hawser.v1.ReleaseResponse
+	16, // 52: hawser.v1.Coordination.Observe:output_type -> hawser.v1.ObserveResponse
+	22, // 53: hawser.v1.Coordination.Handover:output_type -> hawser.v1.HandoverResponse
+	24, // 54: hawser.v1.Coordination.Unclaim:output_type -> hawser.v1.UnclaimResponse
+	26, // 55: hawser.v1.Coordination.Holdings:output_type -> hawser.v1.HoldingsResponse
+	47, // [47:56] is the sub-list for method output_type
+	38, // [38:47] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_coordination_proto_init() }
@@ -2083,6 +2107,7 @@ func file_hawser_v1_coordination_proto_init() {
 	if File_hawser_v1_coordination_proto != nil {
 		return
 	}
+	file_hawser_v1_health_proto_init()
 	file_hawser_v1_state_proto_init()
 	file_hawser_v1_types_proto_init()
 	type x struct{}

@@ -1,0 +1,170 @@
+// Copyright 2026 The Hawser Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package service
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	"github.com/hawserdb/hawser"
+	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
+	"github.com/hawserdb/hawser/cluster/health"
+	"github.com/hawserdb/hawser/fsm"
+	"github.com/hawserdb/hawser/internal/wire"
+)
+
+// maxReports is the most reports of one message of a KeepAlive.
+const maxReports = 1024
+
+// ListHealth implements hawserv1.HealthServer.
+func (s *Service) ListHealth(ctx context.Context, r *hawserv1.ListHealthRequest) (*hawserv1.ListHealthResponse, error) {
+	namespace, prefix, err := scopeOf(r.GetNamespace(), r.GetPrefix())
+	if err != nil {
+		return nil, err
+	}
+	var agent hawser.AgentID
+	if r.GetName() != "" {
+		if agent, err = wire.AgentFromProto(&hawserv1.Agent{Namespace: r.GetNamespace(), Name: r.GetName()}); err != nil {
+			return nil, err
+		}
+	}
+	b, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	return route(ctx, b, call[*hawserv1.ListHealthResponse]{
+		local: func(context.Context, uint32) (*hawserv1.ListHealthResponse, error) {
+			if r.GetName() != "" {
+				return b.agentHealth(agent)
+			}
+			return b.listHealth(r, namespace, prefix)
+		},
+		remote: func(ctx context.Context, conn *grpc.ClientConn, _ uint32) (*hawserv1.ListHealthResponse, error) {
+			return hawserv1.NewHealthClient(conn).ListHealth(ctx, r)
+		},
+		unknown: func(cause error) error {
+			return &hawser.Error{Code: hawser.CodeUnavailable, Op: "list health", Msg: "the leader did not answer", Err: cause}
+		},
+	})
+}
+
+func (b *Backend) agentHealth(agent hawser.AgentID) (*hawserv1.ListHealthResponse, error) {
+	info := b.Machine.Info()
+	resp := &hawserv1.ListHealthResponse{Header: b.header(info, info.Revision)}
+	var err error
+	resp.Instances, err = b.named(b.Health.Agent(agent))
+	return resp, err
+}
+
+func (b *Backend) listHealth(r *hawserv1.ListHealthRequest, namespace, prefix string) (*hawserv1.ListHealthResponse, error) {
+	info := b.Machine.Info()
+	list := page{kind: pageHealth, generation: info.Generation, scope: namespace + "\x00" + prefix}
+	after, err := list.parse(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	limit := pageLimit(r.GetLimit())
+	found := b.Health.List(namespace, prefix, after, limit)
+	resp := &hawserv1.ListHealthResponse{Header: b.header(info, info.Revision)}
+	if n := agents(found); n == limit {
+		resp.NextPageToken = list.token(found[len(found)-1].Agent.Name)
+	}
+	resp.Instances, err = b.named(found)
+	return resp, err
+}
+
+// agents counts the agents of instances that are in the order of their agents.
+func agents(list []hawser.InstanceHealth) (n int) {
+	for i := range list {
+		if i == 0 || list[i].Agent != list[i-1].Agent {
+			n++
+		}
+	}
+	return n
+}
+
+// named adds the names of the instances, which the machine knows.
+func (b *Backend) named(list []hawser.InstanceHealth) ([]*hawserv1.InstanceHealth, error) {
+	view, err := b.Machine.View()
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	out := make([]*hawserv1.InstanceHealth, 0, len(list))
+	for i := range list {
+		l, ok, err := view.Lease(list[i].Lease)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			list[i].Instance = l.Instance
+			out = append(out, wire.InstanceHealthToProto(list[i]))
+		}
+	}
+	return out, nil
+}
+
+// Note implements hawserv1.HealthServer.
+func (s *Service) Note(ctx context.Context, r *hawserv1.NoteRequest) (*hawserv1.NoteResponse, error) {
+	agent, err := wire.AgentFromProto(r.GetAgent())
+	if err != nil {
+		return nil, err
+	}
+	kind := hawser.EventKind(r.GetKind())
+	if uint32(kind) != r.GetKind() || kind != hawser.EventRuntimeStateBad && kind != hawser.EventRuntimeRecovery {
+		return nil, invalid("note", agent, "its kind is not one of the runtime's")
+	}
+	if why := badText(r.GetInstance(), hawser.MaxInstance); why != "" {
+		return nil, invalid("note", agent, "the instance "+why)
+	}
+	if err := checkReason("note", agent, r.GetReason()); err != nil {
+		return nil, err
+	}
+	c := &fsm.Note{Agent: agent, Kind: kind, Number: r.GetNumber(), Instance: r.GetInstance(), Reason: r.GetReason(), Generation: r.GetGeneration()}
+	return routeCommand(ctx, s, command[*hawserv1.NoteResponse]{
+		op: "note", key: agent.String(), Command: c, advice: "repeating it may record it twice",
+		answer: func(h *hawserv1.Header, _ fsm.Result) *hawserv1.NoteResponse {
+			return &hawserv1.NoteResponse{Header: h}
+		},
+		remote: func(ctx context.Context, conn *grpc.ClientConn) (*hawserv1.NoteResponse, error) {
+			return hawserv1.NewHealthClient(conn).Note(ctx, r)
+		},
+	})
+}
+
+// noteHealth takes the reports of leases that were renewed.
+func (b *Backend) noteHealth(reports []*hawserv1.HealthReport, renewed, expired []hawser.LeaseID) error {
+	if len(reports) == 0 {
+		return nil
+	}
+	live := make(map[hawser.LeaseID]bool, len(renewed))
+	for _, id := range renewed {
+		live[id] = true
+	}
+	for _, id := range expired {
+		delete(live, id)
+	}
+	list := make([]health.Report, 0, len(reports))
+	for _, m := range reports {
+		r, err := wire.HealthReportFromProto(m)
+		if err != nil {
+			return err
+		}
+		if live[r.Lease] {
+			list = append(list, health.Report{Lease: r.Lease, Agent: r.Agent, Token: r.Token, HealthReport: r.HealthReport})
+		}
+	}
+	b.Health.Note(list)
+	return nil
+}
+
+// checkReports refuses a message with too many.
+func checkReports(reports []*hawserv1.HealthReport) error {
+	if len(reports) <= maxReports {
+		return nil
+	}
+	return &hawser.Error{Code: hawser.CodeInvalid, Op: "keep alive", Msg: fmt.Sprintf("%d reports, %d are possible", len(reports), maxReports)}
+}
