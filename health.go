@@ -143,3 +143,27 @@ type HealthResult struct {
 	Problem string
 	Took    time.Duration
 }
+
+// The detectors.
+const (
+	DetectorCadence = "cadence"
+	DetectorGrowth  = "growth"
+	DetectorLoop    = "loop"
+	DetectorErrors  = "errors"
+)
+
+// Finding is something odd about an agent that the store has noticed by itself. It is a
+// hint for people: nothing is done about it.
+type Finding struct {
+	// Detector is one of the above.
+	Detector string
+	// What is odd, in a sentence, and since when at least.
+	What  string
+	Since time.Time
+}
+
+// AgentFindings are those about one agent.
+type AgentFindings struct {
+	Agent    AgentID
+	Findings []Finding
+}

@@ -66,6 +66,56 @@ func (c *Client) listHealth(ctx context.Context, req *hawserv1.ListHealthRequest
 	return resp, err
 }
 
+// Findings lists what the store has noticed about agents below a prefix ("" for all of
+// the namespace) by itself: from the cadence of their saves, the growth and repetition
+// of their states, and their effects. Agents about which there is nothing to tell are
+// left out.
+func (c *Client) Findings(ctx context.Context, prefix string) iter.Seq2[hawser.AgentFindings, error] {
+	return func(yield func(hawser.AgentFindings, error) bool) {
+		req := &hawserv1.ListFindingsRequest{Namespace: c.cfg.Namespace, Prefix: prefix}
+		for {
+			resp, err := c.listFindings(ctx, req, prefix)
+			if err != nil {
+				yield(hawser.AgentFindings{}, err)
+				return
+			}
+			for _, m := range resp.GetAgents() {
+				if !yield(wire.FindingsFromProto(m), nil) {
+					return
+				}
+			}
+			if req.PageToken = resp.GetNextPageToken(); req.GetPageToken() == "" {
+				return
+			}
+		}
+	}
+}
+
+// Findings tells what the store has noticed about the agent by itself; none are there
+// mostly. See [Client.Findings].
+func (a *Agent) Findings(ctx context.Context) ([]hawser.Finding, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	resp, err := a.client.listFindings(ctx, &hawserv1.ListFindingsRequest{Namespace: a.id.Namespace, Name: a.id.Name}, a.id.String())
+	if err != nil || len(resp.GetAgents()) == 0 {
+		return nil, err
+	}
+	return wire.FindingsFromProto(resp.GetAgents()[0]).Findings, nil
+}
+
+func (c *Client) listFindings(ctx context.Context, req *hawserv1.ListFindingsRequest, key string) (resp *hawserv1.ListFindingsResponse, err error) {
+	err = c.do(ctx, &call{
+		op: "findings", key: key,
+		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
+			var err error
+			resp, err = hawserv1.NewHealthClient(s.conn).ListFindings(ctx, req, s.options...)
+			return resp.GetHeader(), err
+		},
+	})
+	return resp, err
+}
+
 // Note records an event of the agent that happened outside of the cluster: kind is
 // hawser.EventRuntimeStateBad of a version, or hawser.EventRuntimeRecovery. A reason
 // that is too long is cut off. It is for what runs or supervises agents. When an answer is

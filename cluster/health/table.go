@@ -32,6 +32,8 @@ const (
 	calm = 5 * time.Second
 	// handoverPause is between two attempts to take an agent from its owner.
 	handoverPause = 10 * time.Second
+	// maxDescribed is how many instances of an agent are described, the owner first.
+	maxDescribed = 16
 	// fresh is how old the report of an instance may be that is to get an agent.
 	fresh = 5 * time.Second
 )
@@ -344,8 +346,8 @@ func (t *table) describe(agent hawser.AgentID, now time.Time, results bool) []ha
 	entries := slices.SortedFunc(slices.Values(t.agents[agent]), func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(b.token, a.token), slices.Compare(a.lease[:], b.lease[:]))
 	})
-	list := make([]hawser.InstanceHealth, 0, len(entries))
-	for _, e := range entries {
+	list := make([]hawser.InstanceHealth, 0, min(len(entries), maxDescribed))
+	for _, e := range entries[:min(len(entries), maxDescribed)] {
 		v := e.judge.Verdict(now)
 		h := hawser.InstanceHealth{
 			Agent: agent, Lease: e.lease, Token: e.token, State: e.state, Reasons: v.Reasons, Trend: v.Trend, Age: now.Sub(e.at), Idle: v.Idle, Report: e.report,

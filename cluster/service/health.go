@@ -6,6 +6,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -16,8 +17,15 @@ import (
 	"github.com/hawserdb/hawser/internal/wire"
 )
 
-// maxReports is the most reports of one message of a KeepAlive.
-const maxReports = 1024
+const (
+	// maxReports is the most reports of one message of a KeepAlive.
+	maxReports = 1024
+	// maxHealthPage and maxFindingsPage are how many agents a page has at most.
+	maxHealthPage, maxFindingsPage = 100, 100
+	// findingsVersions and findingsEffects are how many versions and effects of an agent
+	// are looked at, or a page more.
+	findingsVersions, findingsEffects = 100, 2000
+)
 
 // ListHealth implements hawserv1.HealthServer.
 func (s *Service) ListHealth(ctx context.Context, r *hawserv1.ListHealthRequest) (*hawserv1.ListHealthResponse, error) {
@@ -66,7 +74,7 @@ func (b *Backend) listHealth(r *hawserv1.ListHealthRequest, namespace, prefix st
 	if err != nil {
 		return nil, err
 	}
-	limit := pageLimit(r.GetLimit())
+	limit := min(pageLimit(r.GetLimit()), maxHealthPage)
 	found := b.Health.List(namespace, prefix, after, limit)
 	resp := &hawserv1.ListHealthResponse{Header: b.header(info, info.Revision)}
 	if n := agents(found); n == limit {
@@ -74,6 +82,77 @@ func (b *Backend) listHealth(r *hawserv1.ListHealthRequest, namespace, prefix st
 	}
 	resp.Instances, err = b.named(found)
 	return resp, err
+}
+
+// ListFindings implements hawserv1.HealthServer.
+func (s *Service) ListFindings(ctx context.Context, r *hawserv1.ListFindingsRequest) (*hawserv1.ListFindingsResponse, error) {
+	namespace, prefix, err := scopeOf(r.GetNamespace(), r.GetPrefix())
+	if err != nil {
+		return nil, err
+	}
+	b, view, err := s.view(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer closeView(view)
+	info := view.Info()
+	resp := &hawserv1.ListFindingsResponse{Header: b.header(info, info.Revision)}
+	if r.GetName() != "" {
+		agent, err := wire.AgentFromProto(&hawserv1.Agent{Namespace: r.GetNamespace(), Name: r.GetName()})
+		if err != nil {
+			return nil, err
+		}
+		return resp, addFindings(resp, view, agent, b.Now())
+	}
+	list := page{kind: pageFindings, generation: info.Generation, scope: namespace + "\x00" + prefix}
+	after, err := list.parse(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	limit := min(pageLimit(r.GetLimit()), maxFindingsPage)
+	found, err := view.Agents(namespace, prefix, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == limit {
+		resp.NextPageToken = list.token(found[limit-1].ID.Name)
+	}
+	for _, a := range found {
+		if err := ctx.Err(); err != nil {
+			return nil, wire.FromStatus(err)
+		}
+		if err := addFindings(resp, view, a.ID, b.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return resp, nil
+}
+
+// addFindings looks at an agent, and tells if there is something.
+func addFindings(resp *hawserv1.ListFindingsResponse, view *fsm.View, agent hawser.AgentID, now time.Time) error {
+	h := health.History{Now: now}
+	var err error
+	if h.Versions, err = view.Versions(agent, 0, findingsVersions); err != nil {
+		return err
+	}
+	holding, _, err := view.Holding(hawser.Resource{Kind: hawser.ResourceClaim, Name: agent})
+	if err != nil {
+		return err
+	}
+	h.Owned = len(holding.Holders) > 0
+	for after := ""; len(h.Effects) < findingsEffects; after = h.Effects[len(h.Effects)-1].ID {
+		effects, err := view.Effects(agent, after, hawser.MaxPage)
+		if err != nil {
+			return err
+		}
+		if h.Effects = append(h.Effects, effects...); len(effects) < hawser.MaxPage {
+			break
+		}
+	}
+	if found := health.Findings(h); len(found) > 0 {
+		resp.Agents = append(resp.Agents, wire.FindingsToProto(hawser.AgentFindings{Agent: agent, Findings: found}))
+	}
+	return nil
 }
 
 // agents counts the agents of instances that are in the order of their agents.

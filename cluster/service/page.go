@@ -40,6 +40,7 @@ const (
 	pageMembers
 	pageHoldings
 	pageHealth
+	pageFindings
 	pageTransactions
 	pageMessages
 	pageCuts

@@ -48,6 +48,9 @@ func (p *program) printHoldings(holdings []hawser.Holding) error {
 		name, waiting := h.Resource.Name.Name, strconv.Itoa(h.Waiting)
 		for _, holder := range h.Holders {
 			state := "holds"
+			if holder.Health != hawser.HealthUnknown {
+				state += ", " + holder.Health.String()
+			}
 			if holder.Ending {
 				state = "ending: " + holder.Reason
 			}
@@ -78,6 +81,8 @@ type holderView struct {
 	TTL      string `json:"ttl"`
 	Ending   bool   `json:"ending"`
 	Reason   string `json:"reason,omitempty"`
+	// Health is that of the owner of an agent, as a leader told the log last.
+	Health hawser.HealthState `json:"health"`
 }
 
 type waiterView struct {
@@ -95,7 +100,7 @@ func viewHoldings(holdings []hawser.Holding) []holdingView {
 		}
 		for _, holder := range h.Holders {
 			v.Holders = append(v.Holders, holderView{
-				holder.Instance, holder.Token, timestamp(holder.Since), holder.TTL.String(), holder.Ending, holder.Reason,
+				holder.Instance, holder.Token, timestamp(holder.Since), holder.TTL.String(), holder.Ending, holder.Reason, holder.Health,
 			})
 		}
 		for _, w := range h.Waiters {

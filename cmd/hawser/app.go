@@ -34,7 +34,7 @@ func (p *program) app() *cli.App {
 				p.stateSave(), p.stateRestore(), p.stateVersions(), p.stateShow(), p.stateDiff(), p.stateRollback(),
 				p.statePin(), p.stateVerify(), p.stateImpact()),
 			group("agent", "list, show, own, fork and delete agents", p.agentList(), p.agentShow(), p.agentRun(), p.agentClaims(),
-				p.agentHandover(), p.agentUnclaim(), p.agentEvents(), p.agentQuarantine(), p.agentRelease(), p.agentFork(), p.agentDelete()),
+				p.agentHandover(), p.agentUnclaim(), p.agentHealth(), p.agentAnomalies(), p.agentEvents(), p.agentQuarantine(), p.agentRelease(), p.agentFork(), p.agentDelete()),
 			p.lock(), p.watchEvents(), p.txn(), p.message(), p.effect(), p.cut(),
 			group("retention", "say which versions are kept", p.retentionShow(), p.retentionSet()),
 			group("cluster", "show and change the set of nodes", p.clusterStatus(), p.clusterMembers(),

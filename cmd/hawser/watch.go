@@ -108,12 +108,17 @@ type eventView struct {
 	Cursor    string `json:"cursor,omitempty"`
 	Txn       string `json:"txn,omitempty"`
 	Effect    string `json:"effect,omitempty"`
+	// Health is what the owner of an agent has become.
+	Health string `json:"health,omitempty"`
 }
 
 func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 	v := eventView{
 		uint64(e.Revision), timestamp(e.Time), e.Kind.String(), e.Name.Namespace, e.Name.Name, e.Number, e.Last, e.Size, e.Token,
-		e.Instance, e.Reason, cursor, e.Txn, e.Effect,
+		e.Instance, e.Reason, cursor, e.Txn, e.Effect, "",
+	}
+	if e.Kind == hawser.EventHealthChanged {
+		v.Health, v.Number = hawser.HealthState(e.Number).String(), 0
 	}
 	if asJSON {
 		line, err := json.Marshal(v)
@@ -126,6 +131,8 @@ func (p *program) printEvent(e hawser.Event, cursor string, asJSON bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %d %s %s", clock(e.Time), e.Revision, e.Kind, e.Name.Name)
 	switch {
+	case v.Health != "":
+		fmt.Fprintf(&b, " %s", v.Health)
 	case e.Last > e.Number:
 		fmt.Fprintf(&b, "@%d-%d", e.Number, e.Last)
 	case e.Number != 0:

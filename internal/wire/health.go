@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hawserdb/hawser"
 	hawserv1 "github.com/hawserdb/hawser/api/hawser/v1"
@@ -122,4 +123,22 @@ func healthState(s hawserv1.HealthState) hawser.HealthState {
 		return hawser.HealthUnknown
 	}
 	return hawser.HealthState(s)
+}
+
+// FindingsToProto returns f as a message.
+func FindingsToProto(f hawser.AgentFindings) *hawserv1.AgentFindings {
+	m := &hawserv1.AgentFindings{Agent: AgentToProto(f.Agent)}
+	for _, found := range f.Findings {
+		m.Findings = append(m.Findings, &hawserv1.Finding{Detector: found.Detector, What: found.What, Since: timestamppb.New(found.Since)})
+	}
+	return m
+}
+
+// FindingsFromProto returns the findings in a node's answer.
+func FindingsFromProto(m *hawserv1.AgentFindings) hawser.AgentFindings {
+	f := hawser.AgentFindings{Agent: agentFromNode(m.GetAgent())}
+	for _, found := range m.GetFindings() {
+		f.Findings = append(f.Findings, hawser.Finding{Detector: found.GetDetector(), What: found.GetWhat(), Since: timeFromProto(found.GetSince())})
+	}
+	return f
 }

@@ -40,9 +40,13 @@ func TestConvert_HealthRoundTrips(t *testing.T) {
 	if got := InstanceHealthFromProto(InstanceHealthToProto(health)); !reflect.DeepEqual(got, health) {
 		t.Errorf("health: got %+v, want %+v", got, health)
 	}
+	findings := hawser.AgentFindings{Agent: report.Agent, Findings: []hawser.Finding{{Detector: hawser.DetectorLoop, What: "w", Since: time.Unix(1_700_000_000, 5).UTC()}}}
+	if got := FindingsFromProto(FindingsToProto(findings)); !reflect.DeepEqual(got, findings) {
+		t.Errorf("findings: got %+v, want %+v", got, findings)
+	}
 	for of, want := range map[reflect.Type]int{
 		reflect.TypeFor[hawser.HealthReport](): 10, reflect.TypeFor[hawser.InstanceHealth](): 11, reflect.TypeFor[hawser.HealthTrend](): 4,
-		reflect.TypeFor[hawser.HealthResult](): 3,
+		reflect.TypeFor[hawser.HealthResult](): 3, reflect.TypeFor[hawser.Finding](): 3,
 	} {
 		if n := of.NumField(); n != want {
 			t.Errorf("%s has %d fields: add the new one to the conversion and to this test", of, n)

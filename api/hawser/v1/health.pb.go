@@ -13,6 +13,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -602,6 +603,257 @@ func (x *HealthResult) GetTook() *durationpb.Duration {
 	return nil
 }
 
+type ListFindingsRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Namespace string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Prefix    string                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// How many agents are looked at for a page, 100 at most.
+	Limit     uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Set: of this agent alone.
+	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFindingsRequest) Reset() {
+	*x = ListFindingsRequest{}
+	mi := &file_hawser_v1_health_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFindingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFindingsRequest) ProtoMessage() {}
+
+func (x *ListFindingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_health_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFindingsRequest.ProtoReflect.Descriptor instead.
+func (*ListFindingsRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_health_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListFindingsRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListFindingsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ListFindingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Agents        []*AgentFindings       `protobuf:"bytes,2,rep,name=agents,proto3" json:"agents,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFindingsResponse) Reset() {
+	*x = ListFindingsResponse{}
+	mi := &file_hawser_v1_health_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFindingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFindingsResponse) ProtoMessage() {}
+
+func (x *ListFindingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_health_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFindingsResponse.ProtoReflect.Descriptor instead.
+func (*ListFindingsResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_health_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListFindingsResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ListFindingsResponse) GetAgents() []*AgentFindings {
+	if x != nil {
+		return x.Agents
+	}
+	return nil
+}
+
+func (x *ListFindingsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type AgentFindings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Agent         *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Findings      []*Finding             `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentFindings) Reset() {
+	*x = AgentFindings{}
+	mi := &file_hawser_v1_health_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentFindings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentFindings) ProtoMessage() {}
+
+func (x *AgentFindings) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_health_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentFindings.ProtoReflect.Descriptor instead.
+func (*AgentFindings) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_health_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AgentFindings) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *AgentFindings) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+type Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "cadence", "growth", "loop" or "errors".
+	Detector      string                 `protobuf:"bytes,1,opt,name=detector,proto3" json:"detector,omitempty"`
+	What          string                 `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_hawser_v1_health_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_health_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_health_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Finding) GetDetector() string {
+	if x != nil {
+		return x.Detector
+	}
+	return ""
+}
+
+func (x *Finding) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Finding) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 type NoteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Agent *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
@@ -618,7 +870,7 @@ type NoteRequest struct {
 
 func (x *NoteRequest) Reset() {
 	*x = NoteRequest{}
-	mi := &file_hawser_v1_health_proto_msgTypes[6]
+	mi := &file_hawser_v1_health_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +882,7 @@ func (x *NoteRequest) String() string {
 func (*NoteRequest) ProtoMessage() {}
 
 func (x *NoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_health_proto_msgTypes[6]
+	mi := &file_hawser_v1_health_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +895,7 @@ func (x *NoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoteRequest.ProtoReflect.Descriptor instead.
 func (*NoteRequest) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_health_proto_rawDescGZIP(), []int{6}
+	return file_hawser_v1_health_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NoteRequest) GetAgent() *Agent {
@@ -697,7 +949,7 @@ type NoteResponse struct {
 
 func (x *NoteResponse) Reset() {
 	*x = NoteResponse{}
-	mi := &file_hawser_v1_health_proto_msgTypes[7]
+	mi := &file_hawser_v1_health_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +961,7 @@ func (x *NoteResponse) String() string {
 func (*NoteResponse) ProtoMessage() {}
 
 func (x *NoteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hawser_v1_health_proto_msgTypes[7]
+	mi := &file_hawser_v1_health_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +974,7 @@ func (x *NoteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoteResponse.ProtoReflect.Descriptor instead.
 func (*NoteResponse) Descriptor() ([]byte, []int) {
-	return file_hawser_v1_health_proto_rawDescGZIP(), []int{7}
+	return file_hawser_v1_health_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NoteResponse) GetHeader() *Header {
@@ -736,7 +988,7 @@ var File_hawser_v1_health_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_health_proto_rawDesc = "" +
 	"\n" +
-	"\x16hawser/v1/health.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15hawser/v1/types.proto\"\x98\x03\n" +
+	"\x16hawser/v1/health.proto\x12\thawser.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15hawser/v1/types.proto\"\x98\x03\n" +
 	"\fHealthReport\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\fR\x05lease\x12&\n" +
 	"\x05agent\x18\x02 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x14\n" +
@@ -782,7 +1034,25 @@ const file_hawser_v1_health_proto_rawDesc = "" +
 	"\fHealthResult\x12+\n" +
 	"\x03age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x18\n" +
 	"\aproblem\x18\x02 \x01(\tR\aproblem\x12-\n" +
-	"\x04took\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04took\"\xb5\x01\n" +
+	"\x04took\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04took\"\x94\x01\n" +
+	"\x13ListFindingsRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"\x9b\x01\n" +
+	"\x14ListFindingsResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x120\n" +
+	"\x06agents\x18\x02 \x03(\v2\x18.hawser.v1.AgentFindingsR\x06agents\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"g\n" +
+	"\rAgentFindings\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12.\n" +
+	"\bfindings\x18\x02 \x03(\v2\x12.hawser.v1.FindingR\bfindings\"k\n" +
+	"\aFinding\x12\x1a\n" +
+	"\bdetector\x18\x01 \x01(\tR\bdetector\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xb5\x01\n" +
 	"\vNoteRequest\x12&\n" +
 	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x16\n" +
@@ -798,10 +1068,11 @@ const file_hawser_v1_health_proto_rawDesc = "" +
 	"\x14HEALTH_STATE_UNKNOWN\x10\x00\x12\x1a\n" +
 	"\x16HEALTH_STATE_UNHEALTHY\x10\x01\x12\x1a\n" +
 	"\x16HEALTH_STATE_DEGRADING\x10\x02\x12\x18\n" +
-	"\x14HEALTH_STATE_HEALTHY\x10\x032\x8c\x01\n" +
+	"\x14HEALTH_STATE_HEALTHY\x10\x032\xdd\x01\n" +
 	"\x06Health\x12I\n" +
 	"\n" +
-	"ListHealth\x12\x1c.hawser.v1.ListHealthRequest\x1a\x1d.hawser.v1.ListHealthResponse\x127\n" +
+	"ListHealth\x12\x1c.hawser.v1.ListHealthRequest\x1a\x1d.hawser.v1.ListHealthResponse\x12O\n" +
+	"\fListFindings\x12\x1e.hawser.v1.ListFindingsRequest\x1a\x1f.hawser.v1.ListFindingsResponse\x127\n" +
 	"\x04Note\x12\x16.hawser.v1.NoteRequest\x1a\x17.hawser.v1.NoteResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
 var (
@@ -817,47 +1088,59 @@ func file_hawser_v1_health_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_health_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hawser_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_hawser_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_hawser_v1_health_proto_goTypes = []any{
-	(HealthState)(0),            // 0: hawser.v1.HealthState
-	(*HealthReport)(nil),        // 1: hawser.v1.HealthReport
-	(*Metric)(nil),              // 2: hawser.v1.Metric
-	(*ListHealthRequest)(nil),   // 3: hawser.v1.ListHealthRequest
-	(*ListHealthResponse)(nil),  // 4: hawser.v1.ListHealthResponse
-	(*InstanceHealth)(nil),      // 5: hawser.v1.InstanceHealth
-	(*HealthResult)(nil),        // 6: hawser.v1.HealthResult
-	(*NoteRequest)(nil),         // 7: hawser.v1.NoteRequest
-	(*NoteResponse)(nil),        // 8: hawser.v1.NoteResponse
-	(*Agent)(nil),               // 9: hawser.v1.Agent
-	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
-	(*Header)(nil),              // 11: hawser.v1.Header
+	(HealthState)(0),              // 0: hawser.v1.HealthState
+	(*HealthReport)(nil),          // 1: hawser.v1.HealthReport
+	(*Metric)(nil),                // 2: hawser.v1.Metric
+	(*ListHealthRequest)(nil),     // 3: hawser.v1.ListHealthRequest
+	(*ListHealthResponse)(nil),    // 4: hawser.v1.ListHealthResponse
+	(*InstanceHealth)(nil),        // 5: hawser.v1.InstanceHealth
+	(*HealthResult)(nil),          // 6: hawser.v1.HealthResult
+	(*ListFindingsRequest)(nil),   // 7: hawser.v1.ListFindingsRequest
+	(*ListFindingsResponse)(nil),  // 8: hawser.v1.ListFindingsResponse
+	(*AgentFindings)(nil),         // 9: hawser.v1.AgentFindings
+	(*Finding)(nil),               // 10: hawser.v1.Finding
+	(*NoteRequest)(nil),           // 11: hawser.v1.NoteRequest
+	(*NoteResponse)(nil),          // 12: hawser.v1.NoteResponse
+	(*Agent)(nil),                 // 13: hawser.v1.Agent
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*Header)(nil),                // 15: hawser.v1.Header
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_hawser_v1_health_proto_depIdxs = []int32{
-	9,  // 0: hawser.v1.HealthReport.agent:type_name -> hawser.v1.Agent
-	10, // 1: hawser.v1.HealthReport.limit:type_name -> google.protobuf.Duration
-	10, // 2: hawser.v1.HealthReport.took:type_name -> google.protobuf.Duration
+	13, // 0: hawser.v1.HealthReport.agent:type_name -> hawser.v1.Agent
+	14, // 1: hawser.v1.HealthReport.limit:type_name -> google.protobuf.Duration
+	14, // 2: hawser.v1.HealthReport.took:type_name -> google.protobuf.Duration
 	2,  // 3: hawser.v1.HealthReport.metrics:type_name -> hawser.v1.Metric
-	11, // 4: hawser.v1.ListHealthResponse.header:type_name -> hawser.v1.Header
+	15, // 4: hawser.v1.ListHealthResponse.header:type_name -> hawser.v1.Header
 	5,  // 5: hawser.v1.ListHealthResponse.instances:type_name -> hawser.v1.InstanceHealth
 	1,  // 6: hawser.v1.InstanceHealth.report:type_name -> hawser.v1.HealthReport
 	0,  // 7: hawser.v1.InstanceHealth.state:type_name -> hawser.v1.HealthState
 	0,  // 8: hawser.v1.InstanceHealth.trend:type_name -> hawser.v1.HealthState
-	10, // 9: hawser.v1.InstanceHealth.age:type_name -> google.protobuf.Duration
-	10, // 10: hawser.v1.InstanceHealth.idle:type_name -> google.protobuf.Duration
+	14, // 9: hawser.v1.InstanceHealth.age:type_name -> google.protobuf.Duration
+	14, // 10: hawser.v1.InstanceHealth.idle:type_name -> google.protobuf.Duration
 	6,  // 11: hawser.v1.InstanceHealth.results:type_name -> hawser.v1.HealthResult
-	10, // 12: hawser.v1.HealthResult.age:type_name -> google.protobuf.Duration
-	10, // 13: hawser.v1.HealthResult.took:type_name -> google.protobuf.Duration
-	9,  // 14: hawser.v1.NoteRequest.agent:type_name -> hawser.v1.Agent
-	11, // 15: hawser.v1.NoteResponse.header:type_name -> hawser.v1.Header
-	3,  // 16: hawser.v1.Health.ListHealth:input_type -> hawser.v1.ListHealthRequest
-	7,  // 17: hawser.v1.Health.Note:input_type -> hawser.v1.NoteRequest
-	4,  // 18: hawser.v1.Health.ListHealth:output_type -> hawser.v1.ListHealthResponse
-	8,  // 19: hawser.v1.Health.Note:output_type -> hawser.v1.NoteResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	14, // 12: hawser.v1.HealthResult.age:type_name -> google.protobuf.Duration
+	14, // 13: hawser.v1.HealthResult.took:type_name -> google.protobuf.Duration
+	15, // 14: hawser.v1.ListFindingsResponse.header:type_name -> hawser.v1.Header
+	9,  // 15: hawser.v1.ListFindingsResponse.agents:type_name -> hawser.v1.AgentFindings
+	13, // 16: hawser.v1.AgentFindings.agent:type_name -> hawser.v1.Agent
+	10, // 17: hawser.v1.AgentFindings.findings:type_name -> hawser.v1.Finding
+	16, // 18: hawser.v1.Finding.since:type_name -> google.protobuf.Timestamp
+	13, // 19: hawser.v1.NoteRequest.agent:type_name -> hawser.v1.Agent
+	15, // 20: hawser.v1.NoteResponse.header:type_name -> hawser.v1.Header
+	3,  // 21: hawser.v1.Health.ListHealth:input_type -> hawser.v1.ListHealthRequest
+	7,  // 22: hawser.v1.Health.ListFindings:input_type -> hawser.v1.ListFindingsRequest
+	11, // 23: hawser.v1.Health.Note:input_type -> hawser.v1.NoteRequest
+	4,  // 24: hawser.v1.Health.ListHealth:output_type -> hawser.v1.ListHealthResponse
+	8,  // 25: hawser.v1.Health.ListFindings:output_type -> hawser.v1.ListFindingsResponse
+	12, // 26: hawser.v1.Health.Note:output_type -> hawser.v1.NoteResponse
+	24, // [24:27] is the sub-list for method output_type
+	21, // [21:24] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_health_proto_init() }
@@ -872,7 +1155,7 @@ func file_hawser_v1_health_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_health_proto_rawDesc), len(file_hawser_v1_health_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

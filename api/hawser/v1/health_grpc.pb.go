@@ -22,8 +22,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Health_ListHealth_FullMethodName = "/hawser.v1.Health/ListHealth"
-	Health_Note_FullMethodName       = "/hawser.v1.Health/Note"
+	Health_ListHealth_FullMethodName   = "/hawser.v1.Health/ListHealth"
+	Health_ListFindings_FullMethodName = "/hawser.v1.Health/ListFindings"
+	Health_Note_FullMethodName         = "/hawser.v1.Health/Note"
 )
 
 // HealthClient is the client API for Health service.
@@ -37,6 +38,10 @@ type HealthClient interface {
 	// ListHealth lists instances by the names of their agents. It is answered from the
 	// leader's memory: after a change of the leader the states are unknown at first.
 	ListHealth(ctx context.Context, in *ListHealthRequest, opts ...grpc.CallOption) (*ListHealthResponse, error)
+	// ListFindings lists what is odd about agents by what the store knows without their
+	// help. The node that is asked looks at what it has; of a page only those agents are in
+	// the answer of which there is something to tell.
+	ListFindings(ctx context.Context, in *ListFindingsRequest, opts ...grpc.CallOption) (*ListFindingsResponse, error)
 	// Note records an event of an agent. It is not safe to repeat: an event is recorded
 	// once more.
 	Note(ctx context.Context, in *NoteRequest, opts ...grpc.CallOption) (*NoteResponse, error)
@@ -54,6 +59,16 @@ func (c *healthClient) ListHealth(ctx context.Context, in *ListHealthRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListHealthResponse)
 	err := c.cc.Invoke(ctx, Health_ListHealth_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *healthClient) ListFindings(ctx context.Context, in *ListFindingsRequest, opts ...grpc.CallOption) (*ListFindingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFindingsResponse)
+	err := c.cc.Invoke(ctx, Health_ListFindings_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +96,10 @@ type HealthServer interface {
 	// ListHealth lists instances by the names of their agents. It is answered from the
 	// leader's memory: after a change of the leader the states are unknown at first.
 	ListHealth(context.Context, *ListHealthRequest) (*ListHealthResponse, error)
+	// ListFindings lists what is odd about agents by what the store knows without their
+	// help. The node that is asked looks at what it has; of a page only those agents are in
+	// the answer of which there is something to tell.
+	ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error)
 	// Note records an event of an agent. It is not safe to repeat: an event is recorded
 	// once more.
 	Note(context.Context, *NoteRequest) (*NoteResponse, error)
@@ -96,6 +115,9 @@ type UnimplementedHealthServer struct{}
 
 func (UnimplementedHealthServer) ListHealth(context.Context, *ListHealthRequest) (*ListHealthResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListHealth not implemented")
+}
+func (UnimplementedHealthServer) ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListFindings not implemented")
 }
 func (UnimplementedHealthServer) Note(context.Context, *NoteRequest) (*NoteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Note not implemented")
@@ -139,6 +161,24 @@ func _Health_ListHealth_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Health_ListFindings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFindingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HealthServer).ListFindings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Health_ListFindings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HealthServer).ListFindings(ctx, req.(*ListFindingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Health_Note_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(NoteRequest)
 	if err := dec(in); err != nil {
@@ -167,6 +207,10 @@ var Health_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListHealth",
 			Handler:    _Health_ListHealth_Handler,
+		},
+		{
+			MethodName: "ListFindings",
+			Handler:    _Health_ListFindings_Handler,
 		},
 		{
 			MethodName: "Note",
