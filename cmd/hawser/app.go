@@ -41,7 +41,7 @@ func (p *program) app() *cli.App {
 				p.clusterTransfer(), p.clusterPromote(), p.clusterRemove()),
 			p.snapshot(),
 			group("bench", "measure a cluster", p.benchSave(), p.benchRestore(), p.benchTrace(), p.benchLarge(), p.benchFailover(),
-				p.benchLeases(), p.benchWatch(), p.benchTxn()),
+				p.benchLeases(), p.benchAgents(), p.benchWatch(), p.benchTxn()),
 			group("secret", "make cluster secrets", p.secretGenerate()),
 			p.version(), p.completion(),
 		},
