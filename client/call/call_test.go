@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/client/call"
 )
 
@@ -306,28 +305,5 @@ func TestDoOr(t *testing.T) {
 	cancel()
 	if got, err := call.DoOr(ctx, p, "model", fails, fallback); !errors.Is(err, context.Canceled) {
 		t.Errorf("%q, %v", got, err)
-	}
-}
-
-// Claim: what is remembered is bounded.
-func TestPolicy_ForgetsTargets(t *testing.T) {
-	p := policy(t, func(c *call.Config) { c.MaxTargets = 10 })
-	for i := range 100 {
-		if _, err := call.Do(t.Context(), p, fmt.Sprint(i), func(context.Context) (error, error) { return nil, nil }); err != nil { //nolint:nilnil // a result that is nil
-			t.Fatal(err)
-		}
-	}
-	if n := len(p.Targets()); n != 10 {
-		t.Errorf("%d targets", n)
-	}
-}
-
-func TestNew_Refuses(t *testing.T) {
-	for name, cfg := range map[string]call.Config{
-		"attempts": {Attempts: -1}, "delay": {Delay: time.Hour}, "factor": {Factor: 0.5}, "timeout": {Timeout: -1}, "rate": {Rate: 2}, "targets": {MaxTargets: -1},
-	} {
-		if _, err := call.New(cfg); !errors.Is(err, hawser.ErrInvalid) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
