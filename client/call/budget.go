@@ -14,26 +14,25 @@ const reserve = 10
 // A6). The library's own bounds how many repetitions run at a time, and so lets a
 // thousand calls become five thousand while all of them wait for their pauses.
 type tokens struct {
-	share float64
+	share, most float64
 
 	mu   sync.Mutex
 	have float64 // guarded by mu
 }
 
-func newTokens(share float64) *tokens { return &tokens{share: share, have: reserve} }
+// newTokens returns a budget; a negative share is of no repetition at all.
+func newTokens(share float64) *tokens {
+	if share < 0 {
+		return &tokens{}
+	}
+	return &tokens{share: share, have: reserve, most: reserve + 100*share}
+}
 
 // deposit notes a call.
 func (t *tokens) deposit() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.have = min(t.have+t.share, reserve+100*t.share)
-}
-
-// spent reports whether there is none.
-func (t *tokens) spent() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.have < 1
+	t.have = min(t.have+t.share, t.most)
 }
 
 // take takes one, if there is one.

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/failsafe-go/failsafe-go/timeout"
 )
 
 // Class says what may be done after an error.
@@ -76,23 +74,12 @@ func TransientAfter(err error, after time.Duration) error {
 	return &classed{error: err, class: ClassTransient, after: after}
 }
 
-// callerError is the end of the caller's own context: it says nothing of the target.
-type callerError struct{ error }
-
-// Unwrap returns the cause.
-func (c callerError) Unwrap() error { return c.error }
-
-func ofCaller(err error) bool {
-	_, ok := errors.AsType[callerError](err)
-	return ok
-}
-
 // classOf returns the class of an error.
 func (p *Policy) classOf(err error) Class {
 	if c, ok := errors.AsType[*classed](err); ok {
 		return c.class
 	}
-	if errors.Is(err, timeout.ErrExceeded) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
 		return ClassUnknown
 	}
 	if p.cfg.Classify != nil {
@@ -107,54 +94,4 @@ func askedDelay(err error) time.Duration {
 		return c.after
 	}
 	return 0
-}
-
-// Reasons for which a call is not made, or not again.
-var (
-	// ErrOpen: the target has failed too often, and is left alone for a while.
-	ErrOpen = errors.New("the circuit breaker is open")
-	// ErrFull: too many calls of the target are under way.
-	ErrFull = errors.New("too many calls are under way")
-	// ErrRate: there were too many calls of the target of late.
-	ErrRate = errors.New("the rate limit is reached")
-	// ErrBudget: too many of the calls under way are repetitions.
-	ErrBudget = errors.New("the retry budget is used up")
-)
-
-// Error is a call that has failed. It matches why it was given up (ErrOpen, ErrFull,
-// ErrRate, ErrBudget), if that is not the last attempt's own error, and that error.
-type Error struct {
-	Target string
-	// Attempts were made; 0 when the call was refused here.
-	Attempts int
-	// Reason is one of the above, nil when the last attempt decides.
-	Reason error
-	// Err is that of the last attempt, nil when there was none.
-	Err error
-}
-
-// Error implements error.
-func (e *Error) Error() string {
-	s := fmt.Sprintf("call %q", e.Target)
-	if e.Attempts > 0 {
-		s += fmt.Sprintf(", attempt %d", e.Attempts)
-	}
-	if e.Reason != nil {
-		s += ": " + e.Reason.Error()
-	}
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	return s
-}
-
-// Unwrap returns the reason and the cause.
-func (e *Error) Unwrap() []error {
-	var errs []error
-	for _, err := range []error{e.Reason, e.Err} {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errs
 }

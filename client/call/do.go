@@ -3,62 +3,53 @@
 
 package call
 
-import (
-	"context"
-	"errors"
-	"sync"
-	"time"
-
-	"github.com/failsafe-go/failsafe-go"
-	"github.com/failsafe-go/failsafe-go/bulkhead"
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-	"github.com/failsafe-go/failsafe-go/ratelimiter"
-)
+import "context"
 
 // Option adjusts one call.
 type Option func(o *options)
 
-type options struct{ idempotent, alone bool }
+// options: twice is that it may happen so, alone that not at the same time, once that
+// it cannot be tried again whatever its error says.
+type options struct{ twice, alone, once bool }
 
 // Idempotent says that the call may happen twice without harm: it is tried again
 // though nobody knows whether it has happened, and may be hedged.
-func Idempotent() Option { return func(o *options) { o.idempotent = true } }
-
-// withoutHedge is Idempotent for what must not run beside itself.
-func withoutHedge() Option { return func(o *options) { o.idempotent, o.alone = true, true } }
+func Idempotent() Option { return func(o *options) { o.twice = true } }
 
 // Do calls a target. F is called once or more, at most Config.Attempts times one
-// after the other, with a context that ends with the attempt; after a hedge by two
-// goroutines at once. An error is an *[Error], but for that of the caller's own
-// context.
+// after the other, each time with a context that ends with the attempt, and must
+// return soon after its end: nothing else ends it. With Config.Hedge and [Idempotent]
+// it may be called twice at once, the second time by a goroutine that can outlive Do;
+// what the slower one returns is dropped. A panic of f is that of Do.
+//
+// An error is an *[Error]. It matches the caller's own end (context.Canceled,
+// context.DeadlineExceeded and the context's cause) when that was the reason.
 func Do[T any](ctx context.Context, p *Policy, name string, f func(ctx context.Context) (T, error), opts ...Option) (result T, err error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
 	}
-	t := p.target(name)
-	t.calls.Add(1)
-	p.budget.deposit()
-	if p.cfg.Shared != nil && time.Now().Before(p.cfg.Shared.OpenUntil(name)) {
-		t.refused.Add(1)
-		t.failed.Add(1)
-		return result, &Error{Target: name, Reason: ErrOpen}
+	got, err := p.do(ctx, name, o, func(ctx context.Context) (any, error) { return f(ctx) })
+	result, _ = got.(T) // nil of an interface type is its zero value
+	return result, err
+}
+
+func (p *Policy) do(ctx context.Context, name string, o options, f func(ctx context.Context) (any, error)) (any, error) {
+	t := p.enter(name)
+	if t == nil {
+		return nil, &Error{Target: name, Reason: ErrFull}
 	}
-	executor := t.once
+	defer t.underWay.Add(-1)
+	w := &work{policy: p, target: t, opts: o, caller: ctx, f: f}
 	switch {
-	case o.alone:
-		executor = t.again
-	case o.idempotent:
-		executor = t.twice
+	case ctx.Err() != nil: // the outcome says so
+	case t.breaker.refuses():
+		w.reason = ErrOpen
+	default:
+		p.budget.deposit()
+		w.do() //nolint:contextcheck // it has the caller's
 	}
-	w := &work[T]{policy: p, target: t, twice: o.idempotent, caller: ctx, f: f}
-	got, err := executor.WithContext(ctx).GetWithExecution(w.attempt)
-	if err == nil {
-		result, _ = got.(T) // nil of an interface type is its zero value
-		return result, nil
-	}
-	t.failed.Add(1)
-	return result, w.explain(err)
+	return w.outcome()
 }
 
 // DoOr is Do with a fallback, which is called with the error of a call that has
@@ -71,73 +62,4 @@ func DoOr[T any](
 		return result, err
 	}
 	return fallback(ctx, err)
-}
-
-// work is one call.
-type work[T any] struct {
-	policy *Policy
-	target *target
-	twice  bool            // it may happen so
-	caller context.Context //nolint:containedctx // whose end is no failure of the target
-	f      func(ctx context.Context) (T, error)
-
-	mu       sync.Mutex
-	attempts int
-	last     error // of an attempt
-}
-
-func (w *work[T]) attempt(exec failsafe.Execution[any]) (any, error) {
-	if (exec.IsRetry() || exec.IsHedge()) && !w.policy.budget.take() {
-		return nil, ErrBudget
-	}
-	w.target.attempts.Add(1)
-	w.mu.Lock()
-	w.attempts++
-	w.mu.Unlock()
-	result, err := w.f(exec.Context())
-	if err == nil {
-		return result, nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.last = err
-	if w.caller.Err() != nil {
-		return nil, callerError{err}
-	}
-	return nil, err
-}
-
-// refusal returns the reason for which an attempt was not made, nil if it was.
-func refusal(err error) error {
-	switch {
-	case errors.Is(err, circuitbreaker.ErrOpen):
-		return ErrOpen
-	case errors.Is(err, bulkhead.ErrFull):
-		return ErrFull
-	case errors.Is(err, ratelimiter.ErrExceeded):
-		return ErrRate
-	case errors.Is(err, ErrBudget):
-		return ErrBudget
-	}
-	return nil
-}
-
-// explain makes the caller's error of the library's.
-func (w *work[T]) explain(err error) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if cause := context.Cause(w.caller); cause != nil {
-		return cause
-	}
-	reason, last := refusal(err), w.last
-	if reason == nil {
-		last = err
-		if w.attempts < w.policy.cfg.Attempts && w.policy.worthIt(err, w.twice) {
-			reason = ErrBudget
-		}
-	}
-	if w.attempts == 0 {
-		w.target.refused.Add(1)
-	}
-	return &Error{Target: w.target.name, Attempts: w.attempts, Reason: reason, Err: last}
 }

@@ -22,5 +22,25 @@
 // after the plain pause. An error that says nothing is unknown. Calls that change
 // something for which that matters are effects: see docs/effects.md.
 //
-// It is built from failsafe-go, whose policies do the work.
+// # What an attempt says of its target
+//
+// A success and a permanent error say that it is well, all other errors that it is not.
+// An attempt that the caller ends says nothing, nor does one that was refused here, one
+// that panics, or one that began before the breaker has last changed. An open breaker
+// lets one attempt through when its time is over; what that says decides, and if it says
+// nothing the next one does. With [Config].Shared, what one instance finds out keeps the
+// others away too.
+//
+// # What a call comes to
+//
+// Do returns an answer or an *[Error]. That tells after how many attempts, with what error
+// of the last one, and why there was no other: [ErrOpen], [ErrFull], [ErrRate],
+// [ErrBudget], the end of the caller's context, or nothing when the last attempt's error
+// decides. When there was no attempt, nothing was sent.
+//
+// Nothing runs between calls. A hedge runs in a goroutine that ends with its f.
+//
+// It is built from failsafe-go: retries, hedges, bulkheads, rate limits and the window in
+// which failures are counted are the library's, the states of a breaker and the retry
+// budget are not.
 package call

@@ -8,24 +8,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
 )
 
-// maxDrained bounds what is read of an answer that is dropped, so that its
-// connection can be used again.
-const maxDrained = 64 << 10
+// Of an answer that is dropped so much is read, and for so long, so that its connection
+// can be used again. There was a pause since it came: what is there is there at once.
+const (
+	maxDrained  = 64 << 10
+	maxDraining = 50 * time.Millisecond
+)
 
 // Transport makes the requests of an HTTP client calls of this policy; their target
 // is the host. Nil is http.DefaultTransport.
 //
-// Transient are answers 429 and 503, after their Retry-After, and errors before the
-// request could be sent; unknown are other answers of 500 and above, and all other
-// errors. Requests with a method that is idempotent (RFC 9110, section 9.2.2) or with
-// an Idempotency-Key may happen twice. One with a body is tried again only if it
-// has GetBody. When the last attempt was answered the answer is returned, whatever it
-// says; the timeout of an attempt ends when its answer begins. Nothing is hedged.
+// Transient are answers 408, 425, 429 and 503, after their Retry-After, and errors
+// before there was a connection; unknown are other answers of 500 and above, and all
+// other errors. Requests with a method that is idempotent (RFC 9110, section 9.2.2) or
+// with an Idempotency-Key may happen twice. One with a body is tried again only if it
+// has GetBody. Nothing is hedged.
+//
+// When the last attempt decides and was answered, the answer is returned, whatever it
+// says; when there was no other attempt for another reason (the breaker has opened, the
+// budget is used up, the caller has ended) that is the error, an *[Error]. The timeout
+// of an attempt ends when its answer begins.
 func (p *Policy) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -39,19 +48,21 @@ type transport struct {
 }
 
 // answerError is an answer that says that the target is not well.
-type answerError struct{ resp *http.Response }
+type answerError struct{ status string }
 
 // Error implements error.
-func (a *answerError) Error() string { return a.resp.Status }
+func (a *answerError) Error() string { return "it answered " + a.status }
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	var before *http.Response // that of the attempt before
-	sent := false
-	again := mayHappenTwice(req)
-	try := func(ctx context.Context) (*http.Response, error) {
-		drop(before)
-		before = nil
+	if req.URL == nil {
+		return t.base.RoundTrip(req) // which says so
+	}
+	var last *http.Response // that of the last attempt, when it says that the target is not well
+	sent := false           // the body is the base's to close
+	resp, err := Do(req.Context(), t.policy, req.URL.Host, func(ctx context.Context) (*http.Response, error) {
+		drop(last)
+		last = nil
 		r, err := repeat(req, sent)
 		if err != nil {
 			return nil, err
@@ -62,41 +73,50 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		if err := judged(resp); err != nil {
-			before = resp
+			last = resp
 			return nil, err
 		}
 		return resp, nil
+	}, optionsOf(req))
+	if !sent && req.Body != nil {
+		_ = req.Body.Close() // as is every round tripper's duty
 	}
-	var opts []Option
-	if again {
-		opts = append(opts, withoutHedge())
+	if failed, ok := errors.AsType[*Error](err); ok && failed.Reason == nil && last != nil {
+		return last, nil
 	}
-	resp, err := Do(req.Context(), t.policy, req.URL.Host, try, opts...)
-	if answered, ok := errors.AsType[*answerError](err); ok && answered.resp == before {
-		return before, nil
-	}
-	drop(before)
+	drop(last)
 	return resp, err
 }
 
-// repeat returns the request for an attempt; again says that it was sent before.
-func repeat(req *http.Request, again bool) (*http.Request, error) {
-	if !again {
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// optionsOf says how often a request may happen.
+func optionsOf(req *http.Request) Option {
+	return func(o *options) {
+		o.twice, o.alone = mayHappenTwice(req), true
+		o.once = hasBody(req) && req.GetBody == nil
+	}
+}
+
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
+
+// repeat returns the request for an attempt; sent says that it was sent before.
+func repeat(req *http.Request, sent bool) (*http.Request, error) {
+	if !sent || !hasBody(req) {
 		return req, nil
-	}
-	r := req.Clone(req.Context())
-	if req.Body == nil || req.Body == http.NoBody {
-		return r, nil
-	}
-	if req.GetBody == nil {
-		return nil, Permanent(errors.New("its body cannot be sent again: the request has no GetBody"))
 	}
 	body, err := req.GetBody()
 	if err != nil {
 		return nil, Permanent(fmt.Errorf("its body cannot be sent again: %w", err))
 	}
+	r := *req
 	r.Body = body
-	return r, nil
+	return &r, nil
 }
 
 // send sends a request. Ctx bounds the time until the answer begins.
@@ -104,13 +124,25 @@ func (t *transport) send(ctx context.Context, req *http.Request) (*http.Response
 	whole, cancel := context.WithCancel(req.Context())
 	stop := context.AfterFunc(ctx, cancel)
 	resp, err := t.base.RoundTrip(req.WithContext(whole)) //nolint:contextcheck // the body is the caller's, and outlives ctx
-	stop()
+	inTime := stop()
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, asUnsent(err)
 	}
-	resp.Body = &body{resp.Body, cancel}
+	resp.Body = bodyOf(resp, cancel)
+	if !inTime {
+		drop(resp)
+		return nil, context.Cause(ctx)
+	}
 	return resp, nil
+}
+
+// asUnsent marks an error from before there was a connection: nothing was sent.
+func asUnsent(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return Transient(err)
+	}
+	return err
 }
 
 // body ends the context of its request when it is closed.
@@ -126,23 +158,41 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
+// duplex is the body of an answer that switches protocols.
+type duplex struct {
+	*body
+	io.Writer
+}
+
+func bodyOf(resp *http.Response, cancel context.CancelFunc) io.ReadCloser {
+	b := &body{resp.Body, cancel}
+	if w, ok := resp.Body.(io.Writer); ok {
+		return &duplex{b, w}
+	}
+	return b
+}
+
 // judged returns the error that an answer is, nil for none.
 func judged(resp *http.Response) error {
-	switch s := resp.StatusCode; {
-	case s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable:
-		return TransientAfter(&answerError{resp}, retryAfter(resp))
-	case s >= http.StatusInternalServerError:
-		return Unknown(&answerError{resp})
+	err := &answerError{resp.Status}
+	switch s := resp.StatusCode; s {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return TransientAfter(err, retryAfter(resp))
+	default:
+		if s >= http.StatusInternalServerError {
+			return Unknown(err)
+		}
 	}
 	return nil
 }
 
 // retryAfter is what the answer asks for, in seconds or as a date (RFC 9110, section
-// 10.2.3).
+// 10.2.3); 0 when it asks for nothing that makes sense.
 func retryAfter(resp *http.Response) time.Duration {
 	text := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	seconds, err := strconv.ParseUint(text, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, math.MaxInt64/uint64(time.Second))) * time.Second //nolint:gosec // it is bounded
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(0, time.Until(at))
@@ -158,10 +208,20 @@ func mayHappenTwice(req *http.Request) bool {
 	return req.Header.Get("Idempotency-Key") != ""
 }
 
+// drop gives up an answer that send has returned, nil for none.
 func drop(resp *http.Response) {
 	if resp == nil {
 		return
 	}
+	ended := make(chan struct{})
+	closing := time.AfterFunc(maxDraining, func() {
+		_ = resp.Body.Close()
+		close(ended)
+	})
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
-	_ = resp.Body.Close()
+	if closing.Stop() {
+		_ = resp.Body.Close()
+		return
+	}
+	<-ended
 }

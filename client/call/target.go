@@ -4,118 +4,129 @@
 package call
 
 import (
-	"math"
-	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/bulkhead"
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-	"github.com/failsafe-go/failsafe-go/hedgepolicy"
 	"github.com/failsafe-go/failsafe-go/ratelimiter"
-	"github.com/failsafe-go/failsafe-go/retrypolicy"
-	"github.com/failsafe-go/failsafe-go/timeout"
 )
 
-// target is one that is called. Its breakers count attempts, not calls.
-type target struct {
-	name string
-	last time.Time // guarded by the policy's mu
-	// inARow opens after so many failures in a row, byRate after a part of them.
-	inARow, byRate circuitbreaker.CircuitBreaker[any]
-	// once makes calls that must not happen twice, again those that may, and twice those
-	// that may at the same time.
-	once, again, twice failsafe.Executor[any]
+// State is that of a target's breaker.
+type State string
 
-	calls, failed, attempts, refused atomic.Uint64
+// The states.
+const (
+	Closed   State = "closed"
+	Open     State = "open"
+	HalfOpen State = "half-open"
+)
+
+// Change is one of a breaker. One that others have opened (Config.Shared) is told when
+// a call meets it.
+type Change struct {
+	Target   string
+	From, To State
+	At       time.Time
+}
+
+// Target is what is known of one, counted since it is remembered.
+type Target struct {
+	Name  string
+	State State
+	// Until is when an attempt may be made again; zero unless the state is Open.
+	Until time.Time
+	// Calls were made, of which Failed have failed in the end. Of those, Refused made no
+	// attempt, and OverBudget were not repeated because of the retry budget.
+	Calls, Failed, Refused, OverBudget uint64
+	// Attempts were made; Repeats of them were repetitions and hedges.
+	Attempts, Repeats uint64
+	// UnderWay are calls that have not returned.
+	UnderWay int64
+	// Last is when it was called last.
+	Last time.Time
+}
+
+// target is one that is called.
+type target struct {
+	name     string
+	last     time.Time    // guarded by the policy's mu
+	underWay atomic.Int64 // calls; raised under the policy's mu
+	busy     atomic.Int64 // attempts that hold or want a slot; one may outlive its call
+	breaker  *breaker
+	slots    bulkhead.Bulkhead[any]
+	rate     ratelimiter.RateLimiter[any] // nil for no limit
+
+	calls, failed, refused, overBudget, attempts, repeats atomic.Uint64
 }
 
 func (p *Policy) newTarget(name string) *target {
-	t := &target{name: name}
-	t.inARow = p.breaker(t).WithFailureThreshold(p.cfg.Failures).WithSuccessThreshold(1).Build()
-	t.byRate = p.breaker(t).WithFailureRateThreshold(p.cfg.Rate, p.cfg.RateOf, p.cfg.RatePeriod).WithSuccessThreshold(1).Build()
-	inner := []failsafe.Policy[any]{bulkhead.NewBuilder[any](p.cfg.Concurrent).WithMaxWaitTime(p.cfg.MaxWait).Build()}
+	t := &target{name: name, breaker: newBreaker(&p.cfg, name)}
+	t.slots = bulkhead.New[any](p.cfg.Concurrent)
 	if p.cfg.PerSecond > 0 {
-		inner = append(inner, ratelimiter.NewSmoothBuilder[any](p.cfg.PerSecond, time.Second).WithMaxWaitTime(p.cfg.MaxWait).Build())
-	}
-	inner = append(inner, timeout.New[any](p.cfg.Timeout))
-	// From the outside in: a repetition asks the breakers again, and each attempt
-	// counts for them.
-	with := func(outer ...failsafe.Policy[any]) failsafe.Executor[any] {
-		return failsafe.With(append(outer, inner...)...)
-	}
-	t.once, t.again = with(p.retry(false), t.inARow, t.byRate), with(p.retry(true), t.inARow, t.byRate)
-	if t.twice = t.again; p.cfg.Hedge > 0 {
-		hedge := hedgepolicy.NewBuilderWithDelay[any](p.cfg.Hedge).CancelIf(func(_ any, err error) bool { return err == nil })
-		t.twice = with(p.retry(true), t.inARow, t.byRate, hedge.Build())
+		t.rate = ratelimiter.NewSmooth[any](p.cfg.PerSecond, time.Second)
 	}
 	return t
 }
 
-func (p *Policy) retry(unknownToo bool) failsafe.Policy[any] {
-	return retrypolicy.NewBuilder[any]().HandleIf(func(_ any, err error) bool { return p.worthIt(err, unknownToo) }).
-		AbortIf(func(_ any, err error) bool { return p.worthIt(err, unknownToo) && p.budget.spent() }).
-		WithMaxAttempts(p.cfg.Attempts).WithDelayFunc(p.delay).ReturnLastFailure().Build()
+// enter returns the target of a name, and notes that a call of it is under way; nil if
+// all that may be remembered are.
+func (p *Policy) enter(name string) *target {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.targets[name]
+	if t == nil {
+		if len(p.targets) >= p.cfg.MaxTargets && !p.forgetLocked() {
+			return nil
+		}
+		t = p.newTarget(name)
+		p.targets[name] = t
+	}
+	t.last = time.Now()
+	t.underWay.Add(1)
+	t.calls.Add(1)
+	return t
 }
 
-// worthIt reports whether another attempt may do after an error.
-func (p *Policy) worthIt(err error, unknownToo bool) bool {
-	if err == nil || ofCaller(err) || refusal(err) != nil {
+// forgetLocked forgets the target that was called longest ago, of those that are not
+// being called and are not open: that would forget their bounds. It reports whether
+// there was one.
+func (p *Policy) forgetLocked() bool {
+	now := time.Now()
+	var oldest *target
+	for _, t := range p.targets {
+		if t.underWay.Load() > 0 || t.busy.Load() > 0 || oldest != nil && !t.last.Before(oldest.last) {
+			continue
+		}
+		if _, until := t.breaker.now(); !until.After(now) {
+			oldest = t
+		}
+	}
+	if oldest == nil {
 		return false
 	}
-	class := p.classOf(err)
-	return class == ClassTransient || class == ClassUnknown && unknownToo
+	delete(p.targets, oldest.name)
+	return true
 }
 
-// delay is the pause before the next attempt.
-func (p *Policy) delay(exec failsafe.ExecutionAttempt[any]) time.Duration {
-	err := exec.LastError()
-	d := float64(p.cfg.Delay) * math.Pow(p.cfg.Factor, float64(exec.Attempts()-1))
-	if p.classOf(err) == ClassTransient {
-		d *= 0.75 + rand.Float64()/2 //nolint:gosec // a jitter, not a secret
+// Targets returns what is known of each, by name.
+func (p *Policy) Targets() []Target {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]Target, 0, len(p.targets))
+	for _, t := range p.targets {
+		list = append(list, t.snapshot())
 	}
-	return min(max(time.Duration(min(d, float64(p.cfg.MaxDelay))), askedDelay(err)), p.cfg.MaxDelay)
+	slices.SortFunc(list, func(a, b Target) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
-// breaker makes one that counts what says that the target is not well.
-func (p *Policy) breaker(t *target) circuitbreaker.Builder[any] {
-	return circuitbreaker.NewBuilder[any]().WithDelay(p.cfg.OpenFor).
-		HandleIf(func(_ any, err error) bool {
-			return err != nil && !ofCaller(err) && refusal(err) == nil && p.classOf(err) != ClassPermanent
-		}).
-		OnStateChanged(func(e circuitbreaker.StateChangedEvent) { p.changed(t, e) })
-}
-
-func (p *Policy) changed(t *target, e circuitbreaker.StateChangedEvent) {
-	now := time.Now()
-	if e.NewState == circuitbreaker.OpenState && p.cfg.Shared != nil {
-		p.cfg.Shared.Opened(t.name, now.Add(p.cfg.OpenFor))
+// snapshot is called with the policy's mu held.
+func (t *target) snapshot() Target {
+	state, until := t.breaker.now()
+	return Target{
+		Name: t.name, State: state, Until: until, Calls: t.calls.Load(), Failed: t.failed.Load(), Refused: t.refused.Load(),
+		OverBudget: t.overBudget.Load(), Attempts: t.attempts.Load(), Repeats: t.repeats.Load(), UnderWay: t.underWay.Load(), Last: t.last,
 	}
-	if p.cfg.OnChange != nil {
-		p.cfg.OnChange(Change{Target: t.name, From: stateOf(e.OldState), To: stateOf(e.NewState), At: now})
-	}
-}
-
-func stateOf(s circuitbreaker.State) State {
-	switch s {
-	case circuitbreaker.OpenState:
-		return Open
-	case circuitbreaker.HalfOpenState:
-		return HalfOpen
-	case circuitbreaker.ClosedState:
-	}
-	return Closed
-}
-
-// state is the worse of its breakers'.
-func (t *target) state() State {
-	a, b := stateOf(t.inARow.State()), stateOf(t.byRate.State())
-	switch {
-	case a == Open || b == Open:
-		return Open
-	case a == HalfOpen || b == HalfOpen:
-		return HalfOpen
-	}
-	return Closed
 }
