@@ -26,6 +26,9 @@ import (
 // readyTime bounds the start of a cluster.
 const readyTime = 30 * time.Second
 
+// endTime is what a program has to end by itself at the end of a test.
+const endTime = 5 * time.Second
+
 // Fleet is a running cluster. Its methods are for the test's goroutine.
 type Fleet struct {
 	t testing.TB
@@ -123,7 +126,14 @@ func (f *Fleet) Run(env []string, program string, args ...string) *Process {
 		defer close(done)
 		_ = p.Cmd.Wait() // killed, mostly
 	}()
-	f.t.Cleanup(p.Kill)
+	f.t.Cleanup(func() {
+		_ = p.Cmd.Process.Signal(os.Interrupt) // what it supervises is its to end
+		select {
+		case <-p.Done:
+		case <-time.After(endTime):
+		}
+		p.Kill()
+	})
 	return p
 }
 
