@@ -84,7 +84,8 @@ gives the agent to somebody else. Its exit code is this command's.
 
 COMMAND finds HAWSER_AGENT, HAWSER_INSTANCE and HAWSER_FENCE in its environment;
 "hawser state save" of that agent carries the fence by itself, other programs
-hand it on to the client (WithFence).
+hand it on to the client (WithFence). The --endpoints, --namespace and --tls-ca of
+this command are COMMAND's too, in HAWSER_ENDPOINTS and so on.
 
 Examples:
    hawser agent run researcher-7 -- env
@@ -173,6 +174,11 @@ func (p *program) holdOnce(
 		child := exec.Command(program, c.Args().Slice()[2:]...)
 		child.Stdin, child.Stdout, child.Stderr = p.stdin, p.stdout, p.stderr
 		child.Env = append(child.Environ(), name, fmt.Sprintf("%s=%d", envFence, h.Fence().Token), envInstance+"="+conn.Instance())
+		for _, flag := range []string{flagEndpoints, flagNamespace, flagTLSCA} { // what it calls hawser for is in the same place
+			if value := c.String(flag); value != "" {
+				child.Env = append(child.Env, environmentName(c.Command, flag)+"="+value)
+			}
+		}
 		return child
 	}
 	err = p.superviseAgain(c.Context, command, h, limits{grace: c.Duration(flagGrace), lost: c.Duration(flagTTL) / 10}, restart(c))
