@@ -166,8 +166,9 @@ drill: ## 20 agents under supervision, with faults of all kinds, for DURATION (3
 pool: ## cut off one of 5 processes that run 1,000 agents, and measure how soon they go on
 	$(GO) test -count=1 -v -timeout 10m -run '^TestRunPool$$' ./client/agent -args -pool.agents=1000 -pool.members=5 -pool.nodes=3
 
-takeover: ## kill the owner of an agent TRIALS (50) times, and judge how soon its successor saves
+takeover: ## kill the owner of an agent TRIALS (50) times, and judge how soon its successor saves, or does the next step
 	$(GO) test -count=1 -v -timeout 60m -run '^TestTakeover_Trials$$' ./cmd/hawser -args -takeover.trials=$(or $(TRIALS),50)
+	$(GO) test -count=1 -v -timeout 60m -run '^TestRun_CrashToNextStep$$' ./client/agent -args -crash.trials=$(or $(TRIALS),50)
 
 claims-judge: ## kill and freeze the active of three instances FAULTS (40) times, while a judge reads who has saved
 	$(GO) test -count=1 -v -timeout 60m -run '^TestClaims_Judge$$' ./cmd/hawser -args -judge.faults=$(or $(FAULTS),40)
