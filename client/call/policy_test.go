@@ -56,15 +56,17 @@ func TestNew_Edges(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := policy(t, func(c *call.Config) { *c = cfg })
-			if got, err := call.Do(t.Context(), p, "model", works, call.Idempotent()); got != 1 || err != nil {
-				t.Errorf("%d, %v", got, err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			if _, err := call.Do(ctx, p, "other", func(context.Context) (int, error) { return 0, call.Transient(errBroken) }, call.Idempotent()); !errors.Is(err, errBroken) {
-				t.Error(err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				p := policy(t, func(c *call.Config) { *c = cfg })
+				if got, err := call.Do(t.Context(), p, "model", works, call.Idempotent()); got != 1 || err != nil {
+					t.Errorf("%d, %v", got, err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if _, err := call.Do(ctx, p, "other", func(context.Context) (int, error) { return 0, call.Transient(errBroken) }, call.Idempotent()); !errors.Is(err, errBroken) {
+					t.Error(err)
+				}
+			})
 		})
 	}
 }
