@@ -49,8 +49,8 @@ type Config struct {
 	// second time beside the first; 0 is never. The first answer counts.
 	Hedge time.Duration
 	// RetryShare is the most that repetitions, hedges included, may be of all calls,
-	// 0.2; a few are possible before that counts. Attempts-1 is no bound, negative is none
-	// at all.
+	// 0.2; a few are possible before that counts. Twice Attempts is no bound, negative is
+	// none at all.
 	RetryShare float64
 	// MaxTargets bounds what is remembered; 1024. The one that was called longest ago is
 	// forgotten, but none that is being called or whose breaker is open: when all are, a

@@ -56,15 +56,17 @@ func TestNew_Edges(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := policy(t, func(c *call.Config) { *c = cfg })
-			if got, err := call.Do(t.Context(), p, "model", works, call.Idempotent()); got != 1 || err != nil {
-				t.Errorf("%d, %v", got, err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			if _, err := call.Do(ctx, p, "other", func(context.Context) (int, error) { return 0, call.Transient(errBroken) }, call.Idempotent()); !errors.Is(err, errBroken) {
-				t.Error(err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				p := policy(t, func(c *call.Config) { *c = cfg })
+				if got, err := call.Do(t.Context(), p, "model", works, call.Idempotent()); got != 1 || err != nil {
+					t.Errorf("%d, %v", got, err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if _, err := call.Do(ctx, p, "other", func(context.Context) (int, error) { return 0, call.Transient(errBroken) }, call.Idempotent()); !errors.Is(err, errBroken) {
+					t.Error(err)
+				}
+			})
 		})
 	}
 }
@@ -117,8 +119,8 @@ func TestPolicy_ForgetsTargets(t *testing.T) {
 	})
 }
 
-// Claim: an open breaker is not forgotten before its time, nor are the slots of calls
-// that are under way, those of a hedged attempt that outlives its call among them: when
+// Claim: an open breaker is not forgotten before its time, nor is the target of a call
+// that is under way, in a pause too, or of a hedged attempt that outlives its call: when
 // there is nothing else to forget, other targets are refused.
 func TestPolicy_DoesNotForgetBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -148,6 +150,19 @@ func TestPolicy_DoesNotForgetBounds(t *testing.T) {
 		if _, err := call.Do(t.Context(), p, "fourth", works); err != nil {
 			t.Errorf("the breaker's time is over: %v", err)
 		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := policy(t, func(c *call.Config) { c.MaxTargets = 1 })
+		paused := make(chan struct{})
+		go func() {
+			defer close(paused)
+			_, _ = call.Do(t.Context(), p, "model", func(context.Context) (int, error) { return 0, call.Transient(errBroken) })
+		}()
+		synctest.Wait()
+		if _, err := call.Do(t.Context(), p, "other", works); !errors.Is(err, call.ErrFull) {
+			t.Errorf("beside a call in a pause: %v", err)
+		}
+		<-paused
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := policy(t, hedged, func(c *call.Config) { c.MaxTargets = 1 })
