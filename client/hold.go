@@ -63,9 +63,8 @@ func (c *Client) acquire(ctx context.Context, name hawser.Resource, o holdOption
 		defer l.await(hawser.AgentID{})
 	}
 	h := &hold{lease: l, resource: name, unreport: func() {}}
-	var reporting *reporting
 	if name.Kind == hawser.ResourceClaim {
-		reporting, h.unreport = l.report(name.Name, o.reporter)
+		h.unreport = l.report(name.Name, o.reporter)
 	}
 	// Waiting ends with the lease too: the place in the queue went with it.
 	waiting, cancel := context.WithCancelCause(ctx)
@@ -79,9 +78,6 @@ func (c *Client) acquire(ctx context.Context, name hawser.Resource, o holdOption
 		c.background(l.end)
 		h.unreport()
 		return nil, err
-	}
-	if reporting != nil {
-		reporting.token.Store(h.grant.GetToken())
 	}
 	return h, nil
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -72,21 +71,19 @@ func Reports(r *Reporter) HoldOption { return func(o *holdOptions) { o.reporter 
 type reporting struct {
 	agent    hawser.AgentID
 	reporter *Reporter
-	// token is that of the claim, 0 while it is waited for.
-	token atomic.Uint64
 }
 
 // report has reports sent with the lease's renewals, until stop is called or the lease
 // ends.
-func (l *lease) report(agent hawser.AgentID, r *Reporter) (added *reporting, stop func()) {
+func (l *lease) report(agent hawser.AgentID, r *Reporter) (stop func()) {
 	if r == nil {
-		return nil, func() {}
+		return func() {}
 	}
-	added = &reporting{agent: agent, reporter: r}
+	added := &reporting{agent: agent, reporter: r}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reporting = append(l.reporting, added)
-	return added, func() {
+	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if i := slices.Index(l.reporting, added); i >= 0 {
@@ -114,7 +111,7 @@ func (l *lease) addReports(req *hawserv1.KeepAliveRequest, size *int) (all bool)
 		if len(req.GetReports()) >= maxReports || *size >= maxReported {
 			return false
 		}
-		m := wire.HealthReportToProto(wire.HealthReport{Lease: l.id, Agent: r.agent, Token: r.token.Load(), HealthReport: r.reporter.take()})
+		m := wire.HealthReportToProto(wire.HealthReport{Lease: l.id, Agent: r.agent, HealthReport: r.reporter.take()})
 		req.Reports = append(req.Reports, m)
 		*size += proto.Size(m)
 	}

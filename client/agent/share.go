@@ -5,10 +5,10 @@ package agent
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 	"strings"
+
+	"github.com/hawserdb/hawser/internal/rendezvous"
 )
 
 // seat is a member of a pool and how many agents it takes, 0 for any number.
@@ -34,7 +34,7 @@ func share(agents []string, seats []seat) map[string]string {
 	weights := make([]uint64, len(seats))
 	for _, name := range agents {
 		for i, s := range seats {
-			order[i], weights[i] = i, weight(s.instance, name)
+			order[i], weights[i] = i, rendezvous.Weight(name, s.instance)
 		}
 		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(weights[b], weights[a]) })
 		for _, i := range order {
@@ -67,10 +67,4 @@ func rooms(agents int, seats []seat) []int {
 		room, _ = within(agents)
 	}
 	return room
-}
-
-// weight is the same in every process.
-func weight(instance, name string) uint64 {
-	sum := sha256.Sum256([]byte(instance + "\x00" + name))
-	return binary.LittleEndian.Uint64(sum[:])
 }

@@ -74,8 +74,9 @@ func TransientAfter(err error, after time.Duration) error {
 	return &classed{error: err, class: ClassTransient, after: after}
 }
 
-// classOf returns the class of an error.
-func (p *Policy) classOf(err error) Class {
+// Class returns the class of an error of a call: as it is marked, unknown if time has run
+// out, else what Config.Classify says.
+func (p *Policy) Class(err error) Class {
 	if c, ok := errors.AsType[*classed](err); ok {
 		return c.class
 	}

@@ -205,7 +205,7 @@ func (w *work) attempt(ctx context.Context) verdict {
 		err = overtime(err)
 	}
 	w.last, w.failure = err, err
-	if w.policy.classOf(err) == ClassPermanent {
+	if w.policy.Class(err) == ClassPermanent {
 		return well
 	}
 	return ill
@@ -245,14 +245,14 @@ func (w *work) worthIt(err error) bool {
 	if w.opts.once {
 		return false
 	}
-	class := w.policy.classOf(err)
+	class := w.policy.Class(err)
 	return class == ClassTransient || class == ClassUnknown && w.opts.twice
 }
 
 // pause is the one after so many rounds, of which the last has failed so.
 func (p *Policy) pause(rounds int, err error) time.Duration {
 	d := float64(p.cfg.Delay) * math.Pow(p.cfg.Factor, float64(rounds-1))
-	if p.classOf(err) == ClassTransient {
+	if p.Class(err) == ClassTransient {
 		d *= 0.75 + rand.Float64()/2 //nolint:gosec // a jitter, not a secret
 	}
 	return min(max(time.Duration(min(d, float64(p.cfg.MaxDelay))), askedDelay(err)), p.cfg.MaxDelay)

@@ -31,6 +31,7 @@ const (
 // View is the part of [fsm.View] that a manager reads.
 type View interface {
 	Holding(name hawser.Resource) (hawser.Holding, bool, error)
+	Hold(name hawser.Resource, lease hawser.LeaseID) (fsm.Hold, error)
 	Close() error
 }
 
@@ -52,8 +53,6 @@ type Config struct {
 type Report struct {
 	Lease hawser.LeaseID
 	Agent hawser.AgentID
-	// Token is that of the claim, 0 while the instance waits.
-	Token uint64
 	hawser.HealthReport
 }
 
@@ -96,6 +95,7 @@ func (m *Manager) note(reports []Report) {
 	if len(reports) == 0 {
 		return
 	}
+	fresh := m.fresh(reports)
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,7 +103,12 @@ func (m *Manager) note(reports []Report) {
 		return
 	}
 	for i := range reports {
-		m.table.note(&reports[i], now)
+		r := &reports[i]
+		hold, isNew := fresh[instance{r.Agent, r.Lease}]
+		if isNew && hold.State != fsm.HoldGranted && hold.State != fsm.HoldQueued {
+			continue // it has nothing to do with the agent, or no more
+		}
+		m.table.note(r, hold.Token, now)
 	}
 	if len(m.table.changed) > 0 {
 		select {
@@ -111,6 +116,40 @@ func (m *Manager) note(reports []Report) {
 		default:
 		}
 	}
+}
+
+// fresh returns what those have in their agents that nothing is known of yet.
+func (m *Manager) fresh(reports []Report) map[instance]fsm.Hold {
+	m.mu.Lock()
+	var fresh map[instance]fsm.Hold
+	for i := range reports {
+		r := &reports[i]
+		if m.table != nil && m.table.find(r.Agent, r.Lease) == nil {
+			if fresh == nil {
+				fresh = map[instance]fsm.Hold{}
+			}
+			fresh[instance{r.Agent, r.Lease}] = fsm.Hold{}
+		}
+	}
+	m.mu.Unlock()
+	if fresh == nil {
+		return nil
+	}
+	view, err := m.cfg.View()
+	if err != nil {
+		return fresh
+	}
+	defer closeView(view)
+	for of := range fresh {
+		if hold, err := view.Hold(claimOf(of.agent), of.lease); err == nil {
+			fresh[of] = hold
+		}
+	}
+	return fresh
+}
+
+func claimOf(agent hawser.AgentID) hawser.Resource {
+	return hawser.Resource{Kind: hawser.ResourceClaim, Name: agent}
 }
 
 // OnApplied takes what the own machine has applied, in order.
@@ -153,6 +192,9 @@ func (m *Manager) appliedLocked(c fsm.Command, res *fsm.Result) {
 		e := &res.Events[i]
 		if e.Kind == hawser.EventVersionSaved {
 			m.table.saved(e.Name, time.Now())
+		}
+		if e.Kind == hawser.EventClaimGranted {
+			m.table.granted(e.Name, e.Lease, e.Token)
 		}
 		if e.Kind == hawser.EventClaimEnded {
 			m.table.forget(e.Name, e.Lease)
@@ -319,7 +361,7 @@ func (m *Manager) unknownToLog(changes []fsm.HealthChange) []fsm.HealthChange {
 	}
 	defer closeView(view)
 	return slices.DeleteFunc(slices.Clone(changes), func(c fsm.HealthChange) bool {
-		h, _, err := view.Holding(hawser.Resource{Kind: hawser.ResourceClaim, Name: c.Agent})
+		h, _, err := view.Holding(claimOf(c.Agent))
 		return err == nil && (len(h.Holders) == 0 || h.Holders[0].Token != c.Token || h.Holders[0].Health == c.State)
 	})
 }
@@ -336,7 +378,7 @@ func (m *Manager) yielding() []yield {
 
 // handOver takes an agent from its owner and gives it to a healthy instance that waits.
 func (m *Manager) handOver(ctx context.Context, y yield) {
-	to := m.instance(y)
+	to := m.successor(y)
 	if to == "" {
 		return
 	}
@@ -349,15 +391,15 @@ func (m *Manager) handOver(ctx context.Context, y yield) {
 	m.cfg.Logger.InfoContext(ctx, "health: an agent was handed over", "agent", y.agent.String(), "to", to, "because", y.reason)
 }
 
-// instance returns the name of the one that is to get the agent, "" if it waits no
-// more.
-func (m *Manager) instance(y yield) string {
+// successor returns the name of the instance that is to get the agent, "" if it waits
+// no more.
+func (m *Manager) successor(y yield) string {
 	view, err := m.cfg.View()
 	if err != nil {
 		return ""
 	}
 	defer closeView(view)
-	h, _, err := view.Holding(hawser.Resource{Kind: hawser.ResourceClaim, Name: y.agent})
+	h, _, err := view.Holding(claimOf(y.agent))
 	if err != nil {
 		return ""
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,20 @@ func (f *fakeMachine) Holding(name hawser.Resource) (hawser.Holding, bool, error
 		return *h, true, nil
 	}
 	return hawser.Holding{}, false, nil
+}
+
+func (f *fakeMachine) Hold(name hawser.Resource, lease hawser.LeaseID) (fsm.Hold, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.holdings[name.Name]
+	switch {
+	case h == nil:
+	case h.Holders[0].Lease == lease:
+		return fsm.Hold{State: fsm.HoldGranted, Token: h.Holders[0].Token}, nil
+	case slices.ContainsFunc(h.Waiters, func(w hawser.Waiter) bool { return w.Lease == lease }):
+		return fsm.Hold{State: fsm.HoldQueued}, nil
+	}
+	return fsm.Hold{}, nil
 }
 
 func (*fakeMachine) Close() error { return nil }
@@ -115,14 +130,14 @@ func (m *Manager) apply(c fsm.Command, res fsm.Result) {
 // report is of the owner of an agent.
 func report(name, problem string) Report {
 	return Report{
-		Agent: agentOf(name), Lease: leaseOf("owner of " + name), Token: hawser.NewToken(1, 7), HealthReport: hawser.HealthReport{Problem: problem},
+		Agent: agentOf(name), Lease: leaseOf("owner of " + name), HealthReport: hawser.HealthReport{Problem: problem},
 	}
 }
 
 // waits is the same of an instance that waits for it.
 func waits(name, instance, problem string) Report {
 	r := report(name, problem)
-	r.Lease, r.Token, r.Waiting = leaseOf(instance), 0, true
+	r.Lease, r.Waiting = leaseOf(instance), true
 	return r
 }
 
@@ -358,7 +373,7 @@ func TestTable_Budget(t *testing.T) {
 	}
 	for i := 0; tb.refused == 0; i++ {
 		r.Agent.Name, r.Lease = fmt.Sprint(i), leaseOf(fmt.Sprint(i))
-		tb.note(&r, now)
+		tb.note(&r, 1, now)
 	}
 	if n := len(tb.agents); n < 25_000 || tb.used > budget+entrySize*2 {
 		t.Errorf("%d instances in %d bytes", n, tb.used)
@@ -368,7 +383,7 @@ func TestTable_Budget(t *testing.T) {
 		r := report(fmt.Sprint(i), "")
 		r.Lease = leaseOf(fmt.Sprint(i))
 		for range 150 {
-			few.note(&r, now)
+			few.note(&r, 1, now)
 		}
 	}
 	few.look(now)
@@ -377,12 +392,32 @@ func TestTable_Budget(t *testing.T) {
 	}
 }
 
+// Claim: who has nothing to do with an agent is not heard; who waits and is granted the
+// agent is its owner from then on.
+func TestManager_WhoIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f := start(t)
+		f.own("a", "passive")
+		m.Note([]Report{report("a", ""), waits("a", "passive", ""), waits("a", "stranger", ""), report("nobody's", "")})
+		if n := len(m.Agent(agentOf("a"))); n != 2 || len(m.Agent(agentOf("nobody's"))) != 0 {
+			t.Errorf("%d instances", n)
+		}
+		ended := hawser.Event{Kind: hawser.EventClaimEnded, Name: agentOf("a"), Lease: leaseOf("owner of a")}
+		granted := hawser.Event{Kind: hawser.EventClaimGranted, Name: agentOf("a"), Lease: leaseOf("passive"), Token: 9}
+		m.apply(&fsm.EndLease{Lease: leaseOf("owner of a")}, fsm.Result{Events: []hawser.Event{ended, granted}})
+		if list := m.Agent(agentOf("a")); len(list) != 1 || list[0].Token != 9 {
+			t.Errorf("%+v", list)
+		}
+		m.Close()
+	})
+}
+
 // Claim: instances are listed by the names of their agents, page by page, the owner first.
 func TestManager_Lists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, f := start(t)
 		for _, name := range []string{"crew/b", "crew/a", "crewman", "other"} {
-			f.own(name)
+			f.own(name, "passive")
 			m.Note([]Report{waits(name, "passive", ""), report(name, "broken")})
 		}
 		var names []string
@@ -416,6 +451,6 @@ func BenchmarkNote(b *testing.B) {
 	b.ReportAllocs()
 	for i := range b.N {
 		now = now.Add(100 * time.Microsecond)
-		tb.note(&reports[i%len(reports)], now)
+		tb.note(&reports[i%len(reports)], 1, now)
 	}
 }

@@ -40,7 +40,8 @@ const (
 
 // entry is an instance of an agent.
 type entry struct {
-	lease  hawser.LeaseID
+	lease hawser.LeaseID
+	// token is that of the claim, 0 while it waits.
 	token  uint64
 	judge  *judge.Judge
 	report hawser.HealthReport
@@ -66,14 +67,15 @@ type table struct {
 	leases map[hawser.LeaseID][]hawser.AgentID
 	// changed are owners whose states the log does not know yet, in the order in which
 	// they became so.
-	changed []change
+	changed []instance
 	// used is what all takes, keep how many results are kept of each, refused how many
 	// reports were not taken.
 	used, keep int
 	refused    uint64
 }
 
-type change struct {
+// instance names one of an agent.
+type instance struct {
 	agent hawser.AgentID
 	lease hawser.LeaseID
 }
@@ -91,17 +93,15 @@ func (t *table) find(agent hawser.AgentID, lease hawser.LeaseID) *entry {
 	return nil
 }
 
-// note takes a report.
-func (t *table) note(r *Report, now time.Time) {
+// note takes a report. Token is that of the claim of an instance that is new, 0 if it
+// waits.
+func (t *table) note(r *Report, token uint64, now time.Time) {
 	e := t.find(r.Agent, r.Lease)
 	if e == nil {
-		if e = t.add(r); e == nil {
+		if e = t.add(r, token); e == nil {
 			t.refused++
 			return
 		}
-	}
-	if e.token != r.Token { // it owns the agent now, or does again
-		e.token, e.known = r.Token, false
 	}
 	e.take(r, now)
 	if t.used > budget && t.keep == minKept {
@@ -132,7 +132,7 @@ func (e *entry) take(r *Report, now time.Time) {
 }
 
 // add makes an entry, unless there is no room.
-func (t *table) add(r *Report) *entry {
+func (t *table) add(r *Report, token uint64) *entry {
 	if t.used+entrySize > budget && t.keep == minKept {
 		return nil
 	}
@@ -140,7 +140,7 @@ func (t *table) add(r *Report) *entry {
 	if err != nil {
 		return nil // the defaults are valid
 	}
-	e := &entry{lease: r.Lease, judge: j}
+	e := &entry{lease: r.Lease, token: token, judge: j}
 	t.agents[r.Agent] = append(t.agents[r.Agent], e)
 	t.leases[r.Lease] = append(t.leases[r.Lease], r.Agent)
 	return e
@@ -164,7 +164,7 @@ func (t *table) judge(agent hawser.AgentID, e *entry, now time.Time) {
 	}
 	if !e.queued && t.isNews(e) {
 		e.queued = true
-		t.changed = append(t.changed, change{agent, e.lease})
+		t.changed = append(t.changed, instance{agent, e.lease})
 	}
 }
 
@@ -240,6 +240,13 @@ func (t *table) look(now time.Time) {
 		t.keep = max(minKept, t.keep*3/4)
 	case t.used < budget/2:
 		t.keep = min(maxKept, t.keep*4/3+1)
+	}
+}
+
+// granted notes that an instance owns its agent from now on.
+func (t *table) granted(agent hawser.AgentID, lease hawser.LeaseID, token uint64) {
+	if e := t.find(agent, lease); e != nil {
+		e.token, e.known = token, false
 	}
 }
 

@@ -233,7 +233,7 @@ func (b *Backend) noteHealth(reports []*hawserv1.HealthReport, renewed, expired 
 			return err
 		}
 		if live[r.Lease] {
-			list = append(list, health.Report{Lease: r.Lease, Agent: r.Agent, Token: r.Token, HealthReport: r.HealthReport})
+			list = append(list, health.Report{Lease: r.Lease, Agent: r.Agent, HealthReport: r.HealthReport})
 		}
 	}
 	b.Health.Note(list)

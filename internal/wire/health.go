@@ -19,7 +19,7 @@ import (
 type HealthReport struct {
 	Lease hawser.LeaseID
 	Agent hawser.AgentID
-	// Token is that of the claim, 0 while the instance waits.
+	// Token, in answers, is that of the claim, 0 while the instance waits.
 	Token uint64
 	hawser.HealthReport
 }

@@ -83,7 +83,7 @@ type HealthReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Lease []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
 	Agent *Agent                 `protobuf:"bytes,2,opt,name=agent,proto3" json:"agent,omitempty"`
-	// Token of the claim, 0 while it waits.
+	// In answers: the token of the claim, 0 while it waits.
 	Token uint64 `protobuf:"varint,3,opt,name=token,proto3" json:"token,omitempty"`
 	Steps uint64 `protobuf:"varint,4,opt,name=steps,proto3" json:"steps,omitempty"`
 	// No step is to be expected now.
