@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hawserdb/hawser/jepsen/mutant"
+	"github.com/hawserdb/hawser/jepsen/rig"
 )
 
 // maxRuns bounds the runs in which a mutant must be found.
@@ -34,6 +35,9 @@ func hunt(ctx context.Context, plan Plan, names string) (code int, err error) {
 	if err != nil {
 		return codeFailed, fmt.Errorf("find the module: %w", err)
 	}
+	if err := control(ctx, plan); err != nil {
+		return codeFailed, fmt.Errorf("the program without a defect: %w", err)
+	}
 	var lines []string
 	for _, m := range mutants {
 		began := time.Now()
@@ -51,6 +55,33 @@ func hunt(ctx context.Context, plan Plan, names string) (code int, err error) {
 	}
 	fmt.Printf("\n%s\n", strings.Join(lines, "\n"))
 	return code, nil
+}
+
+// control runs the program without a defect, which nobody may find.
+func control(ctx context.Context, plan Plan) (err error) {
+	if plan.Program, err = build(ctx, plan.Dir); err != nil {
+		return err
+	}
+	plan.Dir = filepath.Join(plan.Dir, "control")
+	if err := os.Mkdir(plan.Dir, 0o700); err != nil {
+		return err
+	}
+	report, err := plan.Run(ctx)
+	if err == nil && !report.Good() {
+		report.Print(os.Stderr)
+		err = errors.New("something was found, so that what is found in others proves nothing")
+	}
+	return err
+}
+
+// ended is for a node that shows a defect by its end, or by hanging. Other errors are the
+// harness's own.
+func ended(err error) bool {
+	if _, ok := errors.AsType[*rig.EndedError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*rig.StuckError](err)
+	return ok
 }
 
 // find runs a mutant until a checker notices it. How is that checker, or the end
@@ -80,8 +111,14 @@ func find(ctx context.Context, plan Plan, m mutant.Mutant, root string) (how str
 				return fmt.Sprintf("%q in run %d", v.Name, run+1), nil
 			}
 		}
-		if err != nil {
+		if ended(err) {
 			return fmt.Sprintf("the end of the run %d (%.200s)", run+1, strings.ReplaceAll(err.Error(), "\n", " ")), nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("a run that proves nothing: %w", err)
+		}
+		if len(plan.Faults) > 0 && len(report.Unproved(plan.Faults)) == len(plan.Faults) {
+			return "", fmt.Errorf("the faults by which it is to be found cannot be injected here: %s", strings.Join(plan.Faults, ", "))
 		}
 		plan.Seed++
 	}

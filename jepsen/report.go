@@ -37,6 +37,23 @@ func (r *Report) Good() bool {
 	return len(r.Verdicts) > 0 && !slices.ContainsFunc(r.Verdicts, func(v check.Verdict) bool { return !v.Good() })
 }
 
+// Broken reports whether a promise was broken, whatever else became of the run.
+func (r *Report) Broken() bool {
+	return slices.ContainsFunc(r.Verdicts, func(v check.Verdict) bool { return len(v.Violations) > 0 })
+}
+
+// Unproved returns those of the faults that were asked for that could not be injected;
+// or all of them, if none of those that were had an effect.
+func (r *Report) Unproved(asked []string) []string {
+	if len(asked) == 1 && asked[0] == "none" {
+		return nil
+	}
+	if !slices.ContainsFunc(r.Events, func(e nemesis.Event) bool { return e.Error == "" }) {
+		return asked
+	}
+	return slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return !slices.Contains(r.Skipped, name) })
+}
+
 // Write writes the report, and pictures of what was broken, into a directory.
 func (r *Report) Write(dir string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
@@ -81,6 +98,8 @@ func (r *Report) Print(w io.Writer) {
 			}
 		case v.Inconclusive != "":
 			p("INCONCLUSIVE: %s: %s", v.Name, v.Inconclusive)
+		case v.Checked == 0:
+			p("INCONCLUSIVE: %s: there was nothing to check", v.Name)
 		case v.Note != "":
 			p("ok: %s (%d checked; %s)", v.Name, v.Checked, v.Note)
 		default:

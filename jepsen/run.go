@@ -36,6 +36,8 @@ type Plan struct {
 	Workloads []string
 	Faults    []string
 	Program   string
+	// Given: the program was not built from this checkout.
+	Given bool
 	// Previous is a program of an older version, "" for none.
 	Previous string
 	Dir      string
@@ -55,6 +57,9 @@ func (p *Plan) Again() string {
 	}
 	if len(p.Faults) > 0 {
 		flags += " -faults " + strings.Join(p.Faults, ",")
+	}
+	if p.Given {
+		flags += " -program " + p.Program
 	}
 	if p.Previous != "" {
 		flags += " -previous " + p.Previous
@@ -115,7 +120,26 @@ type run struct {
 	report    *Report
 	workloads []workload.Workload
 	watchers  map[string]*workload.Watcher
+	// last is the revision up to which all watchers were told.
+	last hawser.Revision
 }
+
+// leases reports whether a workload has leases.
+func (r *run) leases() bool {
+	return slices.ContainsFunc(r.workloads, func(w workload.Workload) bool {
+		return slices.Contains([]string{"claims", "locks", "leases", "semaphores"}, w.Name())
+	})
+}
+
+// watching returns the watchers as they are in the history, one at each node.
+func (r *run) watching() (ids []int) {
+	for i := range r.rig.Endpoints() {
+		ids = append(ids, watcherID(i))
+	}
+	return ids
+}
+
+func watcherID(node int) int { return -1 - node }
 
 func (r *run) all(ctx context.Context) error {
 	n, err := r.choose()
@@ -148,12 +172,15 @@ func (r *run) all(ctx context.Context) error {
 		return errors.Join(err, closeErr)
 	}
 	r.Log.Info("checking", "operations", len(ops))
-	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops, r.recorder.Began()), check.Leases(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops, r.recorder.Began()))
+	if r.leases() {
+		r.report.Verdicts = append(r.report.Verdicts, check.Leases(ops), check.Holds(ops, r.watching(), uint64(r.last)))
+	}
 	for _, w := range r.workloads {
 		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
 		r.report.Verdicts = append(r.report.Verdicts, w.Check(own, final.Below(w.Name()))...)
 	}
-	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final), check.Holds(ops))
+	r.report.Verdicts = append(r.report.Verdicts, check.Replicas(final), check.Watches(told, final))
 	return errors.Join(err, closeErr)
 }
 
@@ -195,7 +222,7 @@ func (r *run) watch(ctx context.Context, group *sync.WaitGroup) error {
 		if err != nil {
 			return err
 		}
-		w, name := workload.NewWatcher(conn, -1-i, r.recorder), "at "+r.rig.Nodes()[i].Name
+		w, name := workload.NewWatcher(conn, watcherID(i), r.recorder), "at "+r.rig.Nodes()[i].Name
 		r.watchers[name] = w
 		group.Go(func() {
 			defer func() { _ = conn.Close() }()
@@ -363,6 +390,7 @@ func (r *run) final(ctx context.Context, ops []history.Op) (check.Final, map[str
 	if err != nil {
 		return nil, nil, fmt.Errorf("the cluster does not recover: %w", err)
 	}
+	r.last = last
 	final, told := check.Final{}, map[string][]check.Told{}
 	for i, endpoint := range r.rig.Endpoints() {
 		node, err := client.Dial(client.Config{Endpoints: []string{endpoint}})

@@ -57,8 +57,8 @@ type soaked struct {
 // run runs the plan and adds what it shows. It reports whether all was well.
 func (s *soaked) run(ctx context.Context, plan Plan) (good bool) {
 	r, err := plan.Run(ctx)
-	if ctx.Err() != nil {
-		return true // it was interrupted, and shows nothing
+	if ctx.Err() != nil && !r.Broken() {
+		return false // it was interrupted, and shows nothing
 	}
 	s.runs++
 	s.ops += len(r.Ops)

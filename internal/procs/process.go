@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 )
 
 // Command describes a child process.
@@ -38,6 +39,8 @@ type Process struct {
 	err  error         // how it ended; written before done is closed
 
 	closeStdin func() error
+	// stopped and killed are that somebody has asked for the end.
+	stopped, killed atomic.Bool
 }
 
 // Start starts a child. The caller ends it with Stop or Kill.
@@ -97,6 +100,13 @@ func (p *Process) ExitCode() int {
 	}
 }
 
+// AskedToStop and AskedToEnd report whether the child was asked to end, gracefully or at
+// all; a child that has ended by itself before was not told anything by that.
+func (p *Process) AskedToStop() bool { return p.stopped.Load() }
+
+// AskedToEnd is that or [Process.Kill].
+func (p *Process) AskedToEnd() bool { return p.stopped.Load() || p.killed.Load() }
+
 // Signal sends a signal to the child. A child that has ended is no error.
 func (p *Process) Signal(sig os.Signal) error {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -108,6 +118,7 @@ func (p *Process) Signal(sig os.Signal) error {
 // Stop closes the child's stdin, which asks a node to end gracefully, and
 // waits. When ctx ends first it kills the child and returns ctx's error.
 func (p *Process) Stop(ctx context.Context) error {
+	p.stopped.Store(true)
 	// A failed close means that the child is gone already.
 	_ = p.closeStdin()
 	select {
@@ -120,6 +131,7 @@ func (p *Process) Stop(ctx context.Context) error {
 
 // Kill ends the child at once, as a power cut would, and waits for it.
 func (p *Process) Kill() error {
+	p.killed.Store(true)
 	err := p.cmd.Process.Kill()
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill process %d: %w", p.PID(), err)

@@ -15,7 +15,7 @@ import (
 // Verdict is what one checker found.
 type Verdict struct {
 	Name string `json:"name"`
-	// Checked counts what was looked at: 0 proves nothing.
+	// Checked counts what was looked at: 0 proves nothing, and is not good.
 	Checked int `json:"checked"`
 	// Violations are in words, maxViolations at most.
 	Violations []string `json:"violations,omitempty"`
@@ -28,7 +28,7 @@ type Verdict struct {
 }
 
 // Good reports whether the promise was kept and that could be seen.
-func (v Verdict) Good() bool { return len(v.Violations) == 0 && v.Inconclusive == "" }
+func (v Verdict) Good() bool { return len(v.Violations) == 0 && v.Inconclusive == "" && v.Checked > 0 }
 
 const maxViolations = 20
 

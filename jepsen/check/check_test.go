@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/jepsen/history"
 )
 
@@ -126,9 +127,41 @@ func least(revision uint64, op history.Op) history.Op {
 func chain(values ...string) Chain {
 	c := make(Chain, len(values))
 	for i, value := range values {
-		c[i] = Version{Value: value, Revision: uint64(i + 1)}
+		c[i] = Version{Value: value, Revision: uint64(i + 1), Parent: uint64(i)}
 	}
 	return c
+}
+
+func with(c Chain, i int, change func(*Version)) Chain {
+	change(&c[i])
+	return c
+}
+
+// Claim: a version that was made is not denied later, unless it may be deleted; and a
+// save does not meet with nothing.
+func TestVersions_Denied(t *testing.T) {
+	denied := history.Op{Kind: history.Restore, Agent: "a", Number: 1, Outcome: history.OK}
+	nothing := refused(0, save("z", 0))
+	nothing.Code = hawser.CodeNotFound
+	bad := refused(0, save("z", 0))
+	bad.Code = hawser.CodeInvalid
+	made := at(0, 1, save("x", 1))
+	for name, tt := range map[string]struct {
+		ops  []history.Op
+		want string
+	}{
+		"after it was made":      {[]history.Op{made, at(2, 3, denied)}, "not found that was there"},
+		"while it is made":       {[]history.Op{made, at(0, 3, denied)}, ""},
+		"before":                 {[]history.Op{at(0, 1, denied), at(2, 3, save("x", 1))}, ""},
+		"perhaps deleted":        {[]history.Op{made, at(2, 3, unknown(remove(1))), at(4, 5, denied)}, ""},
+		"a save of nothing":      {[]history.Op{made, at(2, 3, nothing)}, "there is nothing"},
+		"a save that is invalid": {[]history.Op{made, at(2, 3, bad)}, "valid was refused"},
+	} {
+		v := Versions(tt.ops, Final{"n1": {"a": chain("x")}})
+		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
 }
 
 func TestVersions(t *testing.T) {
@@ -144,6 +177,10 @@ func TestVersions(t *testing.T) {
 		"made up":         {chain("x", "v", "w"), "nobody saved"},
 		"refused":         {chain("x", "z", "w"), "refused"},
 		"a hole":          {chain("x", "", "w"), "nobody saved"},
+		"revisions fall":  {with(chain("x", "y", "w"), 1, func(v *Version) { v.Revision = 9 }), "at revision 3, and the one before at 9"},
+		"another parent":  {with(chain("x", "y", "w"), 2, func(v *Version) { v.Parent = 1 }), "after version 1, and not after 2"},
+		"no parent":       {with(chain("x", "y", "w"), 1, func(v *Version) { v.Parent = 0 }), "after version 0, and not after 1"},
+		"a first parent":  {with(chain("x", "y", "w"), 0, func(v *Version) { v.Parent = 7 }), "after version 7, and not after 0"},
 	} {
 		v := Versions(ops, Final{"n1": {"a": tt.chain}})
 		if text := strings.Join(v.Violations, "\n"); v.Checked == 0 || v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
@@ -182,7 +219,7 @@ func TestTimes(t *testing.T) {
 // value once.
 func TestVersions_DeletesAndRollbacks(t *testing.T) {
 	anew := chain("", "", "y")
-	anew[0], anew[1] = Version{}, Version{}
+	anew[0], anew[1], anew[2].Parent = Version{}, Version{}, 0
 	deleted := []history.Op{at(0, 1, save("x", 1)), at(2, 3, remove(1)), at(4, 5, save("y", 3))}
 	maybe := []history.Op{at(0, 1, save("x", 1)), at(2, 3, unknown(remove(1))), at(4, 5, save("y", 3)), at(4, 5, unknown(save("z", 2)))}
 	back := []history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2)), at(4, 5, rollback("x", 1, 3))}
@@ -355,7 +392,7 @@ func TestBank(t *testing.T) {
 		"not read":           {history.Op{Kind: history.Total, Sum: 8, Outcome: history.Failed}, nil, ""},
 	} {
 		v := Bank([]history.Op{tt.op}, Final{"n1": tt.chains}, 7)
-		if text := strings.Join(v.Violations, "\n"); v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+		if text := strings.Join(v.Violations, "\n"); (text == "") != (tt.want == "") || !strings.Contains(text, tt.want) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
@@ -477,26 +514,37 @@ func TestHolds(t *testing.T) {
 		at(1, 1, granted(-1, 1)), at(2, 2, ended(-1, 1)), at(3, 3, granted(-1, 2)),
 		at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 2)),
 	}
+	const far = 1000
 	for name, tt := range map[string]struct {
 		ops  []history.Op
 		good bool
+		// watchers are -1 and as many as that; last is far unless it is said.
+		watchers int
+		last     uint64
 	}{
-		"the same":               {both, true},
-		"one is not so far":      {both[:5], true},
-		"begins with an end":     {both[1:3], true},
-		"one left out":           {append(append([]history.Op{}, both[:1]...), both[2:]...), false},
-		"one twice":              {append(append([]history.Op{}, both[:3]...), both[2]), false},
-		"another end":            {[]history.Op{both[0], at(2, 2, ended(-1, 2))}, false},
-		"granted while granted":  {[]history.Op{both[0], both[2]}, false},
-		"told something else":    {append(append([]history.Op{}, both[:3]...), at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 3))), false},
-		"an end before a grant":  {[]history.Op{both[2], at(4, 4, ended(-1, 1))}, false},
-		"another holder's place": {[]history.Op{both[0], both[2], at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, true},
-		"no place is left":       {[]history.Op{both[0], both[2], at(4, 4, granted(-1, 3)), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, false},
-		"the first place ends":   {[]history.Op{both[0], both[2], at(4, 4, afterwards(ended(-1, 1))), at(5, 5, granted(-1, 4)), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, true},
-		"a place ends twice":     {[]history.Op{both[0], both[2], at(4, 4, afterwards(ended(-1, 1))), at(5, 5, afterwards(ended(-1, 1))), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, false},
-		"an end of another time": {[]history.Op{both[0], at(2, 2, func() history.Op { o := ended(-1, 1); o.Revision = 3; return o }())}, false},
+		"the same":               {both, true, 2, 0},
+		"one was told nothing":   {both[:3], false, 2, 0},
+		"one misses the last":    {both[:5], false, 2, 0},
+		"one is not so far":      {both[:5], true, 2, 11},
+		"begins with an end":     {both[1:3], true, 1, 0},
+		"one left out":           {append(append([]history.Op{}, both[:1]...), both[2:]...), false, 2, 0},
+		"one twice":              {append(append([]history.Op{}, both[:3]...), both[2]), false, 1, 0},
+		"one more at the end":    {append(append([]history.Op{}, both...), at(5, 5, ended(-2, 2))), false, 2, 0},
+		"another end":            {[]history.Op{both[0], at(2, 2, ended(-1, 2))}, false, 1, 0},
+		"granted while granted":  {[]history.Op{both[0], both[2]}, false, 1, 0},
+		"told something else":    {append(append([]history.Op{}, both[:3]...), at(2, 2, granted(-2, 1)), at(3, 3, ended(-2, 1)), at(4, 4, granted(-2, 3))), false, 2, 0},
+		"an end before a grant":  {[]history.Op{both[2], at(4, 4, ended(-1, 1))}, false, 1, 0},
+		"another holder's place": {[]history.Op{both[0], both[2], at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, true, 1, 0},
+		"no place is left":       {[]history.Op{both[0], both[2], at(4, 4, granted(-1, 3)), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, false, 1, 0},
+		"the first place ends":   {[]history.Op{both[0], both[2], at(4, 4, afterwards(ended(-1, 1))), at(5, 5, granted(-1, 4)), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, true, 1, 0},
+		"a place ends twice":     {[]history.Op{both[0], both[2], at(4, 4, afterwards(ended(-1, 1))), at(5, 5, afterwards(ended(-1, 1))), at(0, 0, history.Op{Kind: history.Semaphore, Number: 2})}, false, 1, 0},
+		"an end of another time": {[]history.Op{both[0], at(2, 2, func() history.Op { o := ended(-1, 1); o.Revision = 3; return o }())}, false, 1, 0},
 	} {
-		if v := Holds(tt.ops); v.Good() != tt.good || v.Checked == 0 {
+		watchers, last := []int{-1, -2}[:tt.watchers], tt.last
+		if last == 0 {
+			last = far
+		}
+		if v := Holds(tt.ops, watchers, last); v.Good() != tt.good || v.Checked == 0 {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
@@ -543,7 +591,7 @@ func TestLeases(t *testing.T) {
 		"killed, and new leaders":        {with(append(serves(3, 14), at(0, 3, killed), at(5, 6, renewOther(renew(2, 12))), at(7, 8, renewOther(renew(2, 12))), at(11, 11, ended("expired")))...), ""},
 	} {
 		v := Leases(tt.ops)
-		if text := strings.Join(v.Violations, "\n"); v.Good() != (tt.want == "") || !strings.Contains(text, tt.want) {
+		if text := strings.Join(v.Violations, "\n"); (text == "") != (tt.want == "") || !strings.Contains(text, tt.want) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

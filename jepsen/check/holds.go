@@ -3,37 +3,47 @@
 
 package check
 
-import (
-	"maps"
-	"slices"
-
-	"github.com/hawserdb/hawser/jepsen/history"
-)
+import "github.com/hawserdb/hawser/jepsen/history"
 
 // Holds checks what watchers were told of grants and ends of claims and locks
 // (G6): all the same, each once, each end after its grant, and each grant after
-// the end before it, or of a semaphore when there is a place.
-func Holds(ops []history.Op) Verdict {
+// the end before it, or of a semaphore when there is a place. All of the watchers have
+// seen what there is up to the last revision.
+func Holds(ops []history.Op, watchers []int, last uint64) Verdict {
 	v := Verdict{Name: "watches of holds"}
 	told := map[int][]history.Op{}
 	for _, op := range ops {
-		if op.Kind == history.Granted || op.Kind == history.Ended {
+		if (op.Kind == history.Granted || op.Kind == history.Ended) && op.Revision <= last {
 			told[op.Client] = append(told[op.Client], op)
 		}
 	}
-	watchers, places := slices.Sorted(maps.Keys(told)), placesOf(ops)
-	for i, w := range watchers {
+	places := placesOf(ops)
+	for _, w := range watchers {
 		v.Checked += len(told[w])
 		v.turns(told[w], places)
-		for k := range min(len(told[w]), len(told[watchers[0]])) * min(i, 1) {
-			a, b := told[watchers[0]][k], told[w][k]
-			if b.Client, b.Call, b.Return = a.Client, a.Call, a.Return; describe(a) != describe(b) {
-				v.add("watchers %d and %d were not told the same: %s\n  and %s", watchers[0], w, describe(a), describe(b))
-				break
-			}
-		}
+		v.same(watchers[0], w, told)
 	}
 	return v
+}
+
+// same checks that two watchers were told the same.
+func (v *Verdict) same(one, other int, told map[int][]history.Op) {
+	first, second := told[one], told[other]
+	for k := range min(len(first), len(second)) {
+		a, b := first[k], second[k]
+		if b.Client, b.Call, b.Return = a.Client, a.Call, a.Return; describe(a) != describe(b) {
+			v.add("watchers %d and %d were not told the same: %s\n  and %s", one, other, describe(a), describe(b))
+			return
+		}
+	}
+	if len(first) != len(second) {
+		longer := first
+		if len(second) > len(first) {
+			longer = second
+		}
+		v.add("watchers %d and %d were told %d and %d grants and ends; only one was told of: %s",
+			one, other, len(first), len(second), describe(longer[min(len(first), len(second))]))
+	}
 }
 
 // turns checks that of each claim and lock no more are held than there are places,

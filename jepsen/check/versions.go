@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hawserdb/hawser"
 	"github.com/hawserdb/hawser/jepsen/history"
 )
 
@@ -20,6 +21,8 @@ type Version struct {
 	// Value is what was saved, or stands for content that nobody has.
 	Value           string
 	Revision, Epoch uint64
+	// Parent is the number of the version that it follows, 0 for none.
+	Parent uint64
 	// Txn is the transaction that made it, "" for none.
 	Txn string
 }
@@ -59,6 +62,7 @@ func Versions(ops []history.Op, final Final) Verdict {
 		}
 	}
 	gone := deletes(ops)
+	v.missing(ops, gone)
 	for _, node := range slices.Sorted(maps.Keys(final)) {
 		for _, agent := range slices.Sorted(maps.Keys(final[node])) {
 			v.chain(node, agent, final[node][agent], sent, back, gone[agent])
@@ -82,6 +86,34 @@ func Versions(ops []history.Op, final Final) Verdict {
 		}
 	}
 	return v
+}
+
+// missing checks what clients were told is not there: a save cannot meet with that, and a
+// version that was made before it was asked for is there, unless it may be deleted.
+func (v *Verdict) missing(ops []history.Op, gone map[string]deleted) {
+	type version struct {
+		agent  string
+		number uint64
+	}
+	made := map[version]history.Op{}
+	for _, op := range ops {
+		if op.Outcome == history.OK && op.MakesVersion() {
+			made[version{op.Agent, op.Version}] = op
+		}
+	}
+	for _, op := range ops {
+		switch {
+		case op.Kind == history.Save && op.Outcome == history.Failed && op.Code == hawser.CodeNotFound:
+			v.add("a save was told that there is nothing: %s", describe(op))
+		case op.Outcome == history.Failed && op.Code == hawser.CodeInvalid:
+			v.add("what is valid was refused: %s", describe(op))
+		case op.Kind == history.Restore && op.Outcome == history.OK && op.Number != 0 && op.Version == 0:
+			v.Checked++
+			if by, ok := made[version{op.Agent, op.Number}]; ok && by.Return < op.Call && !gone[op.Agent].maybe(op.Number) {
+				v.add("a version was not found that was there: %s\n  %s", describe(by), describe(op))
+			}
+		}
+	}
 }
 
 // deleted is up to which version deletes have removed those of an agent: for
@@ -124,11 +156,24 @@ func (v *Verdict) chain(node, agent string, chain Chain, sent map[string]history
 			v.add("node %s has a version %d of agent %s that nobody saved: %q", node, number, agent, value)
 		case op.Outcome == history.Failed:
 			v.add("node %s has as version %d of agent %s a save that was refused: %s", node, number, agent, describe(op))
+		case made.Parent != parentOf(chain, i, gone):
+			v.add("node %s has version %d of agent %s after version %d, and not after %d: %s", node, number, agent, made.Parent, parentOf(chain, i, gone), describe(op))
+		case i > 0 && chain[i-1].Revision >= made.Revision:
+			v.add("node %s has version %d of agent %s at revision %d, and the one before at %d", node, number, agent, made.Revision, chain[i-1].Revision)
 		case before.times > back[value]:
 			v.add("node %s has one save of agent %s twice, as versions %d and %d: %s", node, agent, before.number, number, describe(op))
 		}
 		seen[value] = first{before.times + 1, int(number)}
 	}
+}
+
+// parentOf is which version the one at i must follow: the one before, or none if that was
+// deleted.
+func parentOf(chain Chain, i int, gone deleted) uint64 {
+	if i == 0 || chain[i-1] == (Version{}) && gone.maybe(uint64(i)) {
+		return 0
+	}
+	return uint64(i)
 }
 
 // Replicas checks that all nodes have the same at the end.

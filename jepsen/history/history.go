@@ -22,6 +22,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hawserdb/hawser"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -173,6 +175,8 @@ type Op struct {
 	Return  time.Duration `json:"return,omitempty"`
 	Outcome Outcome       `json:"outcome"`
 	Error   string        `json:"error,omitempty"`
+	// Code is that of the error of a save or restore.
+	Code hawser.Code `json:"code,omitempty"`
 }
 
 // Writes reports whether the operation makes a revision of its own.

@@ -186,12 +186,12 @@ func (l *LAN) Within(host int) []string {
 // up.
 func (l *LAN) Spoil(links [][2]int, q Quality) (mend func()) { return spoil(l.links, links, q) }
 
-// Lost returns how many packets the links have lost so far: cut, by chance, or
+// Lost returns how many packets the links, or all for none, have lost so far: cut, by chance, or
 // because too many were under way.
-func (l *LAN) Lost() uint64 { return lost(l.links) }
+func (l *LAN) Lost(links ...[2]int) uint64 { return lost(l.links, links) }
 
-// Delayed returns how many packets were held back by a delay so far.
-func (l *LAN) Delayed() uint64 { return delayed(l.links) }
+// Delayed returns how many packets they have held back by a delay so far.
+func (l *LAN) Delayed(links ...[2]int) uint64 { return delayed(l.links, links) }
 
 // Close removes the network. What runs on its hosts must have ended. Closing
 // again does nothing.

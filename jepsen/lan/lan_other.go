@@ -25,10 +25,10 @@ func (l *LAN) Within(host int) []string { return nil }
 func (l *LAN) Spoil([][2]int, Quality) func() { return func() {} }
 
 // Lost returns 0.
-func (l *LAN) Lost() (lost uint64) { return 0 }
+func (l *LAN) Lost(...[2]int) (lost uint64) { return 0 }
 
 // Delayed returns 0.
-func (l *LAN) Delayed() (delayed uint64) { return 0 }
+func (l *LAN) Delayed(...[2]int) (delayed uint64) { return 0 }
 
 // Close does nothing.
 func (l *LAN) Close() error { return nil }

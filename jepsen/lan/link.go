@@ -164,16 +164,21 @@ func spoil(all map[[2]int]*link, some [][2]int, q Quality) (mend func()) {
 	}
 }
 
-func lost(all map[[2]int]*link) (sum uint64) {
-	for _, k := range all {
-		sum += k.lost.Load()
+// lost counts what some links have lost, all of them for none.
+func lost(all map[[2]int]*link, some [][2]int) (sum uint64) {
+	for at, k := range all {
+		if some == nil || slices.Contains(some, at) {
+			sum += k.lost.Load()
+		}
 	}
 	return sum
 }
 
-func delayed(all map[[2]int]*link) (sum uint64) {
-	for _, k := range all {
-		sum += k.delayed.Load()
+func delayed(all map[[2]int]*link, some [][2]int) (sum uint64) {
+	for at, k := range all {
+		if some == nil || slices.Contains(some, at) {
+			sum += k.delayed.Load()
+		}
 	}
 	return sum
 }

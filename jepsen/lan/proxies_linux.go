@@ -227,13 +227,13 @@ func holds(pid int, socket string) bool {
 // Spoil makes links worse until mend is called, as of a [LAN].
 func (p *Proxies) Spoil(links [][2]int, q Quality) (mend func()) { return spoil(p.links, links, q) }
 
-// Lost returns how many datagrams were lost so far, how many pieces of streams
+// Lost returns how many datagrams the links, or all for none, have lost so far, how many pieces of streams
 // were sent again, and how many times a stream stood still.
-func (p *Proxies) Lost() uint64 { return lost(p.links) }
+func (p *Proxies) Lost(links ...[2]int) uint64 { return lost(p.links, links) }
 
 // Delayed returns how many datagrams and pieces of streams were held back by a
 // delay so far.
-func (p *Proxies) Delayed() uint64 { return delayed(p.links) }
+func (p *Proxies) Delayed(links ...[2]int) uint64 { return delayed(p.links, links) }
 
 // Close ends all connections. Closing again does nothing.
 func (p *Proxies) Close() error {

@@ -19,10 +19,10 @@ func NewProxies([]Host, func(host int) int, uint64) (*Proxies, error) {
 func (p *Proxies) Spoil([][2]int, Quality) func() { return func() {} }
 
 // Lost returns 0.
-func (p *Proxies) Lost() uint64 { return 0 }
+func (p *Proxies) Lost(...[2]int) uint64 { return 0 }
 
 // Delayed returns 0.
-func (p *Proxies) Delayed() uint64 { return 0 }
+func (p *Proxies) Delayed(...[2]int) uint64 { return 0 }
 
 // Close does nothing.
 func (p *Proxies) Close() error { return nil }

@@ -190,6 +190,16 @@ func All() []Mutant {
 			},
 		},
 		{
+			Name: "version-denied", Defect: "a version that is there is not found now and then",
+			File:   "cluster/service/restore.go",
+			Change: []string{"\tversion, path, err := view.Path(agent, r.GetVersion())\n", "\tversion, path, err := view.Path(agent, r.GetVersion())\n\tif r.GetVersion() != 0 && view.Info().Revision%4 == 0 {\n\t\terr = hawser.ErrNotFound\n\t}\n"},
+		},
+		{
+			Name: "save-denied", Defect: "a save is told now and then that there is no such agent",
+			File:   "cluster/service/write.go",
+			Change: []string{"func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.SaveResponse, error) {\n", "func (s *Service) Save(ctx context.Context, r *hawserv1.SaveRequest) (*hawserv1.SaveResponse, error) {\n\tif n := r.GetRequest().GetNonce(); len(n) > 0 && n[0]%5 == 0 && len(r.GetAgent().GetName()) > 9 && r.GetAgent().GetName()[:9] == \"register/\" {\n\t\treturn nil, hawser.ErrNotFound\n\t}\n"},
+		},
+		{
 			Name: "archive-stale", Defect: "a node archives what it has, without asking the others whether that is up to date",
 			File: "cluster/service/archive.go", Change: []string{"s.view(ctx, r.GetRead())", "s.view(ctx, &hawserv1.ReadOptions{Consistency: hawserv1.Consistency_CONSISTENCY_STALE})"},
 			Faults: []string{"pause-one", "cut-one", "slow-links"},

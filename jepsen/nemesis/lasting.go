@@ -110,14 +110,15 @@ type linksOf func(r *rig.Rig, core, outside []int) [][2]int
 func spoilt(name string, leaderOutside bool, how lan.Quality, which linksOf) Lasting {
 	name = title(name, leaderOutside)
 	return Lasting{Name: name, Network: true, leaderOutside: leaderOutside, begin: func(r *rig.Rig, core, outside []int) (Injury, error) {
-		before := r.Network.Lost() + r.Network.Delayed()
-		mend := r.Network.Spoil(which(r, core, outside), how)
+		links := which(r, core, outside)
+		before := r.Network.Lost(links...) + r.Network.Delayed(links...)
+		mend := r.Network.Spoil(links, how)
 		heal := func(context.Context) error {
 			mend()
 			return nil
 		}
 		proof := func() error {
-			if r.Network.Lost()+r.Network.Delayed() == before {
+			if r.Network.Lost(links...)+r.Network.Delayed(links...) == before {
 				return errors.New("no packet was lost or held back")
 			}
 			return nil

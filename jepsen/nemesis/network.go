@@ -19,14 +19,14 @@ import (
 func spoil(name string, how lan.Quality, which func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (links [][2]int, what string)) Fault {
 	return Fault{Name: name, Network: true, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
 		links, what := which(ctx, r, rng)
-		before := r.Network.Lost() + r.Network.Delayed()
+		before := r.Network.Lost(links...) + r.Network.Delayed(links...)
 		mend := r.Network.Spoil(links, how)
 		heal := func(context.Context) error {
 			mend()
 			return nil
 		}
 		proof := func() error {
-			if r.Network.Lost()+r.Network.Delayed() == before {
+			if r.Network.Lost(links...)+r.Network.Delayed(links...) == before {
 				return errors.New("no packet was lost or held back")
 			}
 			return nil
@@ -134,7 +134,7 @@ func flap(who chooser) Fault {
 
 // flaps cuts links and mends them, again and again.
 func flaps(r *rig.Rig, what string, links [][2]int, every time.Duration) Injury {
-	before := r.Network.Lost()
+	before := r.Network.Lost(links...)
 	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -153,7 +153,7 @@ func flaps(r *rig.Rig, what string, links [][2]int, every time.Duration) Injury 
 		return nil
 	}
 	proof := func() error {
-		if r.Network.Lost() == before {
+		if r.Network.Lost(links...) == before {
 			return errors.New("no packet was lost")
 		}
 		return nil

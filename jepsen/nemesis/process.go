@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,10 @@ var (
 // kill ends processes as kill -9 does, and starts them again.
 func kill(who chooser) Fault {
 	return Fault{Name: "kill-" + who.name, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
-		nodes := who.choose(ctx, r, rng)
+		nodes := slices.DeleteFunc(who.choose(ctx, r, rng), func(i int) bool { return !r.Running(i) })
+		if len(nodes) == 0 {
+			return nothing("no node runs that can be killed")
+		}
 		if err := killAll(r, nodes); err != nil {
 			return Injury{}, err
 		}
@@ -62,8 +66,9 @@ func stop(who chooser) Fault {
 		nodes := who.choose(ctx, r, rng)
 		stopping, cancel := context.WithTimeout(ctx, healTime)
 		defer cancel()
+		var stopped []int
 		for _, i := range nodes {
-			if r.Stuck(i) {
+			if !r.Running(i) || r.Stuck(i) {
 				continue // another fault has it
 			}
 			if err := r.Process(i).Stop(stopping); err != nil {
@@ -72,7 +77,12 @@ func stop(who chooser) Fault {
 			if err := r.Explain(i); err != nil {
 				return Injury{}, err
 			}
+			stopped = append(stopped, i)
 		}
+		if len(stopped) == 0 {
+			return nothing("no node runs that can be stopped")
+		}
+		nodes = stopped
 		return Injury{What: fmt.Sprintf("graceful stop of %s", names(nodes)), Heal: func(context.Context) error { return startAgain(r, nodes) }}, nil
 	}}
 }
@@ -80,21 +90,32 @@ func stop(who chooser) Fault {
 // rolling stops and starts every node, one after the other.
 func rolling() Fault {
 	return Fault{Name: "rolling-restart", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) (Injury, error) {
+		order, stopped := rng.Perm(r.Size()), 0
 		heal := func(ctx context.Context) error {
-			for _, i := range rng.Perm(r.Size()) {
+			for _, i := range order {
 				if !r.Running(i) || r.Stuck(i) {
 					continue // another fault has it
 				}
 				if err := r.Process(i).Stop(ctx); err != nil {
 					return err
 				}
+				if err := r.Explain(i); err != nil {
+					return err
+				}
+				stopped++
 				if err := startAgain(r, []int{i}); err != nil {
 					return err
 				}
 			}
 			return nil
 		}
-		return Injury{What: "every node is stopped and started again", Heal: heal}, nil
+		proof := func() error {
+			if stopped == 0 {
+				return errors.New("no node ran that could be stopped")
+			}
+			return nil
+		}
+		return Injury{What: "every node is stopped and started again", Heal: heal, Proof: proof}, nil
 	}}
 }
 
@@ -117,6 +138,9 @@ func pause(who chooser) Fault {
 				return Injury{}, errors.Join(err, resume(ctx))
 			}
 			paused = append(paused, i)
+		}
+		if len(paused) == 0 {
+			return nothing("no node runs that can be paused")
 		}
 		return Injury{What: fmt.Sprintf("SIGSTOP of %s", names(paused)), Heal: resume}, nil
 	}}

@@ -261,7 +261,7 @@ func (p *patient) examine(ctx context.Context) error {
 		p.outcome = p.refusal()
 		return p.rig.Explain(p.node)
 	case err != nil:
-		return fmt.Errorf("%s neither serves nor refuses: %w", names([]int{p.node}), err)
+		return &rig.StuckError{Node: p.rig.Nodes()[p.node].Name, Err: err}
 	}
 	repaired, err := p.rig.Metric(ctx, p.node, "hawser_repaired_contents")
 	switch {

@@ -19,9 +19,10 @@ type Network interface {
 	// Spoil makes links worse until mend is called, once. Links are pairs of the
 	// host that sends and the one that receives.
 	Spoil(links [][2]int, q lan.Quality) (mend func())
-	// Lost and Delayed count what was lost, and what was held back, so far.
-	Lost() uint64
-	Delayed() uint64
+	// Lost and Delayed count what the links, or all for none, have lost and held back so
+	// far.
+	Lost(links ...[2]int) uint64
+	Delayed(links ...[2]int) uint64
 	// Close removes the network, on whose hosts nothing runs any more.
 	Close() error
 }

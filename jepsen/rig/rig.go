@@ -222,17 +222,67 @@ func (r *Rig) Revive() error {
 // Explain returns an error if a node has ended by itself for another reason than
 // that its disk had failed it, that its files were damaged, or that it was removed.
 func (r *Rig) Explain(i int) error {
-	code := r.Process(i).ExitCode()
-	if slices.Contains(explained, code) || r.Refuses(i) {
+	p := r.Process(i)
+	code := p.ExitCode()
+	panicked := strings.Contains(p.Tail(maxTail), "panicked")
+	switch {
+	case panicked:
+	case code == 0 && p.AskedToStop(), code == -1 && p.AskedToEnd(), r.Refuses(i):
+		return nil
+	case slices.Contains(failures, code) && r.failed(i):
 		return nil
 	}
 	node := r.Nodes()[i]
-	return fmt.Errorf("node %s ended with code %d (%s); see its log, %s", node.Name, code, halt.Reason(code), node.Log)
+	return &EndedError{Node: node.Name, Code: code, Reason: halt.Reason(code).String(), Panicked: panicked, Log: node.Log}
 }
 
-// explained are the exit codes of a node that was stopped or killed, or whose disk
-// has failed it.
-var explained = []int{0, -1, halt.Log.ExitCode(), halt.Stable.ExitCode(), halt.Engine.ExitCode(), halt.Hung.ExitCode()}
+// maxTail is how much of the end of a log is looked at.
+const maxTail = 64 << 10
+
+// failures are the exit codes of a node whose disk has failed it.
+var failures = []int{halt.Log.ExitCode(), halt.Stable.ExitCode(), halt.Engine.ExitCode(), halt.Hung.ExitCode()}
+
+// failed reports whether the disk of a node has ever failed it, or a file of it was
+// damaged.
+func (r *Rig) failed(i int) bool {
+	if r.roles.get(i).damaged > 0 || r.Disks == nil {
+		return r.Disks != nil
+	}
+	c := r.Disks[i].Counts()
+	return c.SyncErrors+c.SlowSyncs+c.HungSyncs+c.Refused > 0
+}
+
+// StuckError is a node that neither serves nor refuses to run.
+type StuckError struct {
+	Node string
+	Err  error
+}
+
+// Error implements error.
+func (e *StuckError) Error() string {
+	return fmt.Sprintf("%s neither serves nor refuses: %v", e.Node, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StuckError) Unwrap() error { return e.Err }
+
+// EndedError is a node that has ended by itself, and no fault explains it.
+type EndedError struct {
+	Node     string
+	Code     int
+	Reason   string
+	Panicked bool
+	Log      string
+}
+
+// Error implements error.
+func (e *EndedError) Error() string {
+	s := fmt.Sprintf("node %s ended with code %d (%s)", e.Node, e.Code, e.Reason)
+	if e.Panicked {
+		s += ", by a panic"
+	}
+	return s + "; see its log, " + e.Log
+}
 
 // Kill ends the process of a node with SIGKILL and waits for its end, for which a
 // sync that hangs must not be waited for.

@@ -232,7 +232,10 @@ func (a *Archives) chain(archive *snapshot.Archive, entry snapshot.Entry) (chain
 		if !known {
 			value = "content with the hash " + version.SHA256.String()
 		}
-		chain[version.Number-1] = check.Version{Value: value, Revision: uint64(version.Revision), Epoch: version.Epoch}
+		if version.Number == 0 || version.Number > uint64(len(chain)) {
+			return nil, fmt.Errorf("it has %d versions, and one with the number %d", len(chain), version.Number)
+		}
+		chain[version.Number-1] = check.Version{Parent: version.Parent, Value: value, Revision: uint64(version.Revision), Epoch: version.Epoch}
 	}
 	return chain, nil
 }

@@ -83,6 +83,7 @@ func write(ctx context.Context, r *history.Recorder, op history.Op, send func(co
 	defer cancel()
 	v, err := send(ctx)
 	begun.Outcome, begun.Error = outcome(err)
+	begun.Code = hawser.CodeOf(err)
 	begun.Version, begun.Revision, begun.Machine = v.Number, uint64(v.Revision), v.CreatedAt.UnixNano()
 	if conflict, ok := errors.AsType[*hawser.ConflictError](err); ok && begun.Outcome == history.Failed {
 		begun.Conflict, begun.Version = true, conflict.Head.Number
@@ -110,10 +111,11 @@ func read(ctx context.Context, r *history.Recorder, of history.Op, a *client.Age
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	got, err := a.Restore(ctx, opts...)
-	if errors.Is(err, hawser.ErrNotFound) && of.Number == 0 {
+	if errors.Is(err, hawser.ErrNotFound) || of.Number != 0 && errors.Is(err, hawser.ErrVersionGone) {
 		op.Outcome = history.OK // there is none
 		return *op
 	}
+	op.Code = hawser.CodeOf(err)
 	if op.Outcome, op.Error = outcome(err); err == nil {
 		op.Version, op.Revision, op.Value = got.Version.Number, uint64(got.Revision), valueOf(of.Agent, got.State)
 	}
@@ -163,9 +165,10 @@ func Final(ctx context.Context, node *client.Client, at hawser.Revision, ops []h
 			if made.Value == "" {
 				made.Value = "content with the hash " + v.SHA256.String()
 			}
-			if parent := v.Number - 1; v.Parent != parent && (v.Parent != 0 || chain[parent-1] != check.Version{}) {
-				made.Value += fmt.Sprintf(", which follows version %d", v.Parent)
+			if v.Number == 0 || v.Number > uint64(len(chain)) {
+				return nil, fmt.Errorf("agent %s has %d versions, and one with the number %d", a.ID.Name, len(chain), v.Number)
 			}
+			made.Parent = v.Parent
 			chain[v.Number-1] = made
 		}
 		chains[a.ID.Name] = chain
