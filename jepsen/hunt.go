@@ -74,13 +74,13 @@ func control(ctx context.Context, plan Plan) (err error) {
 	return err
 }
 
-// ended is for a node that shows a defect by its end, or by hanging. Other errors are the
-// harness's own.
+// ended is for a cluster that shows a defect by what it does, as by the end of a node.
+// Other errors are the harness's own.
 func ended(err error) bool {
 	if _, ok := errors.AsType[*rig.EndedError](err); ok {
 		return true
 	}
-	_, ok := errors.AsType[*rig.StuckError](err)
+	_, ok := errors.AsType[*rig.ShownError](err)
 	return ok
 }
 

@@ -73,6 +73,9 @@ func command(ctx context.Context, args []string) (code int, err error) {
 		return codeFailed, err
 	}
 	if err := o.place(ctx); err != nil {
+		if o.out == "" && o.plan.Dir != "" {
+			err = errors.Join(err, os.RemoveAll(o.plan.Dir))
+		}
 		return codeFailed, err
 	}
 	o.plan.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))

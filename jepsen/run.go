@@ -124,11 +124,9 @@ type run struct {
 	last hawser.Revision
 }
 
-// leases reports whether a workload has leases.
-func (r *run) leases() bool {
-	return slices.ContainsFunc(r.workloads, func(w workload.Workload) bool {
-		return slices.Contains([]string{"claims", "locks", "leases", "semaphores"}, w.Name())
-	})
+// has reports whether one of these workloads runs.
+func (r *run) has(names ...string) bool {
+	return slices.ContainsFunc(r.workloads, func(w workload.Workload) bool { return slices.Contains(names, w.Name()) })
 }
 
 // watching returns the watchers as they are in the history, one at each node.
@@ -173,8 +171,11 @@ func (r *run) all(ctx context.Context) error {
 	}
 	r.Log.Info("checking", "operations", len(ops))
 	r.report.Verdicts = append(r.report.Verdicts, check.Revisions(ops), check.Times(ops, r.recorder.Began()))
-	if r.leases() {
-		r.report.Verdicts = append(r.report.Verdicts, check.Leases(ops), check.Holds(ops, r.watching(), uint64(r.last)))
+	if r.has("leases", "claims", "locks", "semaphores") {
+		r.report.Verdicts = append(r.report.Verdicts, check.Holds(ops, r.watching(), uint64(r.last)))
+	}
+	if leases := check.Leases(ops); r.has("leases") || leases.Checked > 0 { // those of others expire by chance
+		r.report.Verdicts = append(r.report.Verdicts, leases)
 	}
 	for _, w := range r.workloads {
 		own := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return !strings.HasPrefix(op.Agent, w.Name()+"/") })
@@ -364,7 +365,7 @@ func (r *run) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverTime)
 	defer cancel()
 	if err := r.ready(ctx); err != nil {
-		return fmt.Errorf("the cluster does not recover: %w", err)
+		return &rig.ShownError{What: "the cluster does not recover", Err: err}
 	}
 	conn, err := client.Dial(client.Config{Endpoints: r.rig.Endpoints()})
 	if err != nil {
@@ -388,7 +389,7 @@ func (r *run) final(ctx context.Context, ops []history.Op) (check.Final, map[str
 	defer cancel()
 	last, err := r.recovered(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the cluster does not recover: %w", err)
+		return nil, nil, &rig.ShownError{What: "the cluster does not recover", Err: err}
 	}
 	r.last = last
 	final, told := check.Final{}, map[string][]check.Told{}
@@ -408,7 +409,7 @@ func (r *run) final(ctx context.Context, ops []history.Op) (check.Final, map[str
 	}
 	for name, w := range r.watchers {
 		if told[name], err = w.Told(ctx, last); err != nil {
-			return nil, nil, fmt.Errorf("watcher %s does not come to the end: %w", name, err)
+			return nil, nil, &rig.ShownError{What: "watcher " + name + " does not come to the end", Err: err}
 		}
 	}
 	return final, told, nil

@@ -234,6 +234,7 @@ func TestVersions_DeletesAndRollbacks(t *testing.T) {
 		"perhaps deleted, and gone": {maybe, anew, ""},
 		"perhaps deleted, and not":  {maybe, chain("x", "z", "y"), ""},
 		"gone after the delete":     {deleted, anew[:2], "has 2 versions"},
+		"a delete that is too late": {append([]history.Op{at(0, 1, save("x", 1)), at(2, 3, save("y", 2))}, at(4, 5, unknown(remove(1)))), Chain{{}, {}}, "nobody saved"},
 		"rolled back":               {back, chain("x", "y", "x"), ""},
 		"rolled back to another":    {back, chain("x", "y", "y"), "twice"},
 		"rolled back twice":         {back, chain("x", "y", "x", "x"), "twice"},

@@ -127,13 +127,23 @@ func deletes(ops []history.Op) map[string]deleted {
 			continue
 		}
 		d := gone[op.Agent]
-		d.most = max(d.most, *op.Expect+1)
 		if op.Outcome == history.OK {
 			d.certain = max(d.certain, *op.Expect+1)
+		}
+		if op.Outcome == history.OK || !tooLate(op, ops) {
+			d.most = max(d.most, *op.Expect+1)
 		}
 		gone[op.Agent] = d
 	}
 	return gone
+}
+
+// tooLate reports whether a delete of which nobody knows what became of it cannot have
+// been done: the head was another one for certain before it was asked for.
+func tooLate(del history.Op, ops []history.Op) bool {
+	return slices.ContainsFunc(ops, func(op history.Op) bool {
+		return op.Agent == del.Agent && op.Outcome == history.OK && op.MakesVersion() && op.Version > *del.Expect && op.Return < del.Call
+	})
 }
 
 func (d deleted) maybe(number uint64) bool { return number <= d.most }

@@ -107,6 +107,32 @@ func TestDisk_PowerFailure(t *testing.T) {
 }
 
 // Claim: a disk fails as it is told to, and is well again after that.
+// Claim: a power failure brings nothing of a removed file back into a new one that has
+// its inode.
+func TestDisk_PowerFailure_ReusedInodes(t *testing.T) {
+	d := mount(t)
+	for seed := range uint64(6) {
+		for i := range 20 {
+			old, now := filepath.Join(d.Path(), fmt.Sprint("old", i)), filepath.Join(d.Path(), fmt.Sprint("new", i))
+			must(t, os.WriteFile(old, []byte("OLDOLDOLD"), 0o600)) // never synced
+			syncDir(t, d.Path())
+			must(t, os.Remove(old))
+			syncDir(t, d.Path())
+			must(t, os.WriteFile(now, nil, 0o600))
+			syncDir(t, d.Path())
+		}
+		_, err := d.PowerFail(rand.New(rand.NewPCG(seed, 1)))
+		must(t, err)
+		for i := range 20 {
+			now := filepath.Join(d.Path(), fmt.Sprint("new", i))
+			if got, err := os.ReadFile(now); err != nil || len(got) > 0 {
+				t.Fatalf("new%d holds %q, %v", i, got, err)
+			}
+			must(t, os.Remove(now))
+		}
+	}
+}
+
 func TestDisk_Faults(t *testing.T) {
 	d := mount(t)
 	f, err := os.Create(filepath.Join(d.Path(), "f"))

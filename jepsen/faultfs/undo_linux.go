@@ -117,6 +117,7 @@ func (v *volatile) synced(inode, upTo uint64) {
 func (v *volatile) syncedDir(inode, upTo uint64) {
 	v.entries[inode] = slices.DeleteFunc(v.entries[inode], func(e entry) bool {
 		if e.number <= upTo && e.kept != "" {
+			v.forget(e.kept)
 			_ = os.RemoveAll(e.kept) // it is aside, where nobody finds it
 		}
 		return e.number <= upTo
@@ -124,6 +125,21 @@ func (v *volatile) syncedDir(inode, upTo uint64) {
 	if len(v.entries[inode]) == 0 {
 		delete(v.entries, inode)
 	}
+}
+
+// forget drops the changes of what is about to be removed for good: its inodes are given
+// to other files.
+func (v *volatile) forget(kept string) {
+	_ = filepath.WalkDir(kept, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // then it has no inode
+		}
+		if inode, err := inodeOf(path); err == nil {
+			delete(v.files, inode)
+			delete(v.entries, inode)
+		}
+		return nil
+	})
 }
 
 // lose undoes what a power failure undoes. How much of it is rng's to say: all,
@@ -227,7 +243,11 @@ func (v *volatile) undoEntry(paths map[uint64]string, inode uint64, e entry) err
 	case removed:
 		return os.Rename(e.kept, path)
 	case renamed:
-		target := filepath.Join(paths[e.toDir], e.to)
+		toDir, ok := paths[e.toDir]
+		if !ok {
+			return nil // it went with its new directory
+		}
+		target := filepath.Join(toDir, e.to)
 		if err := os.Rename(target, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -22,9 +22,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hawserdb/hawser"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/hawserdb/hawser"
 )
 
 // Outcome is what a client knows of an operation.

@@ -59,7 +59,7 @@ func syncError(name string, times int, who chooser) Fault {
 			// Another fault may have ended the process, or started the next one.
 			for end := time.Now().Add(stopsWithin); failed && r.Process(i) == p && r.Running(i) && !r.Stuck(i); {
 				if time.Now().After(end) {
-					return fmt.Errorf("%s goes on although a sync failed", names([]int{i}))
+					return &rig.ShownError{What: names([]int{i}) + " goes on although a sync failed"}
 				}
 				sleep(ctx, 10*time.Millisecond)
 			}

@@ -103,7 +103,10 @@ func (n *Nemesis) strike(ctx context.Context, count int) error {
 	for _, i := range n.Rng.Perm(len(n.Faults))[:min(count, len(n.Faults))] {
 		f := n.Faults[i]
 		begin := n.Now()
-		injury, err := f.Inject(ctx, n.Rig, n.Rng)
+		// Of its own: how much a fault draws depends on what it meets, and the next ones are
+		// to be the same again.
+		rng := rand.New(rand.NewPCG(n.Rng.Uint64(), n.Rng.Uint64())) //nolint:gosec // it is to be repeated
+		injury, err := f.Inject(ctx, n.Rig, rng)
 		if err != nil {
 			if ctx.Err() == nil {
 				errs = append(errs, fmt.Errorf("inject %s: %w", f.Name, err))

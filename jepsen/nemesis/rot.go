@@ -261,7 +261,7 @@ func (p *patient) examine(ctx context.Context) error {
 		p.outcome = p.refusal()
 		return p.rig.Explain(p.node)
 	case err != nil:
-		return &rig.StuckError{Node: p.rig.Nodes()[p.node].Name, Err: err}
+		return &rig.ShownError{What: names([]int{p.node}) + " neither serves nor refuses", Err: err}
 	}
 	repaired, err := p.rig.Metric(ctx, p.node, "hawser_repaired_contents")
 	switch {

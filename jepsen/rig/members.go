@@ -117,7 +117,7 @@ func (r *Rig) Whole(ctx context.Context) error {
 		select {
 		case <-time.After(changePause):
 		case <-ctx.Done():
-			return fmt.Errorf("the cluster is not whole again: %w", open)
+			return &ShownError{What: "the cluster is not whole again", Err: open}
 		}
 	}
 	return r.dismiss(ctx)

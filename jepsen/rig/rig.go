@@ -252,19 +252,23 @@ func (r *Rig) failed(i int) bool {
 	return c.SyncErrors+c.SlowSyncs+c.HungSyncs+c.Refused > 0
 }
 
-// StuckError is a node that neither serves nor refuses to run.
-type StuckError struct {
-	Node string
-	Err  error
+// ShownError is what the cluster has shown by what it does, and no client: it does not
+// recover, a node neither serves nor refuses, or goes on though it must not.
+type ShownError struct {
+	What string
+	Err  error // nil for none
 }
 
 // Error implements error.
-func (e *StuckError) Error() string {
-	return fmt.Sprintf("%s neither serves nor refuses: %v", e.Node, e.Err)
+func (e *ShownError) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return fmt.Sprintf("%s: %v", e.What, e.Err)
 }
 
 // Unwrap returns the cause.
-func (e *StuckError) Unwrap() error { return e.Err }
+func (e *ShownError) Unwrap() error { return e.Err }
 
 // EndedError is a node that has ended by itself, and no fault explains it.
 type EndedError struct {
