@@ -83,6 +83,7 @@ var (
 		&FinishEffect{Agent: sampleSave.Agent, End: EffectEnd{ID: "pay", Result: []byte("paid")}, Fence: 1 << 40, Generation: 300},
 		&ResolveEffect{Agent: sampleSave.Agent, ID: "pay", State: hawser.EffectDone, Result: []byte("paid"), Reason: "r", Force: true, Generation: 300},
 		&ForgetEffects{Agent: sampleSave.Agent, Version: 300, Fence: 1 << 40, Generation: 300},
+		&ClaimFree{Lease: sampleLease, Namespace: "n", Names: []string{"a", "crew/b"}, Generation: 300},
 		&Audit{Mark: Mark{Index: 300, Digest: 1 << 63}},
 		&SweepTxns{IDs: []hawser.TxnID{sampleTxnID, {Namespace: "n", ID: "u"}}},
 		&OpenSession{Namespace: "default", Session: hawser.SessionID{1}, Instance: "i", Deadline: 1e18, Generation: 300},

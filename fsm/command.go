@@ -73,6 +73,7 @@ const (
 	kindResolveEffect
 	kindForgetEffects
 	kindAudit
+	kindClaimFree
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -133,7 +134,8 @@ var commandTypes = [...]struct {
 	kindResolveEffect: {1, func() Command { return new(ResolveEffect) }},
 	kindForgetEffects: {1, func() Command { return new(ForgetEffects) }},
 
-	kindAudit: {1, func() Command { return new(Audit) }},
+	kindAudit:     {1, func() Command { return new(Audit) }},
+	kindClaimFree: {1, func() Command { return new(ClaimFree) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is
