@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type holds struct {
 	// while there are some.
 	returns   []giving
 	returning bool
+	// removed are the fences of what was forgotten since the last ClaimAny began.
+	removed map[hawser.Resource]uint64
 }
 
 // giving is a hold that is given back until the cluster says that it has it, and
@@ -48,12 +51,7 @@ func (u *holds) find(name hawser.Resource, token uint64) *hold {
 	u.mu.Lock()
 	h := u.of[name]
 	u.mu.Unlock()
-	if h == nil {
-		return nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.token != token {
+	if h == nil || h.fence() != token {
 		return nil
 	}
 	return h
@@ -95,6 +93,51 @@ func (u *holds) forget(h *hold) {
 	if u.of[h.resource] == h {
 		delete(u.of, h.resource)
 	}
+	if u.removed != nil {
+		u.removed[h.resource] = max(u.removed[h.resource], h.fence())
+	}
+}
+
+// begin counts the claims of agents below a prefix, and has what is forgotten
+// noted from then on.
+func (u *holds) begin(prefix string) (known int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.removed = make(map[hawser.Resource]uint64)
+	for name := range u.of {
+		if name.Kind == hawser.ResourceClaim && isBelow(name.Name.Name, prefix) {
+			known++
+		}
+	}
+	return known
+}
+
+// isBelow is what nodes take for below a prefix.
+func isBelow(name, prefix string) bool {
+	root := strings.TrimSuffix(prefix, "/")
+	return prefix == "" || name == prefix || strings.HasPrefix(name, root+"/")
+}
+
+// adopt returns the hold of a claim that the cluster says the lease has, nil for
+// one that is known here, or was given back while the cluster answered.
+func (u *holds) adopt(name hawser.Resource, grant *hawserv1.AcquireResponse) *hold {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	known := u.removed[name]
+	if h := u.of[name]; h != nil {
+		token := h.fence()
+		if token == 0 { // it asks for the agent, and will be told
+			return nil
+		}
+		known = max(known, token)
+	}
+	if grant.GetToken() <= known {
+		return nil
+	}
+	h := u.lease.newHold(name)
+	h.grant, h.token = grant, grant.GetToken()
+	u.of[name] = h
+	return h
 }
 
 // release gives a hold back. If that fails it is tried again for as long as the
@@ -104,13 +147,16 @@ func (u *holds) release(ctx context.Context, h *hold) error {
 	h.mu.Lock()
 	h.ack = false
 	h.mu.Unlock()
-	err := h.tell(ctx)
-	if err != nil && u.lease.ctx.Err() == nil {
+	if u.lease.ctx.Err() != nil { // it goes with the lease
+		u.forget(h)
+		return nil
+	}
+	if err := h.tell(ctx); err != nil {
 		u.giveBack(h)
 		return err
 	}
 	u.forget(h)
-	return err
+	return nil
 }
 
 // giveBack has a hold given back in the background.
@@ -170,13 +216,18 @@ func (u *holds) giveRound(round []giving) (left []giving) {
 	return left
 }
 
+// fence returns the token, 0 before it is granted.
+func (h *hold) fence() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.token
+}
+
 // tell tells the cluster that a hold is given back, or the place in the queue.
 func (h *hold) tell(ctx context.Context) error {
-	h.mu.Lock()
 	req := &hawserv1.ReleaseRequest{
-		Resource: wire.ResourceToProto(h.resource), Lease: h.lease.id[:], Token: h.token, Generation: h.lease.generation,
+		Resource: wire.ResourceToProto(h.resource), Lease: h.lease.id[:], Token: h.fence(), Generation: h.lease.generation,
 	}
-	h.mu.Unlock()
 	return h.lease.client.do(ctx, &call{
 		op: "release", key: h.resource.String(), write: true, harmless: true, leader: true,
 		send: func(ctx context.Context, s sending) (*hawserv1.Header, error) {
@@ -185,48 +236,3 @@ func (h *hold) tell(ctx context.Context) error {
 		},
 	})
 }
-
-// Lease is a sign of life of this process, under which it holds many agents and
-// locks: see [Under]. The cluster hears of it once for all of them, and when the
-// process dies all of them are free at once. Safe for concurrent use. Make one
-// with [Client.OpenLease].
-//
-// What is held under it ends one by one: what is released, handed over or taken
-// away leaves the others as they are, each with its own fence and its own Done.
-// When the lease is lost, all of them are.
-type Lease struct{ lease *lease }
-
-// OpenLease opens a lease that outlives this process by ttl, from 500 ms to an
-// hour; 0 is hawser.DefaultTTL. It is renewed six times in that time, until it is
-// released.
-func (c *Client) OpenLease(ctx context.Context, ttl time.Duration) (*Lease, error) {
-	if ttl == 0 {
-		ttl = hawser.DefaultTTL
-	}
-	l, err := c.openLease(ctx, ttl, true)
-	if err != nil {
-		return nil, err
-	}
-	return &Lease{l}, nil
-}
-
-// Under has an agent claimed, or a lock taken, under a lease of this client, whose
-// TTL counts then, at most 10,000 under one. Nobody else's turn comes earlier for
-// it: of what the lease holds or waits for already, a second one waits until the
-// first is released.
-func Under(l *Lease) HoldOption { return func(o *holdOptions) { o.under = l } }
-
-// Done is closed when the lease can no longer be counted on.
-func (l *Lease) Done() <-chan struct{} { return l.lease.ctx.Done() }
-
-// Err says why, in an error that matches hawser.ErrOwnershipLost; nil before Done
-// is closed.
-func (l *Lease) Err() error {
-	if l.lease.ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(l.lease.ctx)
-}
-
-// Release ends the lease, and gives back all that is held under it.
-func (l *Lease) Release(ctx context.Context) error { return l.lease.release(ctx) }
