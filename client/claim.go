@@ -16,7 +16,7 @@ import (
 // the agent: its writes carry the fence of the claim, and the cluster refuses
 // all others. Safe for concurrent use. Make one with [Agent.Claim].
 type Claim struct {
-	hold
+	*hold
 
 	agent *Agent
 	head  *hawser.Version
@@ -39,7 +39,18 @@ func (a *Agent) Claim(ctx context.Context, opts ...HoldOption) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Claim{hold: *h, agent: a}
+	if err := a.take(ctx, "claim"); err != nil {
+		h.giveUp()
+		return nil, err
+	}
+	defer a.give()
+	return a.granted(h), nil
+}
+
+// granted is a claim of an agent that this process was given. The caller has the
+// handle's turn.
+func (a *Agent) granted(h *hold) *Claim {
+	c := &Claim{hold: h, agent: a}
 	generation := hawser.Generation(h.grant.GetHeader().GetGeneration())
 	p := position{seen: h.grant.GetSeen(), generation: generation}
 	if h.grant.GetHead() != nil {
@@ -47,14 +58,8 @@ func (a *Agent) Claim(ctx context.Context, opts ...HoldOption) (*Claim, error) {
 		c.head, p = &head, positionAt(head, generation)
 		p.seen = h.grant.GetSeen()
 	}
-	if err := a.take(ctx, "claim"); err != nil {
-		h.lease.lose("it was given up")
-		a.client.background(h.lease.end)
-		return nil, err
-	}
 	a.setPosition(p)
-	a.give()
-	return c, nil
+	return c
 }
 
 func claimOf(id hawser.AgentID) hawser.Resource {
@@ -99,7 +104,7 @@ func (c *Claim) Delete(ctx context.Context, opts ...DeleteOption) error {
 }
 
 func (c *Claim) check() error {
-	if c.lease.live() {
+	if c.live() {
 		return nil
 	}
 	return c.Err()

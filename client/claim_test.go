@@ -23,17 +23,46 @@ import (
 type crew struct {
 	t       *testing.T
 	cluster *hawsertest.Cluster
+	// shared: its members hold all under one lease each.
+	shared bool
 }
 
 type member struct {
 	*client.Client
 
-	line *line
+	line   *line
+	shared bool
+	lease  *client.Lease
+}
+
+// under is how a member holds something: under a lease of its own or the
+// member's, which is opened with the first TTL.
+func (m *member) under(t *testing.T, ttl time.Duration) client.HoldOption {
+	t.Helper()
+	if !m.shared {
+		return client.TTL(ttl)
+	}
+	if m.lease == nil {
+		m.lease = must[*client.Lease](t)(m.OpenLease(t.Context(), ttl))
+	}
+	return client.Under(m.lease)
+}
+
+// bothForms runs a test with a lease for each hold, and with one for a member.
+func bothForms(t *testing.T, test func(t *testing.T, c crew)) {
+	t.Helper()
+	for name, shared := range map[string]bool{"a lease each": false, "one lease": true} {
+		t.Run(name, func(t *testing.T) {
+			c := newCrew(t)
+			c.shared = shared
+			test(t, c)
+		})
+	}
 }
 
 func (c crew) join(instance string) *member {
 	c.t.Helper()
-	m := &member{line: newLine(c.t, c.cluster.Endpoint(0))}
+	m := &member{line: newLine(c.t, c.cluster.Endpoint(0)), shared: c.shared}
 	dialled, err := client.Dial(client.Config{Endpoints: []string{m.line.address}, Instance: instance})
 	if err != nil {
 		c.t.Fatal(err)
@@ -97,7 +126,7 @@ func (l *line) cut() {
 func newCrew(t *testing.T) crew {
 	t.Helper()
 	t.Parallel()
-	return crew{t, hawsertest.StartCluster(t, 1)}
+	return crew{t: t, cluster: hawsertest.StartCluster(t, 1)}
 }
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -114,10 +143,12 @@ func must[T any](t *testing.T) func(T, error) T {
 // An agent has one owner: its saves go through, those without the fence do not;
 // when it releases, who waits gets the agent with the head, and what the old
 // owner still tries is refused without being sent.
-func TestClaim_OneOwnerAfterTheOther(t *testing.T) {
-	c := newCrew(t)
+func TestClaim_OneOwnerAfterTheOther(t *testing.T) { bothForms(t, claimOneOwnerAfterTheOther) }
+
+func claimOneOwnerAfterTheOther(t *testing.T, c crew) {
+	t.Helper()
 	alice, bob := c.join("alice"), c.join("bob")
-	own := must[*client.Claim](t)(alice.Agent("planner").Claim(t.Context()))
+	own := must[*client.Claim](t)(alice.Agent("planner").Claim(t.Context(), alice.under(t, hawser.DefaultTTL)))
 	v := must[hawser.Version](t)(own.Save(t.Context(), []byte("one")))
 	if _, number := hawser.SplitToken(own.Fence().Token); v.Epoch != number {
 		t.Errorf("saved under epoch %d with fence %d", v.Epoch, number)
@@ -127,11 +158,13 @@ func TestClaim_OneOwnerAfterTheOther(t *testing.T) {
 	if !ok || fenced.Owner != "alice" {
 		t.Fatalf("a save without a fence: %v", err)
 	}
-	if _, err := bob.Agent("planner").Claim(t.Context(), client.NoWait()); !errors.Is(err, hawser.ErrBusy) {
+	if _, err := bob.Agent("planner").Claim(t.Context(), client.NoWait(), bob.under(t, hawser.DefaultTTL)); !errors.Is(err, hawser.ErrBusy) {
 		t.Fatalf("a claim that does not wait: %v", err)
 	}
 	granted := make(chan *client.Claim)
-	go func() { granted <- must[*client.Claim](t)(bob.Agent("planner").Claim(t.Context())) }()
+	go func() {
+		granted <- must[*client.Claim](t)(bob.Agent("planner").Claim(t.Context(), bob.under(t, hawser.DefaultTTL)))
+	}()
 	awaitOwner(t, alice, "planner", func(h hawser.Holding) bool { return h.Waiting == 1 })
 	if err := own.Release(t.Context()); err != nil {
 		t.Fatal(err)
@@ -163,10 +196,12 @@ func awaitOwner(t *testing.T, m *member, agent string, is func(hawser.Holding) b
 
 // An owner that is cut off loses the claim before the cluster gives it to the
 // next: the context of Do ends first, with the cause.
-func TestClaim_OwnerIsCutOff(t *testing.T) {
-	c := newCrew(t)
+func TestClaim_OwnerIsCutOff(t *testing.T) { bothForms(t, claimOwnerIsCutOff) }
+
+func claimOwnerIsCutOff(t *testing.T, c crew) {
+	t.Helper()
 	alice, bob := c.join("alice"), c.join("bob")
-	own := must[*client.Claim](t)(alice.Agent("a").Claim(t.Context(), client.TTL(time.Second)))
+	own := must[*client.Claim](t)(alice.Agent("a").Claim(t.Context(), alice.under(t, time.Second)))
 	var ended time.Time
 	done := make(chan error)
 	go func() {
@@ -182,7 +217,7 @@ func TestClaim_OwnerIsCutOff(t *testing.T) {
 	}
 	granted := make(chan time.Time)
 	go func() {
-		next := must[*client.Claim](t)(bob.Agent("a").Claim(t.Context()))
+		next := must[*client.Claim](t)(bob.Agent("a").Claim(t.Context(), bob.under(t, hawser.DefaultTTL)))
 		must[hawser.Version](t)(next.Save(t.Context(), []byte("saved")))
 		granted <- time.Now()
 	}()
@@ -203,17 +238,19 @@ func TestClaim_OwnerIsCutOff(t *testing.T) {
 
 // A handover by name ends the owner's claim at once; the one named gets the
 // agent when the owner's function has returned, though another one waits longer.
-func TestClaim_Handover(t *testing.T) {
-	c := newCrew(t)
+func TestClaim_Handover(t *testing.T) { bothForms(t, claimHandover) }
+
+func claimHandover(t *testing.T, c crew) {
+	t.Helper()
 	alice, bob, carol := c.join("alice"), c.join("bob"), c.join("carol")
-	own := must[*client.Claim](t)(alice.Agent("a").Claim(t.Context(), client.TTL(time.Minute)))
+	own := must[*client.Claim](t)(alice.Agent("a").Claim(t.Context(), alice.under(t, time.Minute)))
 	returned, granted := make(chan struct{}), make(chan string, 2)
 	go func() {
 		_ = own.Do(t.Context(), func(ctx context.Context) error { <-ctx.Done(); <-returned; return nil })
 	}()
 	for i, m := range []*member{bob, carol} {
 		go func() {
-			if _, err := m.Agent("a").Claim(t.Context()); err == nil {
+			if _, err := m.Agent("a").Claim(t.Context(), m.under(t, hawser.DefaultTTL)); err == nil {
 				granted <- m.Instance()
 			}
 		}()
@@ -245,10 +282,12 @@ func TestClaim_Handover(t *testing.T) {
 }
 
 // Unclaim opens the agent to everybody, force goes through a claim.
-func TestClaim_UnclaimAndForce(t *testing.T) {
-	c := newCrew(t)
+func TestClaim_UnclaimAndForce(t *testing.T) { bothForms(t, claimUnclaimAndForce) }
+
+func claimUnclaimAndForce(t *testing.T, c crew) {
+	t.Helper()
 	alice, bob := c.join("alice"), c.join("bob")
-	own := must[*client.Claim](t)(alice.Agent("a").Claim(t.Context()))
+	own := must[*client.Claim](t)(alice.Agent("a").Claim(t.Context(), alice.under(t, hawser.DefaultTTL)))
 	must[hawser.Version](t)(own.Save(t.Context(), []byte("one")))
 	must[hawser.Version](t)(bob.Agent("a").Save(t.Context(), []byte("two"), client.Overwrite(), client.Force()))
 	select {

@@ -6,6 +6,7 @@ package client
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -24,6 +25,7 @@ type holdOptions struct {
 	noWait   bool
 	capacity uint32
 	reporter *Reporter
+	under    *Lease
 }
 
 // TTL is how long the claim or lock outlives this process, 3 s unless it is
@@ -43,50 +45,102 @@ func NoWait() HoldOption { return func(o *holdOptions) { o.noWait = true } }
 // it must say the same. It means nothing to a claim.
 func Capacity(n uint32) HoldOption { return func(o *holdOptions) { o.capacity = n } }
 
-// hold is what a claim and a lock have in common.
+// hold is what a claim and a lock have in common. It has a lease of its own, or
+// is one of many under a lease that goes on without it: then lease.under is set.
 type hold struct {
 	lease    *lease
 	resource hawser.Resource
 	grant    *hawserv1.AcquireResponse
-	// unreport ends the reports of a claim.
-	unreport func()
+	// ctx ends with the hold; its cause is why. Without others under the lease
+	// both are the lease's.
+	ctx    context.Context //nolint:containedctx // it is the hold's own end
+	cancel context.CancelCauseFunc
+	// gone is closed when the lease has nothing of the resource any more.
+	gone chan struct{}
+
+	mu sync.Mutex
+	// token is the fence once it is granted, 0 before.
+	token uint64
+	// active and ack are as those of a lease, for a hold that is one of many.
+	active int
+	ack    bool
+	// unsure: nobody knows whether the last wish was executed, or will be.
+	unsure bool
 }
 
-// acquire opens a lease and waits for a resource under it.
+func (l *lease) newHold(name hawser.Resource) *hold {
+	h := &hold{lease: l, resource: name, ctx: l.ctx, cancel: l.cancel}
+	if l.under != nil {
+		h.ctx, h.cancel = context.WithCancelCause(l.ctx)
+		h.gone = make(chan struct{})
+	}
+	return h
+}
+
+// acquire waits for a resource, under the lease of the options or one of its own.
 func (c *Client) acquire(ctx context.Context, name hawser.Resource, o holdOptions) (*hold, error) {
-	l, err := c.openLease(ctx, o.ttl)
+	l, err := c.leaseFor(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if name.Kind == hawser.ResourceClaim {
-		l.await(name.Name)
-		defer l.await(hawser.AgentID{})
-	}
-	h := &hold{lease: l, resource: name, unreport: func() {}}
-	if name.Kind == hawser.ResourceClaim {
-		h.unreport = l.report(name.Name, o.reporter)
-	}
+	h := l.newHold(name)
 	// Waiting ends with the lease too: the place in the queue went with it.
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })() //nolint:contextcheck // it is the lease that ends
-	if err := h.wait(waiting, o); err != nil {
-		if l.ctx.Err() != nil && ctx.Err() == nil {
-			err = context.Cause(l.ctx) //nolint:contextcheck // it is the lease that has ended
+	defer context.AfterFunc(h.ctx, func() { cancel(context.Cause(h.ctx)) })() //nolint:contextcheck // it is the lease that ends
+	if l.under != nil {
+		if err := l.under.admit(waiting, h, o.noWait); err != nil {
+			return nil, err
 		}
-		l.lose("it was given up")
-		c.background(l.end)
-		h.unreport()
+	}
+	if name.Kind == hawser.ResourceClaim {
+		defer l.await(name.Name)()
+		h.report(o.reporter)
+	}
+	if err := h.wait(waiting, o); err != nil {
+		if h.ctx.Err() != nil && ctx.Err() == nil {
+			err = context.Cause(h.ctx) //nolint:contextcheck // it is the lease that has ended
+		}
+		h.giveUp()
 		return nil, err
 	}
 	return h, nil
+}
+
+// leaseFor returns the lease to hold something under.
+func (c *Client) leaseFor(ctx context.Context, o holdOptions) (*lease, error) {
+	if o.under == nil {
+		return c.openLease(ctx, o.ttl, false)
+	}
+	l := o.under.lease
+	if l.client != c {
+		return nil, &hawser.Error{Code: hawser.CodeInvalid, Op: "acquire", Key: l.id.String(), Msg: "the lease is another client's"}
+	}
+	if !l.live() {
+		return nil, context.Cause(l.ctx) //nolint:contextcheck // it is the lease that has ended
+	}
+	return l, nil
+}
+
+// giveUp gives back in the background what was, or may be, acquired.
+func (h *hold) giveUp() {
+	h.lose("it was given up")
+	if h.lease.under == nil {
+		h.lease.client.background(h.lease.end)
+		return
+	}
+	h.lease.under.giveBack(h)
 }
 
 // wait returns when the resource is granted.
 func (h *hold) wait(ctx context.Context, o holdOptions) error {
 	for {
 		err := h.ask(ctx, o)
+		h.unsure = err != nil && isPassing(err)
 		if err == nil && h.grant.GetGranted() {
+			h.mu.Lock()
+			h.token = h.grant.GetToken()
+			h.mu.Unlock()
 			return nil
 		}
 		if err == nil {
@@ -157,15 +211,62 @@ func (h *hold) Fence() hawser.Fence {
 
 // Done is closed when what is held can no longer be counted on: it was
 // released, taken away, or no renewal was confirmed in time.
-func (h *hold) Done() <-chan struct{} { return h.lease.ctx.Done() }
+func (h *hold) Done() <-chan struct{} { return h.ctx.Done() }
 
 // Err says why, in an error that matches hawser.ErrOwnershipLost; nil before
 // Done is closed.
 func (h *hold) Err() error {
-	if h.lease.ctx.Err() == nil {
+	if h.ctx.Err() == nil {
 		return nil
 	}
-	return h.lost(context.Cause(h.lease.ctx))
+	return h.lost(context.Cause(h.ctx))
+}
+
+// live reports whether what is held can be counted on now.
+func (h *hold) live() bool { return h.lease.live() && h.ctx.Err() == nil }
+
+// lose ends the hold on this side. If functions run under it, the cluster learns
+// of that when the last of them returns.
+func (h *hold) lose(why string) {
+	if h.lease.under == nil {
+		h.lease.lose(why)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ctx.Err() == nil {
+		h.ack = h.active > 0
+		h.cancel(&hawser.Error{Code: hawser.CodeOwnershipLost, Op: "lease", Key: h.lease.id.String(), Msg: why})
+	}
+}
+
+// enter begins a function that runs under the hold; leave ends it.
+func (h *hold) enter() error {
+	if err := h.lease.enter(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ctx.Err() != nil {
+		defer h.lease.leave()
+		return context.Cause(h.ctx)
+	}
+	h.active++
+	return nil
+}
+
+func (h *hold) leave() {
+	h.mu.Lock()
+	h.active--
+	ack := h.ack && h.active == 0
+	if ack {
+		h.ack = false
+	}
+	h.mu.Unlock()
+	if ack {
+		h.lease.under.giveBack(h)
+	}
+	h.lease.leave()
 }
 
 func (h *hold) lost(cause error) error {
@@ -183,26 +284,30 @@ func (h *hold) lost(cause error) error {
 // f is not run by two at a time holds as far as f ends with its context: what
 // changes something elsewhere should carry the fence.
 func (h *hold) Do(ctx context.Context, f func(context.Context) error) error {
-	if err := h.lease.enter(); err != nil {
+	if err := h.enter(); err != nil {
 		return h.lost(err)
 	}
-	defer h.lease.leave()
+	defer h.leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(h.lease.ctx, func() { cancel(h.Err()) })() //nolint:contextcheck // it is the lease that ends
+	defer context.AfterFunc(h.ctx, func() { cancel(h.Err()) })() //nolint:contextcheck // it is the lease that ends
 	return f(ctx)
 }
 
 // Release gives back what is held. The next one in the queue gets it at once.
-// To release twice, or what was lost, is no error.
+// To release twice, or what was lost, is no error. What could not be released is
+// released when its lease ends; one of many under a lease is tried again until
+// then.
 func (h *hold) Release(ctx context.Context) error {
-	h.unreport()
-	return h.lease.release(ctx)
+	if h.lease.under == nil {
+		return h.lease.release(ctx)
+	}
+	return h.lease.under.release(ctx, h)
 }
 
 // Lock is a lock or a place in a semaphore that this process holds. Safe for
 // concurrent use. Make one with [Client.Lock].
-type Lock struct{ hold }
+type Lock struct{ *hold }
 
 // Lock waits until the lock of that name is this process's, or ctx ends. Its
 // name follows the rules of those of agents and has nothing to do with them.
@@ -219,7 +324,7 @@ func (c *Client) Lock(ctx context.Context, name string, opts ...HoldOption) (*Lo
 	if err != nil {
 		return nil, err
 	}
-	return &Lock{*h}, nil
+	return &Lock{h}, nil
 }
 
 func holdOptionsOf(opts []HoldOption) holdOptions {

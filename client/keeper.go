@@ -191,7 +191,10 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) (again []*lease, 
 		asked = append(asked, l)
 		req.Leases = append(req.Leases, l.id[:]...)
 		// A hint only: it must not make the message too long.
-		if id, version := l.follows(); version != 0 && len(req.GetFollowed()) < maxFollowed {
+		for id, version := range l.follows {
+			if len(req.GetFollowed()) == maxFollowed {
+				break
+			}
 			req.Followed = append(req.Followed, &hawserv1.Followed{Lease: l.id[:], Agent: wire.AgentToProto(id), Version: version})
 		}
 		if !l.addReports(req, &size) {
@@ -216,22 +219,27 @@ func (r *renewing) renew(ctx context.Context, leases []*lease) (again []*lease, 
 	return again, nil
 }
 
-// take confirms the leases that the answer does not name.
+// take confirms the leases that have not expired, less what the answer says was
+// ended.
 func (r *renewing) take(resp *hawserv1.KeepAliveResponse, asked []*lease, sent time.Duration) {
-	lost := make(map[hawser.LeaseID]string)
+	expired := make(map[hawser.LeaseID]bool)
 	const size = len(hawser.LeaseID{})
 	for packed := resp.GetExpired(); len(packed) >= size; packed = packed[size:] {
-		lost[hawser.LeaseID(packed)] = "the lease has expired"
+		expired[hawser.LeaseID(packed)] = true
 	}
+	ended := make(map[hawser.LeaseID][]*hawserv1.EndedHold)
 	for _, e := range resp.GetEnded() {
 		if id, err := wire.LeaseFromProto(e.GetLease()); err == nil {
-			lost[id] = e.GetReason()
+			ended[id] = append(ended[id], e)
 		}
 	}
 	for _, l := range asked {
-		if why, ok := lost[l.id]; ok {
-			l.lose(why)
+		if expired[l.id] {
+			l.lose("the lease has expired")
 			continue
+		}
+		for _, e := range ended[l.id] {
+			l.ended(wire.ResourceFromNode(e.GetResource()), e.GetToken(), e.GetReason())
 		}
 		l.confirm(sent)
 	}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,15 +40,17 @@ type lease struct {
 	// them has to tell the cluster that the end is known.
 	active int
 	ack    bool
-	// awaited is an agent that this process waits for, zero when it waits for
-	// none.
-	awaited hawser.AgentID
+	// awaited are the agents that this process waits for under it.
+	awaited map[hawser.AgentID]struct{}
+	// under is what it holds, nil for a lease of one hold, which ends with that.
+	under *holds
 	// reporting are those whose reports go with the renewals.
 	reporting []*reporting
 }
 
-// openLease opens a lease, and has it renewed from then on.
-func (c *Client) openLease(ctx context.Context, ttl time.Duration) (*lease, error) {
+// openLease opens a lease, and has it renewed from then on. One that is shared is
+// for many holds.
+func (c *Client) openLease(ctx context.Context, ttl time.Duration, shared bool) (*lease, error) {
 	if ttl < hawser.MinTTL || ttl > hawser.MaxTTL {
 		return nil, &hawser.Error{
 			Code: hawser.CodeInvalid, Op: "open lease", Msg: fmt.Sprintf("a time to live of %s; %s to %s are possible", ttl, hawser.MinTTL, hawser.MaxTTL),
@@ -54,6 +58,9 @@ func (c *Client) openLease(ctx context.Context, ttl time.Duration) (*lease, erro
 	}
 	l := &lease{client: c, id: hawser.NewLeaseID(), ttl: ttl}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	if shared {
+		l.under = &holds{lease: l, of: make(map[hawser.Resource]*hold)}
+	}
 	req := &hawserv1.OpenLeaseRequest{Lease: l.id[:], Ttl: durationpb.New(ttl), Instance: c.cfg.Instance}
 	// The cluster counts from whichever attempt it executes, and that may be the
 	// first though a later one was answered.
@@ -110,23 +117,43 @@ func (l *lease) expire() {
 	}
 }
 
-// await notes which agent this process waits for, zero for none any more.
-func (l *lease) await(id hawser.AgentID) {
+// await notes that this process waits for an agent, until done is called.
+func (l *lease) await(id hawser.AgentID) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.awaited = id
+	if l.awaited == nil {
+		l.awaited = make(map[hawser.AgentID]struct{})
+	}
+	l.awaited[id] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.awaited, id)
+	}
 }
 
-// follows tells which version this process has of the agent that it waits for,
-// 0 for none.
-func (l *lease) follows() (hawser.AgentID, uint64) {
+// follows calls yield with the agents that this process waits for and of which
+// it has a version, until it returns false.
+func (l *lease) follows(yield func(id hawser.AgentID, version uint64) bool) {
 	l.mu.Lock()
-	id := l.awaited
+	awaited := slices.Collect(maps.Keys(l.awaited))
 	l.mu.Unlock()
-	if id == (hawser.AgentID{}) {
-		return id, 0
+	for _, id := range awaited {
+		if version := l.client.cache.newest(id); version != 0 && !yield(id, version) {
+			return
+		}
 	}
-	return id, l.client.cache.newest(id)
+}
+
+// ended notes that somebody else has ended a hold.
+func (l *lease) ended(resource hawser.Resource, token uint64, why string) {
+	if l.under == nil {
+		l.lose(why)
+		return
+	}
+	if h := l.under.find(resource, token); h != nil {
+		h.lose(why)
+	}
 }
 
 // live reports whether the lease can be counted on now. It looks at the clock:

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -73,24 +74,27 @@ type reporting struct {
 	reporter *Reporter
 }
 
-// report has reports sent with the lease's renewals, until stop is called or the lease
-// ends.
-func (l *lease) report(agent hawser.AgentID, r *Reporter) (stop func()) {
+// report has reports sent with the renewals of the lease until the hold ends.
+func (h *hold) report(r *Reporter) {
 	if r == nil {
-		return func() {}
+		return
 	}
-	added := &reporting{agent: agent, reporter: r}
+	l, added := h.lease, &reporting{agent: h.resource.Name, reporter: r}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.reporting = append(l.reporting, added)
-	return func() {
+	l.mu.Unlock()
+	context.AfterFunc(h.ctx, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if i := slices.Index(l.reporting, added); i >= 0 {
 			l.reporting = slices.Delete(l.reporting, i, i+1)
 		}
-	}
+	})
 }
+
+// Report has the claim report with r from now on, as [Reports] does from the beginning:
+// for claims that were made otherwise.
+func (c *Claim) Report(r *Reporter) { c.report(r) }
 
 // reports reports whether there is somebody who does.
 func (l *lease) reports() bool {

@@ -83,6 +83,7 @@ var (
 		&FinishEffect{Agent: sampleSave.Agent, End: EffectEnd{ID: "pay", Result: []byte("paid")}, Fence: 1 << 40, Generation: 300},
 		&ResolveEffect{Agent: sampleSave.Agent, ID: "pay", State: hawser.EffectDone, Result: []byte("paid"), Reason: "r", Force: true, Generation: 300},
 		&ForgetEffects{Agent: sampleSave.Agent, Version: 300, Fence: 1 << 40, Generation: 300},
+		&ClaimFree{Lease: sampleLease, Namespace: "n", Names: []string{"a", "crew/b"}, Generation: 300},
 		&Audit{Mark: Mark{Index: 300, Digest: 1 << 63}},
 		&SetHealth{Term: 300, Changes: []HealthChange{{sampleSave.Agent, 1 << 40, hawser.HealthUnhealthy, "r"}, {Agent: sampleRef.Agent, Token: 1}}},
 		&Note{Agent: sampleSave.Agent, Kind: hawser.EventRuntimeStateBad, Number: 300, Instance: "i", Reason: "r", Generation: 301},

@@ -75,6 +75,7 @@ const (
 	kindAudit
 	kindSetHealth
 	kindNote
+	kindClaimFree
 )
 
 // MaxLevel is the feature level of this binary: it knows every command that
@@ -139,6 +140,7 @@ var commandTypes = [...]struct {
 
 	kindSetHealth: {1, func() Command { return new(SetHealth) }},
 	kindNote:      {1, func() Command { return new(Note) }},
+	kindClaimFree: {1, func() Command { return new(ClaimFree) }},
 }
 
 // Request makes a mutating command safe to repeat. Everything but Attempt is

@@ -6,6 +6,7 @@ package fsm_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hawserdb/hawser"
@@ -117,6 +118,8 @@ func (m *model) coordinate(c fsm.Command, res fsm.Result) hawser.Code {
 		delete(leases, c.Lease)
 	case *fsm.Acquire:
 		return m.acquire(c, res)
+	case *fsm.ClaimFree:
+		return m.claimFree(c, res)
 	case *fsm.Release:
 		r := m.resource(c.Resource)
 		i := slices.IndexFunc(r.holders, func(h modelHolder) bool { return h.lease == c.Lease })
@@ -288,6 +291,37 @@ func (m *model) acquire(c *fsm.Acquire, res fsm.Result) hawser.Code {
 	return hawser.CodeOK
 }
 
+// claimFree claims what is free, and compares with what the machine says that the
+// lease holds.
+func (m *model) claimFree(c *fsm.ClaimFree, res fsm.Result) hawser.Code {
+	m.t.Helper()
+	if l := m.coordination.leases[c.Lease]; l == nil || l.ended {
+		return hawser.CodeLeaseExpired
+	}
+	before := m.revision
+	want := map[hawser.AgentID]uint64{}
+	for _, name := range c.Names {
+		id := agentID(name)
+		r := m.resource(claim(id))
+		if len(r.holders) == 0 && len(r.queue) == 0 && m.agent(id).live != 0 {
+			r.capacity, r.sequence = 1, 0
+			m.grant(claim(id), c.Lease)
+			m.revision = before + 1
+		}
+		if live := r.live(); live != nil && live.lease == c.Lease {
+			want[id] = m.generation<<32 + live.number
+		}
+	}
+	got := map[hawser.AgentID]uint64{}
+	for _, claimed := range res.Claims {
+		got[claimed.Agent] = claimed.Token
+	}
+	if !maps.Equal(got, want) {
+		m.t.Fatalf("%+v: claims %v (%v), expected %v", c, got, res.Err, want)
+	}
+	return hawser.CodeOK
+}
+
 func (m *model) endClaim(c *fsm.EndClaim, res fsm.Result) hawser.Code {
 	m.t.Helper()
 	a, r := m.agent(c.Agent), m.resource(claim(c.Agent))
@@ -391,6 +425,8 @@ func (g *generator) coordinate() fsm.Command {
 		return &fsm.OpenLease{Lease: id, Instance: fmt.Sprintf("i%d", id[0]%4), TTL: hawser.DefaultTTL, Generation: g.model.generation}
 	case n < 32:
 		return &fsm.EndLease{Lease: id, Term: term * uint64(g.rng.IntN(2)), Rankings: []fsm.Ranking{{Resource: name, Candidates: ranking}}}
+	case n < 42:
+		return &fsm.ClaimFree{Lease: id, Namespace: hawser.DefaultNamespace, Names: []string{g.name().Name, g.name().Name, g.name().Name}}
 	case n < 70:
 		c := &fsm.Acquire{Resource: name, Lease: id, Priority: g.rng.Int32N(5) - 2, NoWait: g.rng.IntN(8) == 0}
 		if name.Name.Name == "semaphore" && g.rng.IntN(15) > 0 {

@@ -181,7 +181,7 @@ func (m *model) step(c fsm.Command, res fsm.Result, states map[hawser.Hash][]byt
 		}
 	case *fsm.Prune:
 		code = m.prune(c)
-	case *fsm.OpenLease, *fsm.EndLease, *fsm.Acquire, *fsm.Release, *fsm.EndClaim, *fsm.Succeed, *fsm.SetHealth:
+	case *fsm.OpenLease, *fsm.EndLease, *fsm.Acquire, *fsm.ClaimFree, *fsm.Release, *fsm.EndClaim, *fsm.Succeed, *fsm.SetHealth:
 		code = m.coordinate(c, res)
 		switch c.(type) {
 		case *fsm.OpenLease, *fsm.Acquire, *fsm.EndClaim:

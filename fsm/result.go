@@ -35,6 +35,8 @@ type Result struct {
 	Time time.Time
 	// Grant is what became of an [Acquire].
 	Grant *Grant
+	// Claims are what the lease of a [ClaimFree] holds of the agents that it names.
+	Claims []Claimed
 	// Released is set when a lease, hold or place in a queue was there and is not
 	// any more, More when [EndLease] is to be repeated.
 	Released, More bool

@@ -29,7 +29,7 @@ import (
 //	leader NODE term=N cluster=C generation=N · level N
 //	session|endsession|expiresessions|send, and consume= and emit= of a save, as in script_message_test.go
 //	run|done|failed|resolve-effect|forget-effects as in script_effect_test.go
-//	open|close|acquire|release|handover|unclaim|succeed|trim as in script_coordination_test.go
+//	open|close|acquire|claimfree|release|handover|unclaim|succeed|trim as in script_coordination_test.go
 //	begin|yes|no|commit|cancel|ack|resolve|forget|sweep as in script_txn_test.go
 //	cut|uncut|back|all|vote as in script_cut_test.go
 //

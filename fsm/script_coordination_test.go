@@ -47,6 +47,7 @@ func (p *parser) token(number uint64) uint64 {
 //
 //	open LEASE INSTANCE · close LEASE [term=N] [rank=RESOURCE,LEASE...]
 //	acquire RESOURCE LEASE [priority=N] [capacity=N] [nowait=1]
+//	claimfree LEASE AGENT,AGENT...
 //	release RESOURCE LEASE [number=N] [next=LEASE,...]
 //	handover AGENT to=INSTANCE epoch=N · unclaim AGENT epoch=N
 //	succeed RESOURCE number=N term=N [next=LEASE,...] · trim REVISION
@@ -72,6 +73,10 @@ func (p *parser) coordination() fsm.Command {
 		return &fsm.Acquire{
 			Resource: resource(w[1]), Lease: leaseID(w[2]), Priority: int32(p.values["priority"]), Capacity: uint32(p.values["capacity"]),
 			NoWait: p.values["nowait"] > 0, Generation: p.values["generation"],
+		}
+	case "claimfree":
+		return &fsm.ClaimFree{
+			Lease: leaseID(w[1]), Namespace: hawser.DefaultNamespace, Names: strings.Split(w[2], ","), Generation: p.values["generation"],
 		}
 	case "release":
 		return &fsm.Release{Resource: resource(w[1]), Lease: leaseID(w[2]), Token: p.token(p.values["number"]), Ranking: ranking}
@@ -173,4 +178,27 @@ func askLeases(v *fsm.View) string {
 		fmt.Fprintf(&b, "%s was ended for %s: %s\n", h.Resource, leaseName(h.Lease), h.Reason)
 	}
 	return b.String() + suffix(err) + suffix(endedErr)
+}
+
+// askFree answers free [prefix=P] [limit=N] [lease=L [skip=N]].
+func askFree(v *fsm.View, a args) string {
+	limit := int(a.number("limit", 100))
+	free, agents, err := v.Free(hawser.DefaultNamespace, a.text("prefix"), limit)
+	line := fmt.Sprintf("%d agents, free are %v%s\n", agents, free, suffix(err))
+	if lease := a.text("lease"); lease != "" {
+		held, n, err := v.ClaimsOf(leaseID(lease), hawser.DefaultNamespace, a.text("prefix"), int(a.number("skip", 0)), limit)
+		line += fmt.Sprintf("%s has %d, and holds%s%s\n", lease, n, claims(held), suffix(err))
+	}
+	return line
+}
+
+func claims(claims []fsm.Claimed) string {
+	var b strings.Builder
+	for _, c := range claims {
+		fmt.Fprintf(&b, " %s %d", c.Agent.Name, c.Token&(1<<32-1))
+		if c.Head != nil {
+			fmt.Fprintf(&b, " at version %d", c.Head.Number)
+		}
+	}
+	return b.String()
 }

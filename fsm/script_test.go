@@ -118,6 +118,8 @@ func describe(res fsm.Result) string {
 		}
 	case res.Grant != nil:
 		line = fmt.Sprintf("queued after %d", res.Grant.Position)
+	case res.Claims != nil:
+		line = "claims" + claims(res.Claims)
 	case res.Message != nil:
 		line = "sent " + describeMessage(*res.Message)
 	case res.Effect != nil:
@@ -243,6 +245,8 @@ func (s *script) ask(d *datadriven.TestData) string {
 		return askEvents(v, uint64(a.number("after", 0)))
 	case "leases":
 		return askLeases(v)
+	case "free":
+		return askFree(v, a)
 	case "inbox":
 		return askInbox(v, id, d)
 	case "sessions":

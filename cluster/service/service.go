@@ -102,6 +102,8 @@ type Service struct {
 	// These hold a token each for a save in parts, for a big state of a save
 	// that is being verified, for a Verify, an Impact, an Export and an Import.
 	uploads, unpacking, verifying, impacts, exporting, importing chan struct{}
+	// choosing holds a token while the agents for a ClaimAny are chosen and claimed.
+	choosing chan struct{}
 }
 
 // New returns a Service without a backend. waiting says what the node waits
@@ -111,6 +113,7 @@ func New(waiting func() string) *Service {
 		waiting: waiting, uploads: make(chan struct{}, maxUploads), unpacking: make(chan struct{}, maxUnpacking),
 		verifying: make(chan struct{}, maxVerifying), impacts: make(chan struct{}, maxImpacts),
 		exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
+		choosing: make(chan struct{}, 1),
 	}
 }
 

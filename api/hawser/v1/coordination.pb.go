@@ -1825,6 +1825,226 @@ func (x *HoldingsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type ClaimAnyRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Lease     []byte                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	Namespace string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Whole segments: "crew" is crew and crew/a, "crew/" is crew/a only.
+	Prefix string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// How many agents below the prefix the caller knows that the lease holds or
+	// waits for.
+	Known uint32 `protobuf:"varint,4,opt,name=known,proto3" json:"known,omitempty"`
+	// How many more it is to hold, at most; one call claims 256.
+	More          uint32 `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	Generation    uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimAnyRequest) Reset() {
+	*x = ClaimAnyRequest{}
+	mi := &file_hawser_v1_coordination_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimAnyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimAnyRequest) ProtoMessage() {}
+
+func (x *ClaimAnyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_coordination_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimAnyRequest.ProtoReflect.Descriptor instead.
+func (*ClaimAnyRequest) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_coordination_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ClaimAnyRequest) GetLease() []byte {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *ClaimAnyRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ClaimAnyRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ClaimAnyRequest) GetKnown() uint32 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *ClaimAnyRequest) GetMore() uint32 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *ClaimAnyRequest) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+type ClaimAnyResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *Header                `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	// Those that were claimed. When the lease had another number of agents below
+	// the prefix than known: all that it holds there.
+	Claims []*ClaimedAgent `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty"`
+	// How many agents below the prefix have a version.
+	Agents        uint64 `protobuf:"varint,3,opt,name=agents,proto3" json:"agents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimAnyResponse) Reset() {
+	*x = ClaimAnyResponse{}
+	mi := &file_hawser_v1_coordination_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimAnyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimAnyResponse) ProtoMessage() {}
+
+func (x *ClaimAnyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_coordination_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimAnyResponse.ProtoReflect.Descriptor instead.
+func (*ClaimAnyResponse) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_coordination_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ClaimAnyResponse) GetHeader() *Header {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ClaimAnyResponse) GetClaims() []*ClaimedAgent {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *ClaimAnyResponse) GetAgents() uint64 {
+	if x != nil {
+		return x.Agents
+	}
+	return 0
+}
+
+// ClaimedAgent is an agent that a lease holds, as in AcquireResponse.
+type ClaimedAgent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Agent         *Agent                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	Head          *Version               `protobuf:"bytes,3,opt,name=head,proto3" json:"head,omitempty"`
+	Seen          uint64                 `protobuf:"varint,4,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimedAgent) Reset() {
+	*x = ClaimedAgent{}
+	mi := &file_hawser_v1_coordination_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimedAgent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimedAgent) ProtoMessage() {}
+
+func (x *ClaimedAgent) ProtoReflect() protoreflect.Message {
+	mi := &file_hawser_v1_coordination_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimedAgent.ProtoReflect.Descriptor instead.
+func (*ClaimedAgent) Descriptor() ([]byte, []int) {
+	return file_hawser_v1_coordination_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ClaimedAgent) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *ClaimedAgent) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *ClaimedAgent) GetHead() *Version {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+func (x *ClaimedAgent) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
 var File_hawser_v1_coordination_proto protoreflect.FileDescriptor
 
 const file_hawser_v1_coordination_proto_rawDesc = "" +
@@ -1971,11 +2191,29 @@ const file_hawser_v1_coordination_proto_rawDesc = "" +
 	"\x10HoldingsResponse\x12)\n" +
 	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12.\n" +
 	"\bholdings\x18\x02 \x03(\v2\x12.hawser.v1.HoldingR\bholdings\x12&\n" +
-	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken*^\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xa7\x01\n" +
+	"\x0fClaimAnyRequest\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\fR\x05lease\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05known\x18\x04 \x01(\rR\x05known\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\rR\x04more\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x06 \x01(\x04R\n" +
+	"generation\"\x86\x01\n" +
+	"\x10ClaimAnyResponse\x12)\n" +
+	"\x06header\x18\x01 \x01(\v2\x11.hawser.v1.HeaderR\x06header\x12/\n" +
+	"\x06claims\x18\x02 \x03(\v2\x17.hawser.v1.ClaimedAgentR\x06claims\x12\x16\n" +
+	"\x06agents\x18\x03 \x01(\x04R\x06agents\"\x88\x01\n" +
+	"\fClaimedAgent\x12&\n" +
+	"\x05agent\x18\x01 \x01(\v2\x10.hawser.v1.AgentR\x05agent\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\x12&\n" +
+	"\x04head\x18\x03 \x01(\v2\x12.hawser.v1.VersionR\x04head\x12\x12\n" +
+	"\x04seen\x18\x04 \x01(\x04R\x04seen*^\n" +
 	"\fResourceKind\x12\x1d\n" +
 	"\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13RESOURCE_KIND_CLAIM\x10\x01\x12\x16\n" +
-	"\x12RESOURCE_KIND_LOCK\x10\x022\xfb\x04\n" +
+	"\x12RESOURCE_KIND_LOCK\x10\x022\xc0\x05\n" +
 	"\fCoordination\x12F\n" +
 	"\tOpenLease\x12\x1b.hawser.v1.OpenLeaseRequest\x1a\x1c.hawser.v1.OpenLeaseResponse\x12C\n" +
 	"\bEndLease\x12\x1a.hawser.v1.EndLeaseRequest\x1a\x1b.hawser.v1.EndLeaseResponse\x12J\n" +
@@ -1985,7 +2223,8 @@ const file_hawser_v1_coordination_proto_rawDesc = "" +
 	"\aObserve\x12\x19.hawser.v1.ObserveRequest\x1a\x1a.hawser.v1.ObserveResponse0\x01\x12C\n" +
 	"\bHandover\x12\x1a.hawser.v1.HandoverRequest\x1a\x1b.hawser.v1.HandoverResponse\x12@\n" +
 	"\aUnclaim\x12\x19.hawser.v1.UnclaimRequest\x1a\x1a.hawser.v1.UnclaimResponse\x12C\n" +
-	"\bHoldings\x12\x1a.hawser.v1.HoldingsRequest\x1a\x1b.hawser.v1.HoldingsResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
+	"\bHoldings\x12\x1a.hawser.v1.HoldingsRequest\x1a\x1b.hawser.v1.HoldingsResponse\x12C\n" +
+	"\bClaimAny\x12\x1a.hawser.v1.ClaimAnyRequest\x1a\x1b.hawser.v1.ClaimAnyResponseB3Z1github.com/hawserdb/hawser/api/hawser/v1;hawserv1b\x06proto3"
 
 var (
 	file_hawser_v1_coordination_proto_rawDescOnce sync.Once
@@ -2000,7 +2239,7 @@ func file_hawser_v1_coordination_proto_rawDescGZIP() []byte {
 }
 
 var file_hawser_v1_coordination_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hawser_v1_coordination_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_hawser_v1_coordination_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_hawser_v1_coordination_proto_goTypes = []any{
 	(ResourceKind)(0),             // 0: hawser.v1.ResourceKind
 	(Hold_State)(0),               // 1: hawser.v1.Hold.State
@@ -2029,77 +2268,86 @@ var file_hawser_v1_coordination_proto_goTypes = []any{
 	(*UnclaimResponse)(nil),       // 24: hawser.v1.UnclaimResponse
 	(*HoldingsRequest)(nil),       // 25: hawser.v1.HoldingsRequest
 	(*HoldingsResponse)(nil),      // 26: hawser.v1.HoldingsResponse
-	(*Agent)(nil),                 // 27: hawser.v1.Agent
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
-	(*Header)(nil),                // 29: hawser.v1.Header
-	(*HealthReport)(nil),          // 30: hawser.v1.HealthReport
-	(*Version)(nil),               // 31: hawser.v1.Version
-	(*ReadOptions)(nil),           // 32: hawser.v1.ReadOptions
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(HealthState)(0),              // 34: hawser.v1.HealthState
+	(*ClaimAnyRequest)(nil),       // 27: hawser.v1.ClaimAnyRequest
+	(*ClaimAnyResponse)(nil),      // 28: hawser.v1.ClaimAnyResponse
+	(*ClaimedAgent)(nil),          // 29: hawser.v1.ClaimedAgent
+	(*Agent)(nil),                 // 30: hawser.v1.Agent
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*Header)(nil),                // 32: hawser.v1.Header
+	(*HealthReport)(nil),          // 33: hawser.v1.HealthReport
+	(*Version)(nil),               // 34: hawser.v1.Version
+	(*ReadOptions)(nil),           // 35: hawser.v1.ReadOptions
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(HealthState)(0),              // 37: hawser.v1.HealthState
 }
 var file_hawser_v1_coordination_proto_depIdxs = []int32{
 	0,  // 0: hawser.v1.Resource.kind:type_name -> hawser.v1.ResourceKind
-	27, // 1: hawser.v1.Resource.name:type_name -> hawser.v1.Agent
-	28, // 2: hawser.v1.OpenLeaseRequest.ttl:type_name -> google.protobuf.Duration
-	29, // 3: hawser.v1.OpenLeaseResponse.header:type_name -> hawser.v1.Header
-	29, // 4: hawser.v1.EndLeaseResponse.header:type_name -> hawser.v1.Header
+	30, // 1: hawser.v1.Resource.name:type_name -> hawser.v1.Agent
+	31, // 2: hawser.v1.OpenLeaseRequest.ttl:type_name -> google.protobuf.Duration
+	32, // 3: hawser.v1.OpenLeaseResponse.header:type_name -> hawser.v1.Header
+	32, // 4: hawser.v1.EndLeaseResponse.header:type_name -> hawser.v1.Header
 	8,  // 5: hawser.v1.KeepAliveRequest.followed:type_name -> hawser.v1.Followed
-	30, // 6: hawser.v1.KeepAliveRequest.reports:type_name -> hawser.v1.HealthReport
-	27, // 7: hawser.v1.Followed.agent:type_name -> hawser.v1.Agent
-	29, // 8: hawser.v1.KeepAliveResponse.header:type_name -> hawser.v1.Header
+	33, // 6: hawser.v1.KeepAliveRequest.reports:type_name -> hawser.v1.HealthReport
+	30, // 7: hawser.v1.Followed.agent:type_name -> hawser.v1.Agent
+	32, // 8: hawser.v1.KeepAliveResponse.header:type_name -> hawser.v1.Header
 	10, // 9: hawser.v1.KeepAliveResponse.ended:type_name -> hawser.v1.EndedHold
 	2,  // 10: hawser.v1.EndedHold.resource:type_name -> hawser.v1.Resource
 	2,  // 11: hawser.v1.AcquireRequest.resource:type_name -> hawser.v1.Resource
-	29, // 12: hawser.v1.AcquireResponse.header:type_name -> hawser.v1.Header
-	31, // 13: hawser.v1.AcquireResponse.head:type_name -> hawser.v1.Version
+	32, // 12: hawser.v1.AcquireResponse.header:type_name -> hawser.v1.Header
+	34, // 13: hawser.v1.AcquireResponse.head:type_name -> hawser.v1.Version
 	2,  // 14: hawser.v1.ReleaseRequest.resource:type_name -> hawser.v1.Resource
-	29, // 15: hawser.v1.ReleaseResponse.header:type_name -> hawser.v1.Header
+	32, // 15: hawser.v1.ReleaseResponse.header:type_name -> hawser.v1.Header
 	2,  // 16: hawser.v1.ObserveRequest.resource:type_name -> hawser.v1.Resource
-	32, // 17: hawser.v1.ObserveRequest.read:type_name -> hawser.v1.ReadOptions
-	29, // 18: hawser.v1.ObserveResponse.header:type_name -> hawser.v1.Header
+	35, // 17: hawser.v1.ObserveRequest.read:type_name -> hawser.v1.ReadOptions
+	32, // 18: hawser.v1.ObserveResponse.header:type_name -> hawser.v1.Header
 	18, // 19: hawser.v1.ObserveResponse.holding:type_name -> hawser.v1.Holding
 	17, // 20: hawser.v1.ObserveResponse.hold:type_name -> hawser.v1.Hold
 	1,  // 21: hawser.v1.Hold.state:type_name -> hawser.v1.Hold.State
-	31, // 22: hawser.v1.Hold.head:type_name -> hawser.v1.Version
+	34, // 22: hawser.v1.Hold.head:type_name -> hawser.v1.Version
 	2,  // 23: hawser.v1.Holding.resource:type_name -> hawser.v1.Resource
 	19, // 24: hawser.v1.Holding.holders:type_name -> hawser.v1.Holder
 	20, // 25: hawser.v1.Holding.waiters:type_name -> hawser.v1.Waiter
-	28, // 26: hawser.v1.Holder.ttl:type_name -> google.protobuf.Duration
-	33, // 27: hawser.v1.Holder.since:type_name -> google.protobuf.Timestamp
-	34, // 28: hawser.v1.Holder.health:type_name -> hawser.v1.HealthState
-	33, // 29: hawser.v1.Waiter.since:type_name -> google.protobuf.Timestamp
-	27, // 30: hawser.v1.HandoverRequest.agent:type_name -> hawser.v1.Agent
-	29, // 31: hawser.v1.HandoverResponse.header:type_name -> hawser.v1.Header
-	27, // 32: hawser.v1.UnclaimRequest.agent:type_name -> hawser.v1.Agent
-	29, // 33: hawser.v1.UnclaimResponse.header:type_name -> hawser.v1.Header
+	31, // 26: hawser.v1.Holder.ttl:type_name -> google.protobuf.Duration
+	36, // 27: hawser.v1.Holder.since:type_name -> google.protobuf.Timestamp
+	37, // 28: hawser.v1.Holder.health:type_name -> hawser.v1.HealthState
+	36, // 29: hawser.v1.Waiter.since:type_name -> google.protobuf.Timestamp
+	30, // 30: hawser.v1.HandoverRequest.agent:type_name -> hawser.v1.Agent
+	32, // 31: hawser.v1.HandoverResponse.header:type_name -> hawser.v1.Header
+	30, // 32: hawser.v1.UnclaimRequest.agent:type_name -> hawser.v1.Agent
+	32, // 33: hawser.v1.UnclaimResponse.header:type_name -> hawser.v1.Header
 	0,  // 34: hawser.v1.HoldingsRequest.kind:type_name -> hawser.v1.ResourceKind
-	32, // 35: hawser.v1.HoldingsRequest.read:type_name -> hawser.v1.ReadOptions
-	29, // 36: hawser.v1.HoldingsResponse.header:type_name -> hawser.v1.Header
+	35, // 35: hawser.v1.HoldingsRequest.read:type_name -> hawser.v1.ReadOptions
+	32, // 36: hawser.v1.HoldingsResponse.header:type_name -> hawser.v1.Header
 	18, // 37: hawser.v1.HoldingsResponse.holdings:type_name -> hawser.v1.Holding
-	3,  // 38: hawser.v1.Coordination.OpenLease:input_type -> hawser.v1.OpenLeaseRequest
-	5,  // 39: hawser.v1.Coordination.EndLease:input_type -> hawser.v1.EndLeaseRequest
-	7,  // 40: hawser.v1.Coordination.KeepAlive:input_type -> hawser.v1.KeepAliveRequest
-	11, // 41: hawser.v1.Coordination.Acquire:input_type -> hawser.v1.AcquireRequest
-	13, // 42: hawser.v1.Coordination.Release:input_type -> hawser.v1.ReleaseRequest
-	15, // 43: hawser.v1.Coordination.Observe:input_type -> hawser.v1.ObserveRequest
-	21, // 44: hawser.v1.Coordination.Handover:input_type -> hawser.v1.HandoverRequest
-	23, // 45: hawser.v1.Coordination.Unclaim:input_type -> hawser.v1.UnclaimRequest
-	25, // 46: hawser.v1.Coordination.Holdings:input_type -> hawser.v1.HoldingsRequest
-	4,  // 47: hawser.v1.Coordination.OpenLease:output_type -> hawser.v1.OpenLeaseResponse
-	6,  // 48: hawser.v1.Coordination.EndLease:output_type -> hawser.v1.EndLeaseResponse
-	9,  // 49: hawser.v1.Coordination.KeepAlive:output_type -> hawser.v1.KeepAliveResponse
-	12, // 50: hawser.v1.Coordination.Acquire:output_type -> hawser.v1.AcquireResponse
-	14, // 51: hawser.v1.Coordination.Release:output_type -> hawser.v1.ReleaseResponse
-	16, // 52: hawser.v1.Coordination.Observe:output_type -> hawser.v1.ObserveResponse
-	22, // 53: hawser.v1.Coordination.Handover:output_type -> hawser.v1.HandoverResponse
-	24, // 54: hawser.v1.Coordination.Unclaim:output_type -> hawser.v1.UnclaimResponse
-	26, // 55: hawser.v1.Coordination.Holdings:output_type -> hawser.v1.HoldingsResponse
-	47, // [47:56] is the sub-list for method output_type
-	38, // [38:47] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	32, // 38: hawser.v1.ClaimAnyResponse.header:type_name -> hawser.v1.Header
+	29, // 39: hawser.v1.ClaimAnyResponse.claims:type_name -> hawser.v1.ClaimedAgent
+	30, // 40: hawser.v1.ClaimedAgent.agent:type_name -> hawser.v1.Agent
+	34, // 41: hawser.v1.ClaimedAgent.head:type_name -> hawser.v1.Version
+	3,  // 42: hawser.v1.Coordination.OpenLease:input_type -> hawser.v1.OpenLeaseRequest
+	5,  // 43: hawser.v1.Coordination.EndLease:input_type -> hawser.v1.EndLeaseRequest
+	7,  // 44: hawser.v1.Coordination.KeepAlive:input_type -> hawser.v1.KeepAliveRequest
+	11, // 45: hawser.v1.Coordination.Acquire:input_type -> hawser.v1.AcquireRequest
+	13, // 46: hawser.v1.Coordination.Release:input_type -> hawser.v1.ReleaseRequest
+	15, // 47: hawser.v1.Coordination.Observe:input_type -> hawser.v1.ObserveRequest
+	21, // 48: hawser.v1.Coordination.Handover:input_type -> hawser.v1.HandoverRequest
+	23, // 49: hawser.v1.Coordination.Unclaim:input_type -> hawser.v1.UnclaimRequest
+	25, // 50: hawser.v1.Coordination.Holdings:input_type -> hawser.v1.HoldingsRequest
+	27, // 51: hawser.v1.Coordination.ClaimAny:input_type -> hawser.v1.ClaimAnyRequest
+	4,  // 52: hawser.v1.Coordination.OpenLease:output_type -> hawser.v1.OpenLeaseResponse
+	6,  // 53: hawser.v1.Coordination.EndLease:output_type -> hawser.v1.EndLeaseResponse
+	9,  // 54: hawser.v1.Coordination.KeepAlive:output_type -> hawser.v1.KeepAliveResponse
+	12, // 55: hawser.v1.Coordination.Acquire:output_type -> hawser.v1.AcquireResponse
+	14, // 56: hawser.v1.Coordination.Release:output_type -> hawser.v1.ReleaseResponse
+	16, // 57: hawser.v1.Coordination.Observe:output_type -> hawser.v1.ObserveResponse
+	22, // 58: hawser.v1.Coordination.Handover:output_type -> hawser.v1.HandoverResponse
+	24, // 59: hawser.v1.Coordination.Unclaim:output_type -> hawser.v1.UnclaimResponse
+	26, // 60: hawser.v1.Coordination.Holdings:output_type -> hawser.v1.HoldingsResponse
+	28, // 61: hawser.v1.Coordination.ClaimAny:output_type -> hawser.v1.ClaimAnyResponse
+	52, // [52:62] is the sub-list for method output_type
+	42, // [42:52] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_hawser_v1_coordination_proto_init() }
@@ -2116,7 +2364,7 @@ func file_hawser_v1_coordination_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hawser_v1_coordination_proto_rawDesc), len(file_hawser_v1_coordination_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

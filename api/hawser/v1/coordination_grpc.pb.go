@@ -31,6 +31,7 @@ const (
 	Coordination_Handover_FullMethodName  = "/hawser.v1.Coordination/Handover"
 	Coordination_Unclaim_FullMethodName   = "/hawser.v1.Coordination/Unclaim"
 	Coordination_Holdings_FullMethodName  = "/hawser.v1.Coordination/Holdings"
+	Coordination_ClaimAny_FullMethodName  = "/hawser.v1.Coordination/ClaimAny"
 )
 
 // CoordinationClient is the client API for Coordination service.
@@ -67,6 +68,10 @@ type CoordinationClient interface {
 	Unclaim(ctx context.Context, in *UnclaimRequest, opts ...grpc.CallOption) (*UnclaimResponse, error)
 	// Holdings lists resources that are held or waited for, by name.
 	Holdings(ctx context.Context, in *HoldingsRequest, opts ...grpc.CallOption) (*HoldingsResponse, error)
+	// ClaimAny claims agents below a prefix for a lease, whichever are free: that
+	// have a version, no owner and nobody who waits. The call names how many the
+	// lease is to have at most, and does nothing more when it is repeated.
+	ClaimAny(ctx context.Context, in *ClaimAnyRequest, opts ...grpc.CallOption) (*ClaimAnyResponse, error)
 }
 
 type coordinationClient struct {
@@ -179,6 +184,16 @@ func (c *coordinationClient) Holdings(ctx context.Context, in *HoldingsRequest, 
 	return out, nil
 }
 
+func (c *coordinationClient) ClaimAny(ctx context.Context, in *ClaimAnyRequest, opts ...grpc.CallOption) (*ClaimAnyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClaimAnyResponse)
+	err := c.cc.Invoke(ctx, Coordination_ClaimAny_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CoordinationServer is the server API for Coordination service.
 // All implementations must embed UnimplementedCoordinationServer
 // for forward compatibility.
@@ -213,6 +228,10 @@ type CoordinationServer interface {
 	Unclaim(context.Context, *UnclaimRequest) (*UnclaimResponse, error)
 	// Holdings lists resources that are held or waited for, by name.
 	Holdings(context.Context, *HoldingsRequest) (*HoldingsResponse, error)
+	// ClaimAny claims agents below a prefix for a lease, whichever are free: that
+	// have a version, no owner and nobody who waits. The call names how many the
+	// lease is to have at most, and does nothing more when it is repeated.
+	ClaimAny(context.Context, *ClaimAnyRequest) (*ClaimAnyResponse, error)
 	mustEmbedUnimplementedCoordinationServer()
 }
 
@@ -249,6 +268,9 @@ func (UnimplementedCoordinationServer) Unclaim(context.Context, *UnclaimRequest)
 }
 func (UnimplementedCoordinationServer) Holdings(context.Context, *HoldingsRequest) (*HoldingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Holdings not implemented")
+}
+func (UnimplementedCoordinationServer) ClaimAny(context.Context, *ClaimAnyRequest) (*ClaimAnyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClaimAny not implemented")
 }
 func (UnimplementedCoordinationServer) mustEmbedUnimplementedCoordinationServer() {}
 func (UnimplementedCoordinationServer) testEmbeddedByValue()                      {}
@@ -415,6 +437,24 @@ func _Coordination_Holdings_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Coordination_ClaimAny_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClaimAnyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinationServer).ClaimAny(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Coordination_ClaimAny_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinationServer).ClaimAny(ctx, req.(*ClaimAnyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Coordination_ServiceDesc is the grpc.ServiceDesc for Coordination service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -449,6 +489,10 @@ var Coordination_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Holdings",
 			Handler:    _Coordination_Holdings_Handler,
+		},
+		{
+			MethodName: "ClaimAny",
+			Handler:    _Coordination_ClaimAny_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
