@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +39,7 @@ func TestOrder_AllOrNone(t *testing.T) {
 			over = true
 		case <-time.After(time.Duration(50+rand.IntN(150)) * time.Millisecond):
 			role := strings.TrimPrefix(shop[turn%len(shop)], "order/")
-			if killChild(p.Cmd.Process.Pid, role) {
+			if child := p.Child(role); child != 0 && syscall.Kill(child, syscall.SIGKILL) == nil {
 				kills[role]++
 			}
 			turn++
@@ -156,34 +154,6 @@ func checkEnd(t *testing.T, c *client.Client, b *bank) int {
 	}
 	t.Logf("the bank was asked again %d times", again)
 	return len(taken)
-}
-
-// killChild kills the child of a process that was started with this argument.
-func killChild(parent int, argument string) bool {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return false
-	}
-	for _, file := range stats {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended
-		}
-		var pid, of int
-		var state string
-		_, rest, _ := strings.Cut(string(text), ") ")
-		if _, err := fmt.Sscan(rest, &state, &of); err != nil || of != parent {
-			continue
-		}
-		words, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
-		if err != nil || !strings.HasSuffix(string(words), "\x00"+argument+"\x00") {
-			continue
-		}
-		if _, err := fmt.Sscan(string(text), &pid); err == nil {
-			return syscall.Kill(pid, syscall.SIGKILL) == nil
-		}
-	}
-	return false
 }
 
 // Claim: an order whose time is over before it was begun is refused, one that was
