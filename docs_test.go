@@ -50,10 +50,12 @@ echo '{"a":1}' | go run ./cmd/hawser state save x --label "k=v" # a comment
   bin/hawser server --name "n$1" \
     --join a:1,b:2 2> log &
 hawser state versions x | head
+hawser agent run x --ttl 1s -- sh x.sh
 export HAWSER_ENDPOINTS=a:1
 `
 	want := []string{
 		"secret generate -f secret", "state save x --label k=v", "server --name n$1 --join a:1,b:2", "state versions x",
+		"agent run x --ttl 1s",
 	}
 	var got []string
 	for _, words := range documentedCommands(block) {
@@ -66,11 +68,11 @@ export HAWSER_ENDPOINTS=a:1
 
 var (
 	callsHawser = regexp.MustCompile(`(?:^|\| )\s*(?:\$ )?(?:bin/|go run \./cmd/)?hawser +(.*)`)
-	endOfCall   = regexp.MustCompile(` (?:\||#|&|\d?>).*$`)
+	endOfCall   = regexp.MustCompile(` (?:\||#|&|\d?>|-- ).*$`)
 )
 
 // documentedCommands returns the words after "hawser" of each call in a block
-// of shell.
+// of shell, without the command that one is to run after "--".
 func documentedCommands(block string) [][]string {
 	var calls [][]string
 	for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {

@@ -149,7 +149,7 @@ func (u *holds) release(ctx context.Context, h *hold) error {
 	h.mu.Unlock()
 	if u.lease.ctx.Err() != nil { // it goes with the lease
 		u.forget(h)
-		return nil
+		return nil //nolint:nilerr // there is nothing to give back
 	}
 	if err := h.tell(ctx); err != nil {
 		u.giveBack(h)

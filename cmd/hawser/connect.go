@@ -21,7 +21,17 @@ import (
 // withClient calls f with a client for the endpoints of the command line and
 // a context that ends after --timeout.
 func withClient(c *cli.Context, f func(context.Context, *client.Client) error) error {
-	conn, err := dial(c, endpoints(c))
+	return withInstance(c, "", f)
+}
+
+// withInstance is withClient for an instance, a new one if it is empty.
+func withInstance(c *cli.Context, instance string, f func(context.Context, *client.Client) error) error {
+	cfg, err := clientConfig(c, endpoints(c))
+	if err != nil {
+		return err
+	}
+	cfg.Instance = instance
+	conn, err := client.Dial(cfg)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,8 @@ func (p *program) runStateSave(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return withClient(c, func(ctx context.Context, conn *client.Client) error {
+	// Under hawser agent run it is the owner who saves.
+	return withInstance(c, p.getenv(envInstance), func(ctx context.Context, conn *client.Client) error {
 		agent := conn.Agent(c.Args().First())
 		if !c.IsSet(flagExpect) && !c.Bool(flagOverwrite) && !c.IsSet(flagRequestID) {
 			head, err := headNumber(ctx, agent)

@@ -293,15 +293,15 @@ func TestHolding_Restarts(t *testing.T) {
 }
 
 // Claim: what runs under a claim is for the cluster and the namespace that the flags
-// of its parent name. Method: a save without any flags, which would go elsewhere.
+// of its parent name, and saves as the owner. Method: a save without any flags.
 func TestHolding_HandsFlagsOn(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, 1)
-	got := execute(t, f.bin, "", nil, "agent", "run", "planner", "--namespace", "team", "--endpoints", f.Endpoints()[0], "--", "sh", "-c", `echo one | `+f.bin+` state save planner`)
+	got := execute(t, f.bin, "", nil, "agent", "run", "planner", "--instance", "w", "--namespace", "team", "--endpoints", f.Endpoints()[0], "--", "sh", "-c", `echo one | `+f.bin+` state save planner`)
 	if got.code != codeOK {
 		t.Fatalf("%d: %s", got.code, got.stderr)
 	}
-	if v := decode[[]versionView](t, f.want(t, 0, "", "state", "versions", "planner", "--namespace", "team", "-o", "json").stdout); len(v) != 1 || v[0].Epoch == 0 {
+	if v := decode[[]versionView](t, f.want(t, 0, "", "state", "versions", "planner", "--namespace", "team", "-o", "json").stdout); len(v) != 1 || v[0].Epoch == 0 || v[0].Instance != "w" {
 		t.Errorf("saved under the claim: %+v", v)
 	}
 }

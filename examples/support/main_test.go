@@ -49,7 +49,7 @@ func TestSupport_GoesOnAfterKills(t *testing.T) {
 		Fleet: f, t: t, c: f.Client(), program: fleet.Build(t, "."), serving: map[string]*fleet.Process{},
 		answered: make(chan arrival, people*questions),
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := enter(ctx, d.c, desk); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,4 +156,33 @@ func (p *Process) Output() string {
 func (p *Process) Kill() {
 	_ = syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL) // it may be gone
 	<-p.Done
+}
+
+// Child returns the id of a child of the process that was started with this last
+// argument, 0 if there is none now.
+func (p *Process) Child(argument string) int {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0
+	}
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		var child, parent int
+		var state string
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if _, err := fmt.Sscan(rest, &state, &parent); err != nil || parent != p.Cmd.Process.Pid {
+			continue
+		}
+		words, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if err != nil || !strings.HasSuffix(string(words), "\x00"+argument+"\x00") {
+			continue
+		}
+		if _, err := fmt.Sscan(string(text), &child); err == nil {
+			return child
+		}
+	}
+	return 0
 }
