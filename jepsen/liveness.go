@@ -108,7 +108,9 @@ func live(ctx context.Context, r *rig.Rig, f nemesis.Lasting, rng *rand.Rand, ho
 	injury, err := f.Begin(ctx, r, rng)
 	if err != nil {
 		cancel()
-		l.err = err
+		if l.err = err; injury.Heal != nil { // of a part of it
+			l.err = errors.Join(err, injury.Heal(ctx))
+		}
 		return l
 	}
 	begin := time.Now()

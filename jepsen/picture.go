@@ -8,9 +8,9 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/hawserdb/hawser/jepsen/check"
 	"github.com/hawserdb/hawser/jepsen/history"
 	"github.com/hawserdb/hawser/jepsen/nemesis"
 )
@@ -22,8 +22,9 @@ type picture struct {
 	Width, Height float64
 	Bars          []bar
 	Rows          []row
-	Verdicts      []check.Verdict
-	Seconds       []tick
+	// Text is what is printed.
+	Text    string
+	Seconds []tick
 }
 
 type bar struct {
@@ -66,7 +67,9 @@ func (r *Report) Draw(w io.Writer) error {
 		end = max(end, e.End)
 	}
 	x := func(t time.Duration) float64 { return labelWidth + (pictureWidth-labelWidth)*float64(t)/float64(end) }
-	p := picture{Report: r, Width: pictureWidth, Verdicts: r.Verdicts}
+	var text strings.Builder
+	r.Print(&text)
+	p := picture{Report: r, Width: pictureWidth, Text: text.String()}
 	p.bars(r.Ops, end, x)
 	byFault := map[string][]nemesis.Event{}
 	for _, e := range r.Events {
@@ -124,6 +127,5 @@ body { font: 14px sans-serif; margin: 2em } svg text { font-size: 11px } pre { w
 {{end}}{{range .Rows}}{{$y := .Y}}<text x="0" y="{{.Y}}" dy="13">{{.Name}}</text>
 {{range .Faults}}<rect class="{{if .Event.Error}}useless{{else}}fault{{end}}" x="{{.X}}" y="{{$y}}" width="{{.Width}}" height="14"><title>{{.Event.What}} {{.Event.Error}}</title></rect>
 {{end}}{{end}}</svg>
-{{range .Verdicts}}<h3{{if not .Good}} class="broken"{{end}}>{{.Name}}: {{if .Violations}}broken{{else if .Inconclusive}}inconclusive: {{.Inconclusive}}{{else}}kept{{end}} ({{.Checked}} checked)</h3>
-{{range .Violations}}<pre>{{.}}</pre>
-{{end}}{{end}}`))
+<pre{{if not .Report.Good}} class="broken"{{end}}>{{.Text}}</pre>
+`))

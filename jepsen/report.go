@@ -30,6 +30,10 @@ type Report struct {
 	Events   []nemesis.Event `json:"events"`
 	Verdicts []check.Verdict `json:"verdicts"`
 	Ops      []history.Op    `json:"-"`
+	// Possible are the faults of which those that happened were drawn.
+	Possible []string `json:"possible,omitempty"`
+	// Failure is why the run did not come to its end, "" if it did.
+	Failure string `json:"failure,omitempty"`
 }
 
 // Good reports whether every promise was kept, and that could be seen.
@@ -89,6 +93,12 @@ func (r *Report) Print(w io.Writer) {
 			p("  %s", f.outcomes)
 		}
 	}
+	if missed := r.missed(); len(missed) > 0 {
+		p("%d kinds of faults were not drawn: %s", len(missed), strings.Join(missed, ", "))
+	}
+	if r.Failure != "" {
+		p("FAILED: %s", r.Failure)
+	}
 	for _, v := range r.Verdicts {
 		switch {
 		case len(v.Violations) > 0:
@@ -106,6 +116,13 @@ func (r *Report) Print(w io.Writer) {
 			p("ok: %s (%d checked)", v.Name, v.Checked)
 		}
 	}
+}
+
+// missed are the faults that were possible and not drawn.
+func (r *Report) missed() []string {
+	return slices.DeleteFunc(slices.Clone(r.Possible), func(name string) bool {
+		return slices.ContainsFunc(r.Events, func(e nemesis.Event) bool { return e.Fault == name })
+	})
 }
 
 // faultSummary is what a run shows of one kind of fault.

@@ -89,7 +89,9 @@ func (p *Plan) Run(ctx context.Context) (report *Report, err error) {
 		_, closeErr := recorder.Close()
 		return report, errors.Join(err, closeErr)
 	}
-	err = run.all(ctx)
+	if err = run.all(ctx); err != nil {
+		report.Failure = err.Error()
+	}
 	return report, errors.Join(err, report.Write(p.Dir))
 }
 
@@ -211,6 +213,7 @@ func (r *run) choose() (*nemesis.Nemesis, error) {
 			continue
 		}
 		n.Faults = append(n.Faults, f)
+		r.report.Possible = append(r.report.Possible, f.Name)
 	}
 	return n, nil
 }

@@ -68,6 +68,9 @@ type Nemesis struct {
 	Now    func() time.Duration
 	Log    *slog.Logger
 
+	// deck are the faults that were not drawn yet, by their places; then all are again.
+	deck []int
+
 	mu     sync.Mutex
 	events []Event
 }
@@ -100,7 +103,7 @@ func (n *Nemesis) Run(ctx context.Context) error {
 func (n *Nemesis) strike(ctx context.Context, count int) error {
 	var there []*injured
 	var errs []error
-	for _, i := range n.Rng.Perm(len(n.Faults))[:min(count, len(n.Faults))] {
+	for _, i := range n.draw(count) {
 		f := n.Faults[i]
 		begin := n.Now()
 		// Of its own: how much a fault draws depends on what it meets, and the next ones are
@@ -134,6 +137,21 @@ func (n *Nemesis) strike(ctx context.Context, count int) error {
 		errs = append(errs, i.err)
 	}
 	return errors.Join(errs...)
+}
+
+// draw chooses so many different faults, all of them in turn before one comes again.
+func (n *Nemesis) draw(count int) (drawn []int) {
+	for len(drawn) < min(count, len(n.Faults)) {
+		if len(n.deck) == 0 {
+			n.deck = n.Rng.Perm(len(n.Faults))
+		}
+		next := n.deck[0]
+		n.deck = n.deck[1:]
+		if !slices.Contains(drawn, next) {
+			drawn = append(drawn, next)
+		}
+	}
+	return drawn
 }
 
 // injured is an injury with what came of it.
