@@ -95,7 +95,7 @@ func (c *Client) acquire(ctx context.Context, name hawser.Resource, o holdOption
 	}
 	if name.Kind == hawser.ResourceClaim {
 		defer l.await(name.Name)()
-		h.report(o.reporter)
+		_ = h.report(o.reporter) // until it ends
 	}
 	if err := h.wait(waiting, o); err != nil {
 		if h.ctx.Err() != nil && ctx.Err() == nil {

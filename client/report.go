@@ -74,27 +74,34 @@ type reporting struct {
 	reporter *Reporter
 }
 
-// report has reports sent with the renewals of the lease until the hold ends.
-func (h *hold) report(r *Reporter) {
+// report has reports sent with the renewals of the lease until stop is called or the
+// hold ends.
+func (h *hold) report(r *Reporter) (stop func()) {
 	if r == nil {
-		return
+		return func() {}
 	}
 	l, added := h.lease, &reporting{agent: h.resource.Name, reporter: r}
 	l.mu.Lock()
 	l.reporting = append(l.reporting, added)
 	l.mu.Unlock()
-	context.AfterFunc(h.ctx, func() {
+	remove := func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if i := slices.Index(l.reporting, added); i >= 0 {
 			l.reporting = slices.Delete(l.reporting, i, i+1)
 		}
-	})
+	}
+	ended := context.AfterFunc(h.ctx, remove)
+	return func() {
+		if ended() {
+			remove()
+		}
+	}
 }
 
-// Report has the claim report with r from now on, as [Reports] does from the beginning:
-// for claims that were made otherwise.
-func (c *Claim) Report(r *Reporter) { c.report(r) }
+// Report has the claim report with r until stop is called, as [Reports] does from the
+// beginning: for claims that were made otherwise.
+func (c *Claim) Report(r *Reporter) (stop func()) { return c.report(r) }
 
 // reports reports whether there is somebody who does.
 func (l *lease) reports() bool {

@@ -29,15 +29,18 @@ type tenure[S any] struct {
 	// turns holds who changes the state: a step, or a transaction.
 	turns *floor
 	// inbox delivers messages, from the first one that a step waits for.
-	inbox    chan delivery
-	listen   sync.Once
-	tasks    sync.WaitGroup
-	ctx      context.Context //nolint:containedctx // the ownership, with which its tasks end
-	state    *S              // owned by who has the turn
-	staged   *S              // what the transaction that has the turn makes of it
-	saving   chan struct{}   // a semaphore of one: saves are in order
-	mu       sync.Mutex
-	finished finished // guarded by mu
+	inbox  chan delivery
+	listen sync.Once
+	tasks  sync.WaitGroup
+	ctx    context.Context //nolint:containedctx // the ownership, with which its tasks end
+	state  *S              // owned by who has the turn
+	staged *S              // what the transaction that has the turn makes of it
+	saving chan struct{}   // a semaphore of one: saves are in order
+	// unsettled is the last save if nobody knows what became of it. It belongs to who holds
+	// saving.
+	unsettled *attempt[S]
+	mu        sync.Mutex
+	finished  finished // guarded by mu
 }
 
 // finished is what the steps up to now have come to and no save holds.
@@ -185,6 +188,16 @@ func (t *tenure[S]) saveInTime(ctx context.Context) {
 	}
 }
 
+// attempt is one save: the same state and options, however often it is sent.
+type attempt[S any] struct {
+	finished finished
+	turn     *Turn[S] // whose options are part of it, nil for none
+	state    []byte
+	opts     []client.SaveOption
+	// unknown: it was sent, and nobody knows what became of it.
+	unknown bool
+}
+
 // saveFinished saves what steps have come to, if there is anything new.
 func (t *tenure[S]) saveFinished(ctx context.Context) error {
 	f, done, err := t.beginSave(ctx)
@@ -198,10 +211,7 @@ func (t *tenure[S]) saveFinished(ctx context.Context) error {
 		t.finished.since = time.Now()
 		return nil
 	}
-	v, err := t.save(ctx, f.state, f.opts)
-	if err == nil {
-		t.saved(f, v)
-	}
+	_, err = t.save(ctx, &attempt[S]{finished: f, state: f.state, opts: f.opts})
 	return err
 }
 
@@ -216,42 +226,56 @@ func (t *tenure[S]) saveNow(ctx context.Context, turn *Turn[S]) (hawser.Version,
 		return hawser.Version{}, err
 	}
 	defer done()
-	v, err := t.save(ctx, data, slices.Concat(f.opts, turn.opts))
-	if err == nil {
-		t.saved(f, v)
-		turn.opts, turn.load, turn.urgent = nil, load{}, false
-	}
-	return v, err
+	return t.save(ctx, &attempt[S]{finished: f, turn: turn, state: data, opts: slices.Concat(f.opts, turn.opts)})
 }
 
-// beginSave waits for other saves, and returns what is finished by then.
+// beginSave waits for other saves, finds out what became of the last one if that is not
+// known, and returns what is finished by then.
 func (t *tenure[S]) beginSave(ctx context.Context) (f finished, done func(), err error) {
 	select {
 	case t.saving <- struct{}{}:
 	case <-ctx.Done():
 		return f, nil, context.Cause(ctx)
 	}
+	if t.unsettled != nil { // what it consumes is not to be consumed again
+		if _, err := t.save(ctx, t.unsettled); err != nil {
+			<-t.saving
+			return f, nil, err
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.finished, func() { <-t.saving }, nil
 }
 
-// save saves until it is done, is known to fail for good, or ctx ends.
-func (t *tenure[S]) save(ctx context.Context, state []byte, opts []client.SaveOption) (hawser.Version, error) {
-	opts = slices.Concat(opts, []client.SaveOption{client.Schema(t.cfg.Schema), client.ContentType(t.cfg.Codec.ContentType())})
+// save saves until it is done, is known to fail for good, or ctx ends. One of which
+// nobody knows what became of it then is to be repeated before there is another one.
+func (t *tenure[S]) save(ctx context.Context, a *attempt[S]) (hawser.Version, error) {
+	t.unsettled = nil
+	common := []client.SaveOption{client.Schema(t.cfg.Schema), client.ContentType(t.cfg.Codec.ContentType())}
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		v, err := t.claim.Save(ctx, state, opts...)
+		v, err := t.claim.Save(ctx, a.state, slices.Concat(a.opts, common)...)
 		if err == nil {
+			t.saved(a.finished, v)
+			if a.turn != nil {
+				a.turn.opts, a.turn.load, a.turn.urgent = nil, load{}, false
+			}
 			return v, nil
 		}
 		if unknown, ok := errors.AsType[*hawser.UnknownOutcomeError](err); ok {
 			// The same save again: another one would consume and send once more.
-			opts = append(slices.Clip(opts), client.WithRequestID(unknown.RequestID))
+			a.opts, a.unknown = append(slices.Clip(a.opts), client.WithRequestID(unknown.RequestID)), true
 		} else if !passing(err) {
+			if a.unknown && ctx.Err() != nil {
+				t.unsettled = a
+			}
 			return v, err
 		}
 		t.tell(Event{Kind: SaveFailed, Err: err})
-		if err := sleep(ctx, pause/2+rand.N(pause)); err != nil {
+		if ended := sleep(ctx, pause/2+rand.N(pause)); ended != nil {
+			if a.unknown {
+				t.unsettled = a
+			}
 			return v, errors.Join(context.Cause(ctx), err)
 		}
 	}

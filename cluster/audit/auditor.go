@@ -76,6 +76,11 @@ type Auditor struct {
 	// suspect is the entry after which somebody had another digest, 0 for none.
 	// After the entry sound a majority had what this node has.
 	suspect, sound uint64
+	// adopted is the last entry of a state that was taken over from another replica, and
+	// that nobody else has confirmed since; 0 for none. Confirmations counts the times in
+	// a row that nobody could contradict it.
+	adopted       uint64
+	confirmations int
 }
 
 // New returns an Auditor that notes what is applied, and compares, from now on;
@@ -83,7 +88,7 @@ type Auditor struct {
 func New(cfg Config) (*Auditor, error) {
 	cfg.Every = cmp.Or(cfg.Every, DefaultEvery)
 	a := &Auditor{cfg: cfg, wake: make(chan struct{}, 1)}
-	return a, a.OnSwapped()
+	return a, a.reset(false)
 }
 
 // Start starts the loops.
@@ -92,6 +97,7 @@ func (a *Auditor) Start() {
 	a.stop = stop
 	a.done.Go(func() { a.propose(ctx) })
 	a.done.Go(func() { a.inquire(ctx) })
+	a.done.Go(func() { a.confirm(ctx) })
 }
 
 // Close ends the loops and joins them. It may be called without Start.
@@ -125,14 +131,25 @@ func (a *Auditor) audited(said, own fsm.Mark) {
 }
 
 // Compare takes what another node has after an entry, and returns what this one
-// has; known is false if it cannot tell, or not yet. If the two differ this node
-// asks the others too. One node alone does not keep it from taking writes.
+// has; known is false if it cannot tell, not yet, or has it from another one. If the
+// two differ this node asks the others too. One node alone does not keep it from taking
+// writes.
 func (a *Auditor) Compare(node string, other fsm.Mark) (digest uint64, known bool) {
 	digest, known, differs := a.compare(other)
 	if differs {
 		a.cfg.Logger.Error("a replica differs", "entry", other.Index, "node", node, "digest", hex(other.Digest), "own", hex(digest))
 	}
+	if !a.votes() {
+		return 0, false
+	}
 	return digest, known
+}
+
+// votes reports whether what this node has is its own doing, or was confirmed.
+func (a *Auditor) votes() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.adopted == 0
 }
 
 // compare notes a difference, unless this node was found to be right there.
@@ -152,8 +169,11 @@ func (a *Auditor) compare(other fsm.Mark) (digest uint64, known, differs bool) {
 }
 
 // OnSwapped takes in that the machine's state was replaced: what it is now has
-// the past of whoever it came from.
-func (a *Auditor) OnSwapped() error {
+// the past of whoever it came from, so that this node would only repeat what that one
+// says. It has no vote until others have confirmed the state.
+func (a *Auditor) OnSwapped() error { return a.reset(true) }
+
+func (a *Auditor) reset(adopted bool) error {
 	own, err := a.cfg.Marks()
 	if err != nil {
 		return err
@@ -162,6 +182,10 @@ func (a *Auditor) OnSwapped() error {
 	defer a.mu.Unlock()
 	a.marks, a.suspect, a.sound = nil, 0, 0
 	a.held.Store(nil)
+	a.adopted, a.confirmations = 0, 0
+	if adopted {
+		a.adopted = own.Applied.Index
+	}
 	if own.Audited.Index != 0 {
 		a.marks.add(own.Audited)
 	}
@@ -359,7 +383,7 @@ func (a *Auditor) ask(ctx context.Context, voters []string, own fsm.Mark) (what 
 		})
 	}
 	others := map[string]uint64{}
-	voting := slices.Contains(voters, a.cfg.Self)
+	voting := slices.Contains(voters, a.cfg.Self) && a.votes()
 	what = judge(own.Digest, others, len(voters), voting)
 	for ; asked > 0 && what == undecided; asked-- {
 		if got := <-answered; got.known {

@@ -174,6 +174,15 @@ func (p groupPeers) Compare(ctx context.Context, id string, own fsm.Mark) (uint6
 	return digest, known, nil
 }
 
+// swap has a node take over the state of another one.
+func (g *group) swap(node, donor int) {
+	g.t.Helper()
+	g.set(func() { g.nodes[node].marks = g.nodes[donor].marks })
+	if err := g.nodes[node].auditor.OnSwapped(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 // check waits and says how each node is: "ok", "held" or "stopped".
 func (g *group) check(after time.Duration, want string) {
 	g.t.Helper()
@@ -270,11 +279,65 @@ func TestAuditor(t *testing.T) {
 			g.check(1500*time.Millisecond, "ok ok ok")
 			g.apply("a save", nil)
 			g.check(time.Minute, "held ok held")
-			g.set(func() { g.nodes[2].marks = g.nodes[0].marks }) // it fetched the state of the leader
-			if err := g.nodes[2].auditor.OnSwapped(); err != nil {
-				g.t.Fatal(err)
-			}
+			g.swap(2, 0)
+			g.check(3*time.Second, "held ok ok") // the same state counts once
+			g.set(func() { g.nodes[1].silent, g.nodes[1].slow = false, false })
+			g.set(func() {
+				for _, step := range g.nodes[1].behind {
+					step()
+				}
+			})
 			g.check(3*time.Second, "ok ok ok")
+		}},
+		{"a wrong state that is fetched before it is noticed does not count twice", func(g *group) {
+			g.apply("a save", nil)
+			g.check(3*DefaultEvery, "ok ok ok")
+			g.apply("a save", nil, "another")
+			g.swap(2, 0)
+			g.check(3*DefaultEvery, "held held held")
+			g.apply("a save", nil)
+			g.check(time.Minute, "held held held")
+		}},
+		{"a state that was fetched counts when two others have confirmed it", func(g *group) {
+			g.apply("a save", nil)
+			g.check(3*DefaultEvery, "ok ok ok")
+			for i := range 6 { // every node in turn, twice
+				g.swap(i%3, (i+1)%3)
+				if g.nodes[i%3].auditor.votes() {
+					g.t.Fatal("it votes at once")
+				}
+				g.apply("a save", nil)
+				g.check(3*DefaultEvery, "ok ok ok")
+				if !g.nodes[i%3].auditor.votes() {
+					g.t.Fatal("it never votes again")
+				}
+			}
+			g.apply("a save", nil, "", "another")
+			g.check(3*DefaultEvery, "ok stopped ok")
+		}},
+		{"where there is one other voter, it counts after ten audits", func(g *group) {
+			g.set(func() { g.voters = 2 })
+			g.apply("a save", nil)
+			g.check(3*DefaultEvery, "ok ok ok")
+			g.swap(1, 0)
+			for range 9 {
+				g.apply("a save", nil)
+				g.check(DefaultEvery, "ok ok ok")
+			}
+			if g.nodes[1].auditor.votes() {
+				g.t.Error("it votes too soon")
+			}
+			g.set(func() { g.nodes[0].silent = true }) // then it begins anew
+			g.apply("a save", nil)
+			g.check(3*askTime, "ok ok ok")
+			g.set(func() { g.nodes[0].silent = false })
+			for range 12 {
+				g.apply("a save", nil)
+				g.check(DefaultEvery, "ok ok ok")
+			}
+			if !g.nodes[1].auditor.votes() {
+				g.t.Error("it never votes")
+			}
 		}},
 		{"a standby that differs stops", func(g *group) {
 			g.set(func() { g.voters = 2 })
@@ -312,10 +375,7 @@ func TestAuditor(t *testing.T) {
 			g.set(func() { g.nodes[0].delay, g.nodes[1].delay = time.Second, time.Second })
 			g.apply("a save", nil, "", "", "another")
 			g.check(2*DefaultEvery+100*time.Millisecond, "ok ok held")
-			g.set(func() { g.nodes[2].marks = g.nodes[0].marks })
-			if err := g.nodes[2].auditor.OnSwapped(); err != nil {
-				g.t.Fatal(err)
-			}
+			g.swap(2, 0)
 			g.check(time.Minute, "ok ok ok")
 		}},
 		{"a state is vetted by who has had it", func(g *group) {
@@ -328,6 +388,7 @@ func TestAuditor(t *testing.T) {
 			if err := errors.Join(vet(good), vet(unknown)); err != nil {
 				g.t.Error(err)
 			}
+			g.set(func() { g.nodes[0].delay, g.nodes[1].delay = 100*time.Millisecond, 100*time.Millisecond }) // the suspicion lasts
 			if err := vet(bad); err == nil || g.nodes[0].auditor.Doubt() == nil {
 				g.t.Errorf("a state that nobody has had: %v, and the others suspect nothing", err)
 			}
