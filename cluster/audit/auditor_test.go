@@ -388,7 +388,11 @@ func TestAuditor(t *testing.T) {
 			if err := errors.Join(vet(good), vet(unknown)); err != nil {
 				g.t.Error(err)
 			}
-			g.set(func() { g.nodes[0].delay, g.nodes[1].delay = 100*time.Millisecond, 100*time.Millisecond }) // the suspicion lasts
+			g.set(func() { // so that the suspicion lasts
+				for _, n := range g.nodes {
+					n.delay = 100 * time.Millisecond
+				}
+			})
 			if err := vet(bad); err == nil || g.nodes[0].auditor.Doubt() == nil {
 				g.t.Errorf("a state that nobody has had: %v, and the others suspect nothing", err)
 			}
