@@ -118,19 +118,19 @@ func (c *Config[S]) withDefaults() error {
 // agent has versions and none is good; that of a save that no repeat can heal, such
 // as hawser.ErrTooLarge. The agent is then free for another instance.
 func Run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S]) error {
-	return run(ctx, c, cfg, step, true)
+	return run(ctx, c, cfg, step, nil)
 }
 
-// run is Run; follows says whether to keep up with the agent while another one owns
-// it.
-func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S], follows bool) (err error) {
+// run is Run, or, with a claim, runs the agent under that: until it is lost, and
+// without giving it back.
+func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[S], claim *client.Claim) (err error) {
 	if step == nil {
 		return &hawser.Error{Code: hawser.CodeInvalid, Op: "run", Key: cfg.Name, Msg: "it needs a step"}
 	}
 	if err := cfg.withDefaults(); err != nil {
 		return err
 	}
-	r := &runner[S]{cfg: &cfg, client: c, step: step, follows: follows}
+	r := &runner[S]{cfg: &cfg, client: c, step: step, claim: claim}
 	vitals, discharge := admit(cfg.Name, cfg.StepLimit)
 	defer discharge()
 	r.vitals = vitals
@@ -147,6 +147,9 @@ func run[S any](ctx context.Context, c *client.Client, cfg Config[S], step Step[
 			return fmt.Errorf("agent %q: stopped, and what it did last is not saved: %w", cfg.Name, err)
 		}
 		r.tell(Event{Kind: Lost, Err: err})
+		if claim != nil && over(claim, err) {
+			return err
+		}
 		if time.Since(began) > maxPause {
 			pause = firstPause
 		}
@@ -167,13 +170,18 @@ func lost(err error) bool {
 	return false
 }
 
+// over reports whether nothing can be done under a claim any more.
+func over(claim *client.Claim, err error) bool {
+	return claim.Err() != nil || errors.Is(err, hawser.ErrFenced)
+}
+
 type runner[S any] struct {
 	cfg    *Config[S]
 	client *client.Client
 	step   Step[S]
-	// follows: it keeps up with the agent while it waits.
-	follows bool
-	vitals  *vitals
+	// claim is the one that it was given, nil for none: then it waits for one.
+	claim  *client.Claim
+	vitals *vitals
 }
 
 func (r *runner[S]) tell(e Event) {
@@ -194,8 +202,11 @@ func (r *runner[S]) tell(e Event) {
 
 // own waits for the ownership and uses it until it is lost, the agent is done, or
 // ctx ends.
-func (r *runner[S]) own(ctx context.Context) error {
-	claim, err := r.wait(ctx)
+func (r *runner[S]) own(ctx context.Context) (err error) {
+	claim := r.claim
+	if claim == nil {
+		claim, err = r.wait(ctx)
+	}
 	if err == nil {
 		if err = r.allowed(ctx); err != nil {
 			r.release(ctx, claim)
@@ -226,7 +237,15 @@ func (r *runner[S]) allowed(ctx context.Context) error {
 	return err
 }
 
+// release gives back a claim that it was not given.
 func (r *runner[S]) release(ctx context.Context, claim *client.Claim) {
+	if r.claim != nil {
+		return
+	}
+	giveBack(ctx, claim)
+}
+
+func giveBack(ctx context.Context, claim *client.Claim) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	// If it cannot be released it ends with its time to live.
@@ -237,18 +256,16 @@ func (r *runner[S]) release(ctx context.Context, claim *client.Claim) {
 // then.
 func (r *runner[S]) wait(ctx context.Context) (*client.Claim, error) {
 	r.tell(Event{Kind: Waiting})
-	if r.follows {
-		following, stop := context.WithCancel(ctx)
-		followed := make(chan struct{})
-		go func() {
-			defer close(followed)
-			r.follow(following)
-		}()
-		defer func() {
-			stop()
-			<-followed
-		}()
-	}
+	following, stop := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		r.follow(following)
+	}()
+	defer func() {
+		stop()
+		<-followed
+	}()
 	return r.client.Agent(r.cfg.Name).Claim(ctx, client.TTL(r.cfg.TTL), client.Priority(r.cfg.Priority))
 }
 

@@ -5,11 +5,13 @@ package agent
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 	"strings"
 )
+
+// maxPart is the most agents that one member runs: what one lease holds, less some
+// for what is being given back.
+const maxPart = 9_500
 
 // seat is a member of a pool and how many agents it takes, 0 for any number.
 type seat struct {
@@ -17,60 +19,28 @@ type seat struct {
 	limit    int
 }
 
-// share returns which member is to run which agent. All that know of the same
-// agents and members come to the same. Each agent goes to the member with which it
-// hashes highest and that has room left: a tenth above the average, and its own
-// limit. Agents that nobody has room for are left out.
-func share(agents []string, seats []seat) map[string]string {
-	if len(seats) == 0 {
-		return nil
+func (s seat) most() int {
+	if s.limit <= 0 {
+		return maxPart
 	}
-	agents, seats = slices.Clone(agents), slices.Clone(seats)
-	slices.Sort(agents)
-	slices.SortFunc(seats, func(a, b seat) int { return strings.Compare(a.instance, b.instance) })
-	room := rooms(len(agents), seats)
-	by := make(map[string]string, len(agents))
-	order := make([]int, len(seats))
-	weights := make([]uint64, len(seats))
-	for _, name := range agents {
-		for i, s := range seats {
-			order[i], weights[i] = i, weight(s.instance, name)
-		}
-		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(weights[b], weights[a]) })
-		for _, i := range order {
-			if room[i] > 0 {
-				room[i]--
-				by[name] = seats[i].instance
-				break
-			}
-		}
+	return min(s.limit, maxPart)
+}
+
+// parts returns how many agents each member is to run: equal parts, with one more
+// for some where they do not divide, and less for those with a low limit. All that
+// know of the same number of agents and the same members come to the same. The
+// parts add up to the agents, unless all limits are reached: what one has too many
+// there is room for elsewhere.
+func parts(agents int, seats []seat) map[string]int {
+	seats = slices.Clone(seats)
+	slices.SortFunc(seats, func(a, b seat) int {
+		return cmp.Or(cmp.Compare(a.most(), b.most()), strings.Compare(a.instance, b.instance))
+	})
+	by := make(map[string]int, len(seats))
+	for i, s := range seats {
+		n := min(s.most(), agents/(len(seats)-i))
+		by[s.instance] = n
+		agents -= n
 	}
 	return by
-}
-
-// rooms returns how many agents each member may have: a tenth above the average, or
-// what its limit is, or more where the limits of others are so low that some agents
-// would be left.
-func rooms(agents int, seats []seat) []int {
-	within := func(bound int) (room []int, sum int) {
-		for _, s := range seats {
-			n := bound
-			if s.limit > 0 {
-				n = min(n, s.limit)
-			}
-			room, sum = append(room, n), sum+n
-		}
-		return room, sum
-	}
-	room, sum := within((11*agents + 10*len(seats) - 1) / (10 * len(seats)))
-	if sum < agents {
-		room, _ = within(agents)
-	}
-	return room
-}
-
-// weight is the same in every process.
-func weight(instance, name string) uint64 {
-	sum := sha256.Sum256([]byte(instance + "\x00" + name))
-	return binary.LittleEndian.Uint64(sum[:])
 }
