@@ -73,12 +73,10 @@ func runMember(endpoints []string) error {
 	quiet := slog.New(slog.DiscardHandler)
 	return agent.RunPool(ctx, c, agent.Pool[tally]{Prefix: "crew", TTL: *fleetTTL, Logger: quiet, New: func(string) (agent.Config[tally], agent.Step[tally]) {
 		cfg := agent.Config[tally]{Logger: quiet, Every: 60, OnEvent: func(e agent.Event) {
-			switch e.Kind {
-			case agent.Restored:
+			if e.Kind == agent.Restored {
 				say("+", e)
-			case agent.Lost, agent.Ended:
+			} else if e.Kind == agent.Lost || e.Kind == agent.Ended {
 				say("-", e)
-			default:
 			}
 		}}
 		return cfg, func(ctx context.Context, turn *agent.Turn[tally]) error {
