@@ -75,7 +75,8 @@ func runMember(endpoints []string) error {
 		cfg := agent.Config[tally]{Logger: quiet, Every: 60, OnEvent: func(e agent.Event) {
 			if e.Kind == agent.Restored {
 				say("+", e)
-			} else if e.Kind == agent.Lost || e.Kind == agent.Ended {
+			}
+			if e.Kind == agent.Lost || e.Kind == agent.Ended {
 				say("-", e)
 			}
 		}}
