@@ -40,7 +40,7 @@ PROTOS := $(patsubst api/%,%,$(sort $(wildcard api/*/*/*.proto))) $(notdir $(sor
 GENERATED_DIRS := api internal/peerpb
 
 .PHONY: help build test race lint fmt fmt-check vet fuzz fuzz-short bench proto proto-check tidy-check \
-	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-liveness jepsen-mutants failover calm takeover pool drill claims-judge bank messages examples examples-soak clean
+	deps-check cross vuln check demo jepsen jepsen-short jepsen-soak jepsen-liveness jepsen-mutants failover calm takeover pool fleet drill claims-judge bank messages examples examples-soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | \
@@ -165,6 +165,9 @@ drill: ## 20 agents under supervision, with faults of all kinds, for DURATION (3
 
 pool: ## cut off one of 5 processes that run 1,000 agents, and measure how soon they go on
 	$(GO) test -count=1 -v -timeout 10m -run '^TestRunPool$$' ./client/agent -args -pool.agents=1000 -pool.members=5 -pool.nodes=3
+
+fleet: ## kill one of MEMBERS (20) processes that run AGENTS (10000) agents, and measure how soon they go on
+	$(GO) test -count=1 -v -timeout 10m -run '^TestRunPool_Processes$$' ./client/agent -args -fleet.agents=$(or $(AGENTS),10000) -fleet.members=$(or $(MEMBERS),20) -fleet.nodes=3
 
 takeover: ## kill the owner of an agent TRIALS (50) times, and judge how soon its successor saves, or does the next step
 	$(GO) test -count=1 -v -timeout 60m -run '^TestTakeover_Trials$$' ./cmd/hawser -args -takeover.trials=$(or $(TRIALS),50)

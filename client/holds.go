@@ -147,7 +147,7 @@ func (u *holds) release(ctx context.Context, h *hold) error {
 	h.mu.Lock()
 	h.ack = false
 	h.mu.Unlock()
-	if u.lease.ctx.Err() != nil { // it goes with the lease
+	if !u.lease.live() { // it goes with the lease
 		u.forget(h)
 		return nil //nolint:nilerr // there is nothing to give back
 	}

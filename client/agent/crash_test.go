@@ -1,6 +1,8 @@
 // Copyright 2026 The Hawser Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package agent_test
 
 import (
@@ -29,12 +31,16 @@ const (
 	crashTTL          = time.Second
 )
 
-// TestMain runs the agent of TestRun_CrashToNextStep instead, in a process that was
+// TestMain runs an agent, or a member of a pool, instead, in a process that a test has
 // started for that.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if endpoints := os.Getenv(envCrashEndpoints); endpoints != "" {
-		if err := crashAgent(strings.Split(endpoints, ",")); err != nil {
+	for name, instead := range map[string]func(endpoints []string) error{envCrashEndpoints: crashAgent, fleetEndpoints: runMember} {
+		endpoints := os.Getenv(name)
+		if endpoints == "" {
+			continue
+		}
+		if err := instead(strings.Split(endpoints, ",")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

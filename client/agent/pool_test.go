@@ -214,6 +214,59 @@ func TestRunPool(t *testing.T) {
 	}
 }
 
+// Claim: an agent that fails is run again by the process that has it, and one that is
+// done is not; neither goes to another process that has room.
+func TestRunPool_FailedAndDoneStay(t *testing.T) {
+	t.Parallel()
+	cluster := hawsertest.StartCluster(t, 1)
+	for _, name := range []string{"crew/fails", "crew/done"} {
+		if _, err := cluster.Client().Agent(name).Save(t.Context(), []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var mu sync.Mutex
+	ran, failed := map[string][]string{}, 0
+	ctx, cancel := context.WithCancel(t.Context())
+	var pools sync.WaitGroup
+	for _, instance := range []string{"a", "b"} {
+		c, err := client.Dial(client.Config{Endpoints: []string{cluster.Endpoint(0)}, Instance: instance})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		pool := agent.Pool[tally]{Prefix: "crew", Max: 2, Logger: slog.New(slog.DiscardHandler)}
+		pool.OnError = func(string, error) { mu.Lock(); failed++; mu.Unlock() }
+		pool.New = func(name string) (agent.Config[tally], agent.Step[tally]) {
+			return agent.Config[tally]{Logger: pool.Logger}, func(context.Context, *agent.Turn[tally]) error {
+				mu.Lock()
+				defer mu.Unlock()
+				ran[name] = append(ran[name], instance)
+				if name == "crew/done" {
+					return agent.Done
+				}
+				return errors.New("it fails")
+			}
+		}
+		pools.Go(func() {
+			if err := agent.RunPool(ctx, c, pool); err != nil {
+				t.Error(err)
+			}
+		})
+		if instance == "a" { // has both when b comes, and gives up one
+			eventually(t, "one process runs both", func() bool { mu.Lock(); defer mu.Unlock(); return len(ran) == 2 })
+		}
+	}
+	eventually(t, "it fails for the fourth time", func() bool { mu.Lock(); defer mu.Unlock(); return failed >= 4 })
+	cancel()
+	pools.Wait()
+	for name, by := range ran {
+		turns := slices.Compact(slices.Clone(by))
+		if len(turns) > 2 || name == "crew/done" && len(by) != len(turns) {
+			t.Errorf("%s was run by %v", name, by)
+		}
+	}
+}
+
 func TestRunPool_Refuses(t *testing.T) {
 	if err := agent.RunPool(t.Context(), nil, agent.Pool[tally]{Prefix: "crew"}); !errors.Is(err, hawser.ErrInvalid) {
 		t.Errorf("without New: %v", err)
