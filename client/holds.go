@@ -149,7 +149,7 @@ func (u *holds) release(ctx context.Context, h *hold) error {
 	h.mu.Unlock()
 	if !u.lease.live() { // it goes with the lease
 		u.forget(h)
-		return nil //nolint:nilerr // there is nothing to give back
+		return nil
 	}
 	if err := h.tell(ctx); err != nil {
 		u.giveBack(h)
